@@ -1,0 +1,271 @@
+//! An alert's message: words for a tired person, JSON for a machine. Pure.
+//!
+//! Texts from outside (channel, uid, error message) are cleaned: one line, no control or direction characters, cut. They stand
+//! only behind a label of ours, so that no line of the email can be mistaken for ours. The JSON follows the custom-notification
+//! schema of Amazon Q Developer in chat applications, so that Slack and Teams need no glue.
+
+use super::{Alert, AlertKind};
+use crate::event::{self, Module};
+use serde_json::{Value, json};
+
+/// How long Agora keeps a file in its backup: 10 days, in ms.
+const BACKUP_KEPT_MS: u64 = 10 * 24 * 60 * 60 * 1000;
+const MAX_CNAME: usize = 128;
+const MAX_UID: usize = 64;
+/// SNS refuses a subject of 100 characters or more.
+const MAX_SUBJECT: usize = 99;
+/// One SMS of the characters every phone knows.
+const MAX_SMS: usize = 140;
+
+/// What is published: a subject, a text for each protocol, and attributes for filter policies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Printable ASCII, less than 100 characters.
+    pub subject: String,
+    /// What an email says.
+    pub email: String,
+    /// At most 140 characters of printable ASCII.
+    pub sms: String,
+    /// What every other protocol gets: one JSON object.
+    pub default: Value,
+    /// Message attributes, all strings.
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+/// Words for one alert.
+struct Words {
+    /// What happened, a few words for a subject.
+    title: String,
+    /// What happened, a sentence or two.
+    what: String,
+    /// What to do now, one step a line.
+    steps: Vec<String>,
+}
+
+/// Makes the message of an alert.
+#[must_use]
+pub fn message(alert: &Alert) -> Message {
+    let words = words(alert);
+    let severity = alert.kind.severity().as_str();
+    let cname = clean(&alert.cname, MAX_CNAME);
+    let when = utc(alert.at);
+    let loud = severity.to_uppercase();
+
+    let subject = ascii(&format!("[{loud}] {} in channel {cname}", words.title), MAX_SUBJECT);
+    let sms = ascii(&format!("{loud} {}, {when}, sid {}, channel {cname}", words.title, alert.sid), MAX_SMS);
+
+    let mut email = format!("{} ({severity})\n\n", words.title);
+    for (label, value) in [
+        ("What happened", words.what.as_str()),
+        ("When", &when),
+        ("Channel", &cname),
+        ("Recording", &alert.sid),
+        ("Recorder uid", &clean(&alert.uid, MAX_UID)),
+        ("Callback", &format!("number {}, event {}", alert.sequence, alert.event_type)),
+        ("Agora's text", alert.codes.get("errorMsg").map_or("", String::as_str)),
+    ] {
+        if !value.is_empty() {
+            email.push_str(&format!("{label:<14}: {value}\n"));
+        }
+    }
+    email.push_str("\nWhat to do now\n");
+    for (number, step) in (1..).zip(&words.steps) {
+        email.push_str(&format!("{number}. {step}\n"));
+    }
+    email.push_str(&format!("\nAlert id: {}. The same alert may come twice; its id is always the same.\n", alert.id()));
+
+    let mut context = serde_json::Map::new();
+    for (name, value) in [
+        ("alertId", alert.id()),
+        ("kind", alert.kind.as_str().to_owned()),
+        ("severity", severity.to_owned()),
+        ("sid", alert.sid.clone()),
+        ("cname", cname.clone()),
+        ("uid", clean(&alert.uid, MAX_UID)),
+        ("sequence", alert.sequence.to_string()),
+        ("eventType", alert.event_type.to_string()),
+        ("at", alert.at.to_string()),
+    ] {
+        context.insert(name.to_owned(), Value::String(value));
+    }
+    for (name, value) in &alert.codes {
+        context.entry(name.clone()).or_insert_with(|| Value::String(value.clone()));
+    }
+    let title = format!("{}: {}", severity_mark(severity), words.title);
+    let default = json!({
+        "version": "1.0",
+        "source": "custom",
+        "content": {
+            "textType": "client-markdown",
+            "title": markdown(&title),
+            "description": format!(
+                "{}\n*When* {when}\n*Channel* `{}`\n*Recording* `{}`",
+                markdown(&words.what), markdown(&cname), alert.sid
+            ),
+            "nextSteps": words.steps.iter().map(|step| markdown(step)).collect::<Vec<_>>(),
+            "keywords": [severity, alert.kind.as_str()],
+        },
+        "metadata": {
+            "threadId": alert.sid,
+            "summary": markdown(&format!("{} in channel {cname}", words.title)),
+            "eventType": alert.kind.as_str(),
+            "additionalContext": context,
+        },
+    });
+
+    let mut attributes = vec![
+        ("kind", alert.kind.as_str().to_owned()),
+        ("severity", severity.to_owned()),
+        ("eventType", alert.event_type.to_string()),
+    ];
+    attributes.extend(alert.codes.get("errorCode").map(|code| ("errorCode", code.clone())));
+    Message { subject, email, sms, default, attributes }
+}
+
+fn severity_mark(severity: &str) -> String {
+    let mut letters = severity.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn words(alert: &Alert) -> Words {
+    match alert.kind {
+        AlertKind::FatalError => fatal_error(alert),
+        AlertKind::AbnormalExit => Words {
+            title: "Recording exited abnormally".to_owned(),
+            what: format!(
+                "The recording service has exited with leaveStatus {} (abnormal exit). Nothing is being recorded any more.",
+                alert.codes.get("leaveStatus").map_or("unknown", String::as_str)
+            ),
+            steps: vec![
+                "If the call goes on: start a new recording now (acquire, then start with another recorder uid).".to_owned(),
+                "Read the events before this one for the cause: an error (event 1) usually comes first.".to_owned(),
+                "Check your storage for the files made so far; an upload callback (31 or 32) may still come.".to_owned(),
+            ],
+        },
+        AlertKind::BackupOnlyUpload => Words {
+            title: "Recording only reached Agora's backup".to_owned(),
+            what: format!(
+                "At least one file could not be uploaded to your storage and is in Agora Cloud Backup. Agora moves it by itself and \
+                 deletes the backup after 10 days, on {}.",
+                utc(alert.at.saturating_add(BACKUP_KEPT_MS))
+            ),
+            steps: vec![
+                "Check that your storage takes uploads: bucket, region, access key, permissions, quota.".to_owned(),
+                "Look in a few minutes whether all files are in your storage and play; the playlist may have an index in its name."
+                    .to_owned(),
+                format!(
+                    "If something is still missing: contact Agora support with the sid before {}; after that the files are gone.",
+                    utc(alert.at.saturating_add(BACKUP_KEPT_MS))
+                ),
+            ],
+        },
+        AlertKind::SessionSilent => Words {
+            title: "Recording has gone silent".to_owned(),
+            what: "Heartbeats came every minute and have stopped; no exit was reported.".to_owned(),
+            steps: vec![
+                "Call query for this recording: if it answers 404 or an end status, the recording is dead.".to_owned(),
+                "If it is dead and the call goes on: start a new recording (acquire, then start with another recorder uid).".to_owned(),
+            ],
+        },
+        AlertKind::UploadUnconfirmed => Words {
+            title: "Upload was never confirmed".to_owned(),
+            what: "The recording is over, and neither an upload nor a backup was reported.".to_owned(),
+            steps: vec![
+                "Check your storage: are all files there, and do they play?".to_owned(),
+                "If not: contact Agora support with the sid; what is in the backup is kept for 10 days.".to_owned(),
+            ],
+        },
+        AlertKind::ComponentFailure => Words {
+            title: "Part of the recording failed".to_owned(),
+            what: format!("Event {} reports an abnormal state: {}.", alert.event_type, codes_in_words(alert)),
+            steps: vec![
+                "Call query for this recording to see whether it still runs.".to_owned(),
+                "If it doesn't and the call goes on: start a new recording (acquire, then start with another recorder uid).".to_owned(),
+            ],
+        },
+        AlertKind::RecordingGap => Words {
+            title: "Recording has a gap".to_owned(),
+            what: match (alert.code("startUtcMs"), alert.code("discontinueUtcMs")) {
+                (Some(start), Some(stop)) => {
+                    let lost_ms = start.saturating_sub(stop);
+                    format!("The recording was interrupted and goes on; {}.{} s are lost.", lost_ms / 1000, lost_ms % 1000 / 100)
+                }
+                (Some(_) | None, _) => "The recording was interrupted and goes on; some seconds are lost.".to_owned(),
+            },
+            steps: vec!["Nothing needs to be started; tell whoever depends on the recording being whole.".to_owned()],
+        },
+        AlertKind::Failover => Words {
+            title: "Recorder was replaced".to_owned(),
+            what: "Agora's high availability has started another recorder. Up to 90 seconds may be lost.".to_owned(),
+            steps: vec![
+                "Use the new recorder uid in query, updateLayout and stop; for some seconds they may answer 404.".to_owned(),
+                "Look for files that begin with bak in your storage: they are the new recorder's.".to_owned(),
+                "It happens three times at most; after the next failure the recording is over.".to_owned(),
+            ],
+        },
+    }
+}
+
+fn fatal_error(alert: &Alert) -> Words {
+    let module = alert.code("module").map(Module);
+    let code = alert.code("errorCode");
+    let place = match module.and_then(|module| Some((module, module.meaning()?))) {
+        Some((_, name)) => format!("in the {name}"),
+        None => module.map_or_else(|| "in an unnamed module".to_owned(), |module| format!("in module {module}")),
+    };
+    let number = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
+    let meaning = code.and_then(|code| event::error_meaning(module, code)).unwrap_or("a code Agora doesn't document");
+    let mut steps = vec!["Call query for this recording: 404 or status 20 means that it has stopped.".to_owned()];
+    let cause = match (module, code) {
+        (Some(Module::RECORDER), Some(109 | 110)) => Some("Make a new token for exactly this channel and recorder uid."),
+        (Some(Module::RECORDER), Some(101)) => Some("Check the App ID."),
+        (Some(Module::RECORDER), Some(120)) => Some("Check the decryption mode and key that the recording was started with."),
+        (Some(Module::UPLOADER), Some(32)) => Some("Check storageConfig: vendor, region, bucket, access key, secret key."),
+        (Some(Module::UPLOADER), Some(47 | 51)) | (Some(Module::PLATFORM), Some(50)) => {
+            Some("Check that your storage takes uploads, and which files arrived; what was not uploaded may be lost.")
+        }
+        (Some(_) | None, _) => None,
+    };
+    steps.extend(cause.map(str::to_owned));
+    steps.push(
+        "If it has stopped and the call goes on: start a new recording now (acquire, then start with another recorder uid).".to_owned(),
+    );
+    Words { title: format!("Fatal recording error {number}"), what: format!("Fatal error {number} {place}: {meaning}."), steps }
+}
+
+fn codes_in_words(alert: &Alert) -> String {
+    let codes: Vec<_> = alert.codes.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    if codes.is_empty() { "no code".to_owned() } else { codes.join(", ") }
+}
+
+/// A time for a person: `2026-03-02 14:05:33 UTC`; the number itself where it is no date.
+#[must_use]
+pub fn utc(ms: u64) -> String {
+    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| format!("{ms} ms"), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// One line without control, line-breaking or direction-changing characters, at most `limit` characters.
+#[must_use]
+pub fn clean(text: &str, limit: usize) -> String {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    let mut cleaned: String = text.chars().take(limit).map(|c| if unseen(c) { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(limit).is_some() {
+        cleaned.pop();
+        cleaned.push('…');
+    }
+    cleaned
+}
+
+/// Printable ASCII, at most `limit` characters.
+fn ascii(text: &str, limit: usize) -> String {
+    text.chars().take(limit).map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
+}
+
+/// Text inside chat markdown: no mention, link or code span can begin or end in it.
+fn markdown(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('`', "'")
+}

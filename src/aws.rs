@@ -1,0 +1,35 @@
+//! The AWS clients, made once, with time limits that leave room for a second try before Agora gives up.
+
+use crate::config::Config;
+use crate::store::Store;
+use crate::topic::Topic;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use std::time::Duration;
+
+/// Loads what the SDK needs from the environment it runs in.
+pub async fn load() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(2))
+        .operation_timeout(Duration::from_secs(7))
+        .build();
+    let retries = RetryConfig::standard()
+        .with_max_attempts(4)
+        .with_initial_backoff(Duration::from_millis(50))
+        .with_max_backoff(Duration::from_millis(500));
+    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).retry_config(retries).load().await
+}
+
+/// The table that `config` names.
+#[must_use]
+pub fn store(aws: &SdkConfig, config: &Config) -> Store {
+    Store::new(aws_sdk_dynamodb::Client::new(aws), config.table_name.clone(), config.retention_secs)
+}
+
+/// The topic that `config` names.
+#[must_use]
+pub fn topic(aws: &SdkConfig, config: &Config) -> Topic {
+    Topic::new(aws_sdk_sns::Client::new(aws), config.alert_topic_arn.clone())
+}

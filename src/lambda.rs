@@ -1,0 +1,164 @@
+//! Lambda's door: an invocation's envelope in, the envelope of its answer out.
+//!
+//! Function URL, HTTP API v2, REST v1 and ALB events are read by `lambda_http`. Its further step, into a `http::Request`, is
+//! left out: it panics on a body that claims to be base64 and isn't, and on a path that makes no URL; both come from anybody.
+
+use crate::clock::now_ms;
+use crate::receive::{Call, Handled, MAX_BODY, Receiver, Request};
+use crate::reply::Reply;
+use crate::signature::{SIGNATURE_V1, SIGNATURE_V2, SignatureHeaders};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lambda_http::http::{HeaderMap, Method};
+use lambda_http::request::LambdaRequest;
+use lambda_runtime::{Context, LambdaEvent};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Agora waits 10 s for an answer.
+const PATIENCE: Duration = Duration::from_secs(9);
+/// The longest base64 of a body within the limit.
+const MAX_ENCODED: usize = MAX_BODY.div_ceil(3) * 4;
+
+/// The answer in the shape that the sender of the event reads.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    status_code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_description: Option<String>,
+    headers: BTreeMap<&'static str, &'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multi_value_headers: Option<BTreeMap<&'static str, [&'static str; 1]>>,
+    body: String,
+    is_base64_encoded: bool,
+}
+
+/// Handles one invocation.
+///
+/// # Errors
+/// None: every event that is one of the four envelopes is answered.
+pub async fn invoke(receiver: &Receiver, event: LambdaEvent<LambdaRequest>) -> Result<Response, lambda_runtime::Error> {
+    let started = Instant::now();
+    let now_ms = now_ms();
+    let LambdaEvent { payload, context } = event;
+    let call = Call { request_id: &context.request_id, now_ms, deadline: started + time_left(&context, now_ms) };
+    let is_alb = matches!(payload, LambdaRequest::Alb(_));
+    let Http { method, headers, more_headers, body, is_base64 } = Http::of(payload);
+
+    let decoded;
+    let too_large = is_base64 && body.len() > MAX_ENCODED;
+    let body = match is_base64 {
+        false => Some(body.as_bytes()),
+        true if too_large => Some(body.as_bytes()),
+        true => {
+            decoded = STANDARD.decode(&body).ok();
+            decoded.as_deref()
+        }
+    };
+    let v2 = values(&headers, &more_headers, SIGNATURE_V2);
+    let v1 = values(&headers, &more_headers, SIGNATURE_V1);
+    let request = Request { is_post: method == Method::POST, signature: SignatureHeaders { v2: &v2, v1: &v1 }, body };
+    let handled = receiver.receive(request, call).await;
+    log(&handled, call.request_id, started);
+    Ok(Response::of(&handled.reply, is_alb))
+}
+
+/// How long the answer may take: what Lambda leaves, and no longer than Agora waits.
+fn time_left(context: &Context, now_ms: u64) -> Duration {
+    Duration::from_millis(context.deadline.saturating_sub(now_ms)).min(PATIENCE)
+}
+
+/// The parts of an HTTP event that matter here.
+struct Http {
+    method: Method,
+    headers: HeaderMap,
+    more_headers: HeaderMap,
+    body: String,
+    is_base64: bool,
+}
+
+impl Http {
+    fn of(event: LambdaRequest) -> Self {
+        let parts = |method, headers, more_headers, body: Option<String>, is_base64| Self {
+            method,
+            headers,
+            more_headers,
+            body: body.unwrap_or_default(),
+            is_base64,
+        };
+        match event {
+            LambdaRequest::ApiGatewayV1(event) => {
+                parts(event.http_method, event.headers, event.multi_value_headers, event.body, event.is_base64_encoded)
+            }
+            LambdaRequest::ApiGatewayV2(event) => parts(
+                event.request_context.http.method,
+                event.headers,
+                HeaderMap::new(),
+                event.body,
+                event.is_base64_encoded,
+            ),
+            LambdaRequest::Alb(event) => {
+                parts(event.http_method, event.headers, event.multi_value_headers, event.body, event.is_base64_encoded)
+            }
+            // An envelope of a feature that isn't compiled in: answered as a method that isn't POST.
+            _ => parts(Method::GET, HeaderMap::new(), HeaderMap::new(), None, false),
+        }
+    }
+}
+
+/// All values of a header. REST and ALB events may tell the same ones twice: the list with repetitions is the truth.
+fn values<'a>(headers: &'a HeaderMap, more_headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
+    let from = if more_headers.contains_key(name) { more_headers } else { headers };
+    from.get_all(name).iter().map(|value| value.as_bytes()).collect()
+}
+
+impl Response {
+    fn of(reply: &Reply, is_alb: bool) -> Self {
+        let headers: BTreeMap<_, _> = [("content-type", "application/json")].into_iter().chain(reply.header()).collect();
+        let status = reply.status();
+        Self {
+            status_code: status,
+            // A load balancer reads either list of headers, as it is set up, and wants the status in words.
+            status_description: is_alb.then(|| format!("{status} {}", reply.result())),
+            multi_value_headers: is_alb.then(|| headers.iter().map(|(name, value)| (*name, [*value])).collect()),
+            headers,
+            body: reply.body(),
+            is_base64_encoded: false,
+        }
+    }
+}
+
+/// One JSON line a request. No channel, body, header or signature is in it.
+fn log(handled: &Handled, request_id: &str, started: Instant) {
+    let mut line = json!({
+        "level": if handled.error.is_some() { "ERROR" } else { "INFO" },
+        "message": "callback",
+        "requestId": request_id,
+        "outcome": handled.reply.result(),
+        "status": handled.reply.status(),
+        "milliseconds": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    });
+    if let Some(callback) = &handled.callback {
+        line["sid"] = json!(callback.sid);
+        line["eventType"] = json!(callback.event_type);
+        line["sequence"] = json!(callback.sequence);
+    }
+    if let Some(session) = handled.session {
+        line["attempts"] = json!(session.attempts);
+        line["sequenceConflict"] = json!(session.known && session.changed);
+    }
+    if let Some(alert) = handled.alert {
+        line["alert"] = json!(alert.as_str());
+    }
+    if let Reply::Quarantined { reason } = &handled.reply {
+        line["reason"] = json!(reason);
+    }
+    if let Some(error) = &handled.error {
+        line["error"] = json!(error);
+    }
+    eprintln!("{line}");
+}

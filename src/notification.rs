@@ -1,0 +1,350 @@
+//! The envelope that every callback comes in: tolerant, with the verbatim `details` kept. Sees JSON only.
+//!
+//! Reading goes in two steps, because some answers are due before the callback has to be complete: [`Envelope::read`] needs
+//! JSON and no more; [`Envelope::into_notification`] needs what a stored fact needs, a `sid`, a `sequence` and an `eventType`.
+//! All the rest may be missing. Times are ms since the epoch.
+
+use crate::event::{Event, ServiceType};
+use crate::signature::Verified;
+use crate::tolerant::{Fields, text, time_ms, uint};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// `productId` of Cloud Recording.
+pub const CLOUD_RECORDING: u64 = 3;
+/// The highest `sequence` that can be stored: ten digits in a sort key.
+pub const MAX_SEQUENCE: u64 = 9_999_999_999;
+
+/// The identifier of a recording: 1 to 128 of `A-Z a-z 0-9 _ -`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Sid(String);
+
+impl Sid {
+    /// Accepts a legal identifier.
+    #[must_use]
+    pub fn new(sid: &str) -> Option<Self> {
+        let legal = (1..=128).contains(&sid.len())
+            && sid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        legal.then(|| Self(sid.to_owned()))
+    }
+
+    /// The identifier.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Sid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One callback of Cloud Recording, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notification {
+    /// The recording (section "Fields in payload").
+    pub sid: Sid,
+    /// The channel; empty if it isn't there.
+    pub cname: String,
+    /// The recorder; empty if it isn't there.
+    pub uid: String,
+    /// The serial number of the callback, 0 to [`MAX_SEQUENCE`].
+    pub sequence: u64,
+    /// When the event happened, ms since the epoch; 0 if it isn't there.
+    pub sendts: u64,
+    /// Which part of the service speaks.
+    pub service_type: Option<ServiceType>,
+    /// The event's number.
+    pub event_type: u32,
+    /// The event.
+    pub event: Event,
+    /// `details`, verbatim.
+    pub details: Value,
+    /// The notification's identifier.
+    pub notice_id: Option<String>,
+    /// When this copy was sent, ms since the epoch; another one on each resend.
+    pub notify_ms: Option<u64>,
+}
+
+impl Notification {
+    /// What names this fact within its session: `<sequence, 10 digits>#<eventType>#<hash>`. The hash is over `sendts` and the
+    /// details in canonical JSON: the same for a resend, whatever its `noticeId`, `notifyMs` and key order, and another one
+    /// for another fact.
+    #[must_use]
+    pub fn suffix(&self) -> String {
+        let mut text = self.sendts.to_string();
+        canonical_json(&self.details, &mut text);
+        let digest = Sha256::digest(text.as_bytes());
+        let hash: u32 = digest.iter().take(4).fold(0, |hash, byte| (hash << 8) | u32::from(*byte));
+        format!("{:010}#{}#{hash:08x}", self.sequence, self.event_type)
+    }
+
+    /// True for the once-a-minute progress, which has no item of its own.
+    #[must_use]
+    pub fn is_heartbeat(&self) -> bool {
+        self.event_type == Event::UPLOADING_PROGRESS
+    }
+}
+
+/// Why an authentic body can't become a [`Notification`]. It goes to quarantine under these words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not JSON, or JSON that isn't an object.
+    #[error("not a JSON object")]
+    NotJson,
+    /// No `sid`.
+    #[error("no sid")]
+    NoSid,
+    /// A `sid` of other characters or another length than a [`Sid`].
+    #[error("illegal sid")]
+    IllegalSid,
+    /// No `sequence`, or one that isn't a whole number from 0 to [`MAX_SEQUENCE`].
+    #[error("no readable sequence")]
+    NoSequence,
+    /// No `eventType`, or one that isn't a whole number of 32 bits.
+    #[error("no readable eventType")]
+    NoEventType,
+}
+
+/// The JSON of a request, not yet asked for completeness.
+#[derive(Debug)]
+pub struct Envelope {
+    root: Map<String, Value>,
+}
+
+impl Envelope {
+    /// Reads a verified body.
+    ///
+    /// # Errors
+    /// [`Unreadable::NotJson`].
+    pub fn read(body: &Verified<'_>) -> Result<Self, Unreadable> {
+        Self::from_bytes(body.body())
+    }
+
+    /// True if an unsigned body looks like the Agora console's check.
+    #[must_use]
+    pub fn unsigned_is_check(body: &[u8]) -> bool {
+        Self::from_bytes(body).is_ok_and(|envelope| envelope.is_check())
+    }
+
+    fn from_bytes(body: &[u8]) -> Result<Self, Unreadable> {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(root)) => Ok(Self { root }),
+            Ok(_) | Err(_) => Err(Unreadable::NotJson),
+        }
+    }
+
+    fn root(&self) -> Fields<'_> {
+        Fields(Some(&self.root))
+    }
+
+    fn payload(&self) -> Fields<'_> {
+        Fields(self.root.get("payload").and_then(Value::as_object))
+    }
+
+    /// True for the request that the Agora console sends when a user presses Check.
+    #[must_use]
+    pub fn is_check(&self) -> bool {
+        let payload = self.payload();
+        let channel = payload.get(&["cname", "channelName"], text);
+        matches!(channel.as_deref(), Some("test_webhook" | "test")) || payload.text("uid").as_deref() == Some("12121212")
+    }
+
+    /// `productId`, if it is there and readable.
+    #[must_use]
+    pub fn product_id(&self) -> Option<u64> {
+        self.root().get(&["productId"], uint)
+    }
+
+    /// `notifyMs`, if it is there and readable, ms since the epoch.
+    #[must_use]
+    pub fn notify_ms(&self) -> Option<u64> {
+        self.root().get(&["notifyMs"], time_ms)
+    }
+
+    /// `noticeId`, if it is there and readable.
+    #[must_use]
+    pub fn notice_id(&self) -> Option<String> {
+        self.root().text("noticeId")
+    }
+
+    /// Asks for what a stored fact needs.
+    ///
+    /// # Errors
+    /// What is missing first.
+    pub fn into_notification(mut self) -> Result<Notification, Unreadable> {
+        let payload = self.payload();
+        let sid = payload.text("sid").or_else(|| self.root().text("sid")).ok_or(Unreadable::NoSid)?;
+        let sid = Sid::new(&sid).ok_or(Unreadable::IllegalSid)?;
+        let sequence = payload
+            .get(&["sequence"], uint)
+            .filter(|sequence| *sequence <= MAX_SEQUENCE)
+            .ok_or(Unreadable::NoSequence)?;
+        let event_type = self
+            .root()
+            .get(&["eventType"], uint)
+            .and_then(|event_type| u32::try_from(event_type).ok())
+            .ok_or(Unreadable::NoEventType)?;
+        let cname = payload.text("cname").unwrap_or_default();
+        let uid = payload.text("uid").unwrap_or_default();
+        let sendts = payload.get(&["sendts"], time_ms).unwrap_or(0);
+        let service_type = payload.int("serviceType").map(ServiceType);
+        let notice_id = self.notice_id();
+        let notify_ms = self.notify_ms();
+        let details = self
+            .root
+            .get_mut("payload")
+            .and_then(|payload| payload.get_mut("details"))
+            .map_or(Value::Null, Value::take);
+        let event = Event::read(event_type, &details);
+        Ok(Notification { sid, cname, uid, sequence, sendts, service_type, event_type, event, details, notice_id, notify_ms })
+    }
+}
+
+/// Appends `value` as compact JSON with the keys of every object sorted, whatever order the parser keeps them in.
+fn canonical_json(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            out.push('{');
+            for (index, (key, value)) in entries.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                canonical_json(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(values) => {
+            out.push('[');
+            for (index, value) in values.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                canonical_json(value, out);
+            }
+            out.push(']');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => out.push_str(&value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn envelope(value: &Value) -> Result<Envelope, Unreadable> {
+        Envelope::from_bytes(value.to_string().as_bytes())
+    }
+
+    fn read(value: &Value) -> Result<Notification, Unreadable> {
+        envelope(value)?.into_notification()
+    }
+
+    fn callback() -> Value {
+        json!({
+            "noticeId": "n1", "productId": 3, "eventType": 40, "notifyMs": 1_611_566_412_672_u64,
+            "payload": {
+                "cname": "room", "uid": "527841", "sid": "38f8e3cfdc474cd56fc1ceba380d7e1a", "sequence": 1,
+                "sendts": 1_611_566_412_600_u64, "serviceType": 1, "details": {"msgName": "recorder_started", "status": 0}
+            }
+        })
+    }
+
+    fn with(pointer: &str, value: Value) -> Value {
+        let mut callback = callback();
+        *callback.pointer_mut(pointer).unwrap() = value;
+        callback
+    }
+
+    #[test]
+    fn a_callback_is_read_with_its_details_verbatim() {
+        let notification = read(&callback()).unwrap();
+        assert_eq!(notification.sid.as_str(), "38f8e3cfdc474cd56fc1ceba380d7e1a");
+        assert_eq!((notification.sequence, notification.event_type), (1, 40));
+        assert_eq!(notification.details, json!({"msgName": "recorder_started", "status": 0}));
+    }
+
+    #[test]
+    fn strings_for_numbers_and_numbers_for_strings_are_read() {
+        let mut odd = callback();
+        odd["eventType"] = json!("40");
+        odd["payload"]["sequence"] = json!("1");
+        odd["payload"]["uid"] = json!(527_841);
+        odd["payload"]["sendts"] = json!("1611566412600");
+        assert_eq!(read(&odd), read(&callback()));
+    }
+
+    #[test]
+    fn the_sid_beside_the_payload_serves_where_the_payload_has_none() {
+        let mut callback = callback();
+        callback["payload"].as_object_mut().unwrap().remove("sid");
+        callback["sid"] = json!("abc");
+        assert_eq!(read(&callback).unwrap().sid.as_str(), "abc");
+    }
+
+    #[test]
+    fn what_a_stored_fact_needs_is_asked_for() {
+        for (value, reason) in [
+            (with("/payload/sid", json!(null)), Unreadable::NoSid),
+            (with("/payload/sid", json!("")), Unreadable::IllegalSid),
+            (with("/payload/sid", json!("a#b")), Unreadable::IllegalSid),
+            (with("/payload/sid", json!("x".repeat(129))), Unreadable::IllegalSid),
+            (with("/payload/sequence", json!(-1)), Unreadable::NoSequence),
+            (with("/payload/sequence", json!(1.5)), Unreadable::NoSequence),
+            (with("/payload/sequence", json!(1e20)), Unreadable::NoSequence),
+            (with("/payload/sequence", json!(MAX_SEQUENCE + 1)), Unreadable::NoSequence),
+            (with("/payload/sequence", json!(null)), Unreadable::NoSequence),
+            (with("/eventType", json!(null)), Unreadable::NoEventType),
+            (with("/eventType", json!(u64::from(u32::MAX) + 1)), Unreadable::NoEventType),
+            (with("/payload", json!([])), Unreadable::NoSid),
+            (json!([]), Unreadable::NotJson),
+        ] {
+            assert_eq!(read(&value), Err(reason), "{value}");
+        }
+        for body in [&b""[..], b"not json", b"\xff\xfe", b"{", "[".repeat(5000).as_bytes(), b"{\"a\":1e400}"] {
+            assert_eq!(Envelope::from_bytes(body).map(|_| ()), Err(Unreadable::NotJson));
+        }
+    }
+
+    #[test]
+    fn all_the_rest_may_be_missing() {
+        let bare = read(&json!({"eventType": 999, "payload": {"sid": "s", "sequence": 0}})).unwrap();
+        assert_eq!(bare.event, Event::Other { event_type: 999 });
+        assert_eq!((bare.cname.as_str(), bare.uid.as_str(), bare.sendts, bare.details), ("", "", 0, Value::Null));
+    }
+
+    #[test]
+    fn a_resend_has_the_same_suffix_and_another_fact_another_one() {
+        let suffix = |value: &Value| read(value).unwrap().suffix();
+        let first = suffix(&callback());
+        assert!(first.starts_with("0000000001#40#"), "{first}");
+        let resent = br#"{"payload":{"details":{"status":0,"msgName":"recorder_started"},"sendts":1611566412600,"sequence":1,
+            "sid":"38f8e3cfdc474cd56fc1ceba380d7e1a"},"notifyMs":1611566499999,"noticeId":"n2","eventType":40}"#;
+        assert_eq!(Envelope::from_bytes(resent).unwrap().into_notification().unwrap().suffix(), first);
+        assert_ne!(suffix(&with("/payload/details/status", json!(1))), first);
+        assert_ne!(suffix(&with("/payload/sendts", json!(1_611_566_412_601_u64))), first);
+    }
+
+    #[test]
+    fn the_console_check_is_known_by_its_channel_or_its_uid() {
+        for (value, expected) in [
+            (with("/payload/cname", json!("test_webhook")), true),
+            (with("/payload/cname", json!("test")), true),
+            (with("/payload/uid", json!("12121212")), true),
+            (with("/payload/uid", json!(12_121_212)), true),
+            (json!({"payload": {"channelName": "test_webhook"}}), true),
+            (callback(), false),
+            (with("/payload/cname", json!("test_webhook_2")), false),
+        ] {
+            assert_eq!(envelope(&value).unwrap().is_check(), expected, "{value}");
+        }
+    }
+}

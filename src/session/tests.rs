@@ -1,0 +1,208 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::json;
+
+/// The parts of a session that no order of arrival may change.
+fn view(session: &Session) -> impl PartialEq + std::fmt::Debug + use<> {
+    let recorders: Vec<_> = session
+        .recorders
+        .iter()
+        .map(|recorder| {
+            let Recorder { uid, announced_at, since, last_sendts, ledger, registers } = recorder.clone();
+            (uid, announced_at, since, last_sendts, ledger.missing_ranges(), ledger.last, registers)
+        })
+        .collect();
+    (session.generation(), recorders)
+}
+
+fn fold<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Session {
+    let mut session = Session::default();
+    for fact in facts {
+        session.apply(fact);
+    }
+    session
+}
+
+fn fact(uid: &str, sequence: u64, sendts: u64, event_type: u32, details: &serde_json::Value) -> Fact {
+    let event = Event::read(event_type, details);
+    Fact {
+        uid: uid.to_owned(),
+        sequence,
+        sendts,
+        registers: register::registers(&event, event_type),
+        new_uid: if let Event::SessionFailover { new_uid } = event { new_uid } else { None },
+    }
+}
+
+fn phase(session: &Session) -> Option<Scalar> {
+    session.register(RegisterName::Phase).and_then(|(_, register)| register.fields.get("phase").cloned())
+}
+
+fn word(phase: Phase) -> Option<Scalar> {
+    Some(Scalar::Text(phase.as_str().to_owned()))
+}
+
+/// An event and its details, chosen by a number.
+fn event(choice: u8, value: i64) -> (u32, serde_json::Value) {
+    match choice % 14 {
+        0 => (1, json!({"errorLevel": value % 6, "errorCode": value, "module": value % 3})),
+        1 => (2, json!({"module": 1, "warnCode": 31})),
+        2 => (3, json!({"status": value % 9})),
+        3 => (4, json!({"fileList": format!("{value}.m3u8")})),
+        4 => (11, json!({"leaveStatus": value % 2})),
+        5 => (30, json!({"status": 0})),
+        6 => (31, json!({"status": value % 2})),
+        7 => (32, json!({"status": 0})),
+        8 | 9 => (33, json!({"progress": value})),
+        10 => (40, json!({"status": 0})),
+        11 => (41, json!({"leaveCode": value % 25})),
+        12 => (42, json!({"startUtcMs": value, "discontinueUtcMs": value})),
+        _ => (43, json!({"state": value % 2})),
+    }
+}
+
+prop_compose! {
+    /// The callbacks of a session with up to four recorders, in the order they were sent. Numbers may repeat (`stuck`: some
+    /// producers never count), each announced or not.
+    fn session_facts()(
+        recorders in prop::collection::vec((1_usize..70, 0_u64..5, any::<bool>()), 1..4),
+        choices in prop::collection::vec((any::<u8>(), 0_i64..1000), 220),
+        stuck in prop::bool::weighted(0.1),
+    ) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        let mut now = 1_000_000;
+        let mut choices = choices.into_iter().cycle();
+        let count = recorders.len();
+        for (index, (length, start, announced)) in recorders.into_iter().enumerate() {
+            let uid = format!("{}", 500 + index);
+            for step in 0..length {
+                now += 7;
+                let (choice, value) = choices.next().unwrap();
+                let (event_type, details) = event(choice, value);
+                let sequence = if stuck { 0 } else { start + u64::try_from(step).unwrap() };
+                facts.push(fact(&uid, sequence, now, event_type, &details));
+            }
+            if announced && index + 1 < count {
+                now += 7;
+                let next = format!("{}", 501 + index);
+                facts.push(fact(&uid, start + u64::try_from(length).unwrap(), now, 12, &json!({ "newUid": next })));
+            }
+        }
+        facts
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_order_repetition_and_loss_gives_the_fold_of_the_sorted_callbacks(
+        facts in session_facts(),
+        keep in prop::collection::vec(prop::bool::weighted(0.9), 220),
+        order in prop::collection::vec(any::<u32>(), 660),
+        copies in prop::collection::vec(1_usize..=3, 220),
+    ) {
+        let kept: Vec<Fact> = facts.into_iter().zip(keep.iter().cycle()).filter(|(_, keep)| **keep).map(|(fact, _)| fact).collect();
+        let mut deliveries: Vec<(u32, &Fact)> = kept
+            .iter()
+            .zip(copies.iter().cycle())
+            .flat_map(|(fact, copies)| std::iter::repeat_n(fact, *copies))
+            .zip(order.iter().cycle())
+            .map(|(fact, key)| (*key, fact))
+            .collect();
+        deliveries.sort_by_key(|(key, _)| *key);
+        let shuffled = fold(deliveries.into_iter().map(|(_, fact)| fact));
+        prop_assert_eq!(view(&shuffled), view(&fold(&kept)));
+    }
+
+    #[test]
+    fn a_second_copy_changes_nothing(facts in session_facts(), pick in any::<prop::sample::Index>()) {
+        let mut session = fold(&facts);
+        let before = session.clone();
+        let merged = session.apply(&facts[pick.index(facts.len())]);
+        prop_assert!(merged.known && !merged.changed, "{merged:?}");
+        prop_assert_eq!(session, before);
+    }
+}
+
+#[test]
+fn an_exit_that_arrives_before_the_heartbeats_still_ends_the_session() {
+    let session = fold(&[
+        fact("5", 4, 400, 11, &json!({"exitStatus": 1})),
+        fact("5", 0, 100, 40, &json!({"status": 0})),
+        fact("5", 3, 300, 41, &json!({"leaveCode": 24})),
+        fact("5", 1, 200, 33, &json!({"progress": 100})),
+    ]);
+    assert_eq!(phase(&session), word(Phase::Failed));
+    assert_eq!(session.current().unwrap().ledger.missing_ranges(), [(2, 2)]);
+}
+
+#[test]
+fn a_replaced_recorder_cannot_end_the_session() {
+    let failover = fact("5", 3, 300, 12, &json!({"newUid": 6}));
+    let old_exit = fact("5", 9, 350, 11, &json!({"exitStatus": 1}));
+    let new_start = fact("6", 0, 360, 40, &json!({"status": 0}));
+    let old_start = fact("5", 0, 100, 40, &json!({"status": 0}));
+
+    let announced = fold([&old_start, &failover, &old_exit]);
+    assert_eq!(phase(&announced), word(Phase::Starting));
+    assert_eq!(announced.register(RegisterName::Exit), None);
+    assert_eq!((announced.generation(), announced.current().unwrap().uid.as_str()), (1, "6"));
+
+    for order in [
+        [&old_start, &failover, &old_exit, &new_start],
+        [&new_start, &old_exit, &failover, &old_start],
+        [&old_exit, &new_start, &old_start, &failover],
+    ] {
+        let session = fold(order);
+        assert_eq!(phase(&session), word(Phase::Recording), "{order:?}");
+        assert_eq!((session.generation(), session.current().unwrap().uid.as_str()), (1, "6"));
+        assert_eq!(session.current().unwrap().ledger.missing_ranges(), []);
+    }
+}
+
+#[test]
+fn an_unannounced_recorder_that_began_later_takes_over() {
+    let old = fact("5", 7, 100, 33, &json!({"progress": 5}));
+    let new = fact("6", 2, 200, 40, &json!({"status": 0}));
+    for order in [[&old, &new], [&new, &old]] {
+        let session = fold(order);
+        assert_eq!(session.current().unwrap().uid, "6");
+        assert_eq!(session.recorders[0].ledger.missing_ranges(), [(0, 6)]);
+        assert_eq!(session.recorders[1].ledger.missing_ranges(), []);
+    }
+}
+
+#[test]
+fn merging_tells_late_known_and_new_apart() {
+    let mut session = fold(&[fact("5", 2, 200, 33, &json!({"progress": 5}))]);
+    let mut merge = |sequence, sendts, progress: i64| session.apply(&fact("5", sequence, sendts, 33, &json!({ "progress": progress })));
+    assert_eq!(merge(5, 500, 9), Merged { known: false, behind: false, changed: true });
+    assert_eq!(merge(3, 300, 7), Merged { known: false, behind: true, changed: true });
+    assert_eq!(merge(3, 300, 7), Merged { known: true, behind: true, changed: false });
+    assert_eq!(merge(5, 500, 9), Merged { known: true, behind: false, changed: false });
+    // The same number with a newer fact: some producers never count.
+    assert_eq!(merge(5, 600, 10), Merged { known: true, behind: false, changed: true });
+}
+
+#[test]
+fn a_callback_without_a_uid_belongs_to_the_recorder_at_work() {
+    let session = fold(&[
+        fact("", 0, 100, 40, &json!({"status": 0})),
+        fact("5", 1, 200, 33, &json!({"progress": 5})),
+        fact("", 2, 300, 41, &json!({"leaveCode": 8})),
+    ]);
+    assert_eq!(session.generation(), 0);
+    assert_eq!((session.current().unwrap().uid.as_str(), phase(&session)), ("5", word(Phase::Stopping)));
+}
+
+#[test]
+fn endless_failovers_stay_bounded() {
+    let mut session = Session::default();
+    for uid in 0..100 {
+        session.apply(&fact(&uid.to_string(), 0, 1000 + uid, 40, &json!({"status": 0})));
+    }
+    assert_eq!((session.recorders.len(), session.generation()), (MAX_RECORDERS, 99));
+    let before = session.clone();
+    let late = session.apply(&fact("3", 1, 1003, 33, &json!({"progress": 5})));
+    assert_eq!(late, Merged { known: false, behind: true, changed: false });
+    assert_eq!(session, before);
+}

@@ -1,0 +1,254 @@
+//! A session as an item of the table, and back. Pure.
+//!
+//! The recorder at work is the item itself; recorders it has replaced are in `previous`. Reading is tolerant: an attribute that
+//! isn't what it should be counts as absent, because a callback must be stored whatever somebody did to the item by hand.
+//! Attributes nobody here knows are carried along.
+
+use crate::session::{Fields, Ledger, Recorder, Register, RegisterName, Scalar, Session, WINDOW};
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// An item of the table.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// DynamoDB bills writes in units of this many bytes of the whole item.
+const WRITE_UNIT: usize = 1024;
+
+pub(super) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// An attribute as a number from 0 up.
+pub(super) fn read_number(item: &Item, name: &str) -> Option<u64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+/// An attribute as a text.
+pub(super) fn read_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+/// A register as an attribute; `generation` is written when it isn't 0.
+pub(super) fn register_attribute(register: &Register, generation: u64) -> AttributeValue {
+    let mut map: Item = register.fields.iter().map(|(name, value)| (name.clone(), scalar_attribute(value))).collect();
+    map.insert("sequence".to_owned(), number(register.sequence));
+    map.insert("at".to_owned(), number(register.at));
+    if generation > 0 {
+        map.insert("generation".to_owned(), number(generation));
+    }
+    AttributeValue::M(map)
+}
+
+/// The callback with the lowest number: what orders recorders.
+pub(super) fn since_attribute(sequence: u64, at: u64) -> AttributeValue {
+    register_attribute(&Register { sequence, at, fields: Fields::new() }, 0)
+}
+
+fn scalar_attribute(value: &Scalar) -> AttributeValue {
+    match value {
+        Scalar::Int(int) => number(int),
+        Scalar::Bool(flag) => AttributeValue::Bool(*flag),
+        Scalar::Text(string) => text(string.as_str()),
+    }
+}
+
+fn read_scalar(value: &AttributeValue) -> Option<Scalar> {
+    match value {
+        AttributeValue::N(number) => number.parse().ok().map(Scalar::Int),
+        AttributeValue::Bool(flag) => Some(Scalar::Bool(*flag)),
+        AttributeValue::S(string) => Some(Scalar::Text(string.clone())),
+        _ => None,
+    }
+}
+
+/// A register and its generation.
+fn read_register(value: &AttributeValue) -> Option<(Register, u64)> {
+    let map = value.as_m().ok()?;
+    let fields = map
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "sequence" | "at" | "generation"))
+        .filter_map(|(name, value)| Some((name.clone(), read_scalar(value)?)))
+        .collect();
+    let register = Register { sequence: read_number(map, "sequence")?, at: read_number(map, "at")?, fields };
+    Some((register, read_number(map, "generation").unwrap_or(0)))
+}
+
+/// Writes what `session` says over `item`; the rest of `item` stays. The oldest ranges of missing callbacks are forgotten where
+/// the item would cost a second write unit for their sake.
+pub(super) fn write_session(session: &Session, item: &mut Item) {
+    let Some((current, previous)) = session.recorders.split_last() else {
+        return;
+    };
+    item.insert("generation".to_owned(), number(session.generation()));
+    for name in RegisterName::ALL {
+        match session.register(name) {
+            Some((index, register)) => {
+                item.insert(name.as_str().to_owned(), register_attribute(register, session.generation_of(index)));
+            }
+            None => {
+                item.remove(name.as_str());
+            }
+        }
+    }
+    if previous.is_empty() {
+        item.remove("previous");
+    } else {
+        item.insert("previous".to_owned(), AttributeValue::L(previous.iter().map(previous_attribute).collect()));
+    }
+    let mut current = current.clone();
+    write_recorder(&current, item);
+    while size(item) + growth(&current.ledger) > WRITE_UNIT && !current.ledger.missing.is_empty() {
+        let ranges = current.ledger.missing.len();
+        current.ledger.cap_ranges(ranges - 1);
+        if current.ledger.missing.len() == ranges {
+            break;
+        }
+        write_ledger(&current.ledger, item);
+    }
+}
+
+/// A replaced recorder. Its window is folded: it won't get much more.
+fn previous_attribute(recorder: &Recorder) -> AttributeValue {
+    let mut map = Item::new();
+    let mut recorder = recorder.clone();
+    recorder.ledger.fold();
+    write_recorder(&recorder, &mut map);
+    let registers =
+        recorder.registers.iter().map(|(name, register)| (name.as_str().to_owned(), register_attribute(register, 0))).collect();
+    map.insert("registers".to_owned(), AttributeValue::M(registers));
+    AttributeValue::M(map)
+}
+
+fn write_recorder(recorder: &Recorder, item: &mut Item) {
+    item.insert("uid".to_owned(), text(recorder.uid.as_str()));
+    let since = recorder.ledger.first.zip(recorder.since).map(|(sequence, at)| since_attribute(sequence, at));
+    put(item, "since", since);
+    put(item, "announced_at", recorder.announced_at.map(number));
+    item.insert("last_sendts".to_owned(), number(recorder.last_sendts.max(recorder.announced_at.unwrap_or(0))));
+    write_ledger(&recorder.ledger, item);
+}
+
+fn write_ledger(ledger: &Ledger, item: &mut Item) {
+    put(item, "last_sequence", ledger.last.map(number));
+    put(item, "received_from", ledger.last.map(|_| number(ledger.received_from)));
+    let received = ledger.received.iter().map(ToString::to_string).collect::<Vec<_>>();
+    put(item, "received", (!received.is_empty()).then_some(AttributeValue::Ns(received)));
+    let ranges = |(from, to): &(u64, u64)| AttributeValue::L(vec![number(from), number(to)]);
+    let missing = AttributeValue::L(ledger.missing.iter().map(ranges).collect());
+    put(item, "missing", (!ledger.missing.is_empty()).then_some(missing));
+    put(item, "missing_truncated", ledger.truncated.then_some(AttributeValue::Bool(true)));
+}
+
+fn put(item: &mut Item, name: &str, value: Option<AttributeValue>) {
+    match value {
+        Some(value) => item.insert(name.to_owned(), value),
+        None => item.remove(name),
+    };
+}
+
+/// Reads a session from its item.
+#[must_use]
+pub fn read_session(item: &Item) -> Session {
+    let mut recorders: Vec<Recorder> = match item.get("previous") {
+        Some(AttributeValue::L(previous)) => previous.iter().filter_map(read_previous).collect(),
+        Some(_) | None => Vec::new(),
+    };
+    let Some(mut current) = read_recorder(item) else {
+        return Session { recorders, forgotten: 0 };
+    };
+    let generation = read_number(item, "generation").unwrap_or(0);
+    current.registers = RegisterName::ALL
+        .into_iter()
+        .filter_map(|name| Some((name, read_register(item.get(name.as_str())?)?)))
+        .filter(|(_, (_, register_generation))| *register_generation == generation)
+        .map(|(name, (register, _))| (name, register))
+        .collect();
+    let forgotten = generation.saturating_sub(u64::try_from(recorders.len()).unwrap_or(u64::MAX));
+    recorders.push(current);
+    Session { recorders, forgotten }
+}
+
+fn read_previous(value: &AttributeValue) -> Option<Recorder> {
+    let map = value.as_m().ok()?;
+    let mut recorder = read_recorder(map)?;
+    if let Some(AttributeValue::M(registers)) = map.get("registers") {
+        recorder.registers = RegisterName::ALL
+            .into_iter()
+            .filter_map(|name| Some((name, read_register(registers.get(name.as_str())?)?.0)))
+            .collect::<BTreeMap<_, _>>();
+    }
+    Some(recorder)
+}
+
+fn read_recorder(item: &Item) -> Option<Recorder> {
+    let since = item.get("since").and_then(read_register).map(|(since, _)| since);
+    let last = read_number(item, "last_sequence");
+    let received: BTreeSet<u64> = match item.get("received") {
+        Some(AttributeValue::Ns(numbers)) => numbers.iter().filter_map(|number| number.parse().ok()).collect(),
+        Some(_) | None => BTreeSet::new(),
+    };
+    let missing = match item.get("missing") {
+        Some(AttributeValue::L(ranges)) => ranges.iter().filter_map(read_range).collect(),
+        Some(_) | None => Vec::new(),
+    };
+    Some(Recorder {
+        uid: read_text(item, "uid")?.to_owned(),
+        announced_at: read_number(item, "announced_at"),
+        since: since.as_ref().map(|since| since.at),
+        last_sendts: last.and(read_number(item, "last_sendts")).unwrap_or(0),
+        ledger: Ledger {
+            first: since.map(|since| since.sequence).or_else(|| received.first().copied()),
+            last: last.or_else(|| received.last().copied()),
+            received_from: read_number(item, "received_from").unwrap_or(0),
+            received,
+            missing,
+            truncated: item.contains_key("missing_truncated"),
+        },
+        registers: BTreeMap::new(),
+    })
+}
+
+fn read_range(value: &AttributeValue) -> Option<(u64, u64)> {
+    match value.as_l().ok()?.as_slice() {
+        [AttributeValue::N(from), AttributeValue::N(to)] => Some((from.parse().ok()?, to.parse().ok()?)),
+        _ => None,
+    }
+}
+
+/// How many bytes the item can grow before its window folds: the window's numbers, and some for registers that grow.
+fn growth(ledger: &Ledger) -> usize {
+    const REGISTERS: usize = 40;
+    let widest = number_size(&ledger.last.unwrap_or(0).to_string()) + 1;
+    WINDOW.saturating_sub(ledger.received.len()) * widest + REGISTERS
+}
+
+/// The size of an item as DynamoDB counts it, in bytes.
+#[must_use]
+pub fn size(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
+}
+
+fn value_size(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(number) => number_size(number),
+        AttributeValue::Ns(numbers) => numbers.iter().map(|number| number_size(number)).sum(),
+        AttributeValue::Ss(texts) => texts.iter().map(String::len).sum(),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::Bs(all) => all.iter().map(|bytes| bytes.as_ref().len()).sum(),
+        AttributeValue::L(values) => 3 + values.iter().map(|value| 1 + value_size(value)).sum::<usize>(),
+        AttributeValue::M(map) => 3 + map.iter().map(|(name, value)| 1 + name.len() + value_size(value)).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+/// One byte for two digits, one more, one more if negative; leading and trailing zeros are free.
+fn number_size(number: &str) -> usize {
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    let zeros = number.len() - number.trim_end_matches('0').len();
+    digits.saturating_sub(zeros).div_ceil(2) + 1 + usize::from(number.starts_with('-'))
+}

@@ -1,0 +1,65 @@
+//! The topic: publishes a message to SNS. The only place that knows SNS.
+
+use crate::alert::Message;
+use aws_sdk_sns::Client;
+use aws_sdk_sns::types::MessageAttributeValue;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::error::Error;
+
+/// Why an alert isn't published, or perhaps is: an answer can be lost. It stays pending, and is sent again.
+#[derive(Debug, thiserror::Error)]
+#[error("Publish failed")]
+pub struct PublishError(#[source] Box<dyn Error + Send + Sync>);
+
+/// The topic.
+#[derive(Debug)]
+pub struct Topic {
+    client: Client,
+    arn: String,
+}
+
+impl Topic {
+    /// A topic by its ARN.
+    #[must_use]
+    pub fn new(client: Client, arn: String) -> Self {
+        Self { client, arn }
+    }
+
+    /// Publishes `message` and returns the id that SNS gave it.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish(&self, message: &Message) -> Result<String, PublishError> {
+        let attributes: HashMap<_, _> = message
+            .attributes
+            .iter()
+            .filter_map(|(name, value)| {
+                let value = MessageAttributeValue::builder().data_type("String").string_value(value).build().ok()?;
+                Some(((*name).to_owned(), value))
+            })
+            .collect();
+        let published = self
+            .client
+            .publish()
+            .topic_arn(&self.arn)
+            .subject(&message.subject)
+            .message_structure("json")
+            .message(by_protocol(message))
+            .set_message_attributes(Some(attributes))
+            .send()
+            .await
+            .map_err(|error| PublishError(Box::new(error)))?;
+        Ok(published.message_id.unwrap_or_default())
+    }
+}
+
+/// A text for each protocol, as `MessageStructure=json` wants them: every one a string.
+fn by_protocol(message: &Message) -> String {
+    let texts: Map<String, Value> = Map::from_iter([
+        ("default".to_owned(), json!(message.default.to_string())),
+        ("email".to_owned(), json!(message.email)),
+        ("sms".to_owned(), json!(message.sms)),
+    ]);
+    Value::Object(texts).to_string()
+}
