@@ -15,6 +15,8 @@ use std::fmt;
 pub const CLOUD_RECORDING: u64 = 3;
 /// The highest `sequence` that can be stored: ten digits in a sort key.
 pub const MAX_SEQUENCE: u64 = 9_999_999_999;
+/// A longer `cname` or `uid` is cut, in bytes. Agora's own limits are 64 for a channel and 10 digits for a recorder.
+const MAX_NAME: usize = 256;
 
 /// The identifier of a recording: 1 to 128 of `A-Z a-z 0-9 _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,9 +49,9 @@ impl fmt::Display for Sid {
 pub struct Notification {
     /// The recording (section "Fields in payload").
     pub sid: Sid,
-    /// The channel; empty if it isn't there.
+    /// The channel, at most 256 bytes; empty if it isn't there.
     pub cname: String,
-    /// The recorder; empty if it isn't there.
+    /// The recorder, at most 256 bytes; empty if it isn't there.
     pub uid: String,
     /// The serial number of the callback, 0 to [`MAX_SEQUENCE`].
     pub sequence: u64,
@@ -188,8 +190,13 @@ impl Envelope {
             .get(&["eventType"], uint)
             .and_then(|event_type| u32::try_from(event_type).ok())
             .ok_or(Unreadable::NoEventType)?;
-        let cname = payload.text("cname").unwrap_or_default();
-        let uid = payload.text("uid").unwrap_or_default();
+        let name = |field| {
+            let mut name = payload.text(field).unwrap_or_default();
+            name.truncate(name.floor_char_boundary(MAX_NAME));
+            name
+        };
+        let cname = name("cname");
+        let uid = name("uid");
         let sendts = payload.get(&["sendts"], time_ms).unwrap_or(0);
         let service_type = payload.int("serviceType").map(ServiceType);
         let notice_id = self.notice_id();
@@ -319,6 +326,12 @@ mod tests {
         let bare = read(&json!({"eventType": 999, "payload": {"sid": "s", "sequence": 0}})).unwrap();
         assert_eq!(bare.event, Event::Other { event_type: 999 });
         assert_eq!((bare.cname.as_str(), bare.uid.as_str(), bare.sendts, bare.details), ("", "", 0, Value::Null));
+    }
+
+    #[test]
+    fn absurdly_long_names_are_cut_at_a_character() {
+        let long = read(&with("/payload/cname", json!("é".repeat(1000)))).unwrap();
+        assert_eq!(long.cname, "é".repeat(128));
     }
 
     #[test]

@@ -2,17 +2,18 @@
 //!
 //! The newest numbers are in a window (`received`, all at or above `received_from`), so that a new one is added without
 //! reading anything. A window that is full is folded: the holes below its last number become ranges in `missing`, and the
-//! window starts again there. A number that comes late splits the range it is missing from. What is missing is the ranges
-//! and the holes of the window together; the place of the last fold makes no difference to it.
+//! window starts again there. Ranges that become too many are archived: they go elsewhere, and `truncated` says so. A number
+//! that comes late splits the range it is missing from. What is missing is the archive, the ranges and the holes of the
+//! window together; the places of folds and archives make no difference to it.
 //!
-//! Invariants: `missing` is sorted, disjoint, and lies below `received_from`; its last range is below the window.
+//! Invariant: `missing` is sorted, disjoint, and lies below `received_from`.
 
 use std::collections::BTreeSet;
 
-/// A window of this many numbers is full. It decides how often the window folds (each time one more write) and how large a
-/// session item gets (4 bytes a number).
-pub const WINDOW: usize = 48;
-/// More ranges than this aren't kept: the oldest go, and the ledger says so.
+/// A window of this many numbers is full. It decides how often the window folds, each time for one more request and unit, or two
+/// where ranges are archived, and how large a session item gets, 4 bytes a number. At 51 it folds twice in any 100 callbacks.
+pub const WINDOW: usize = 51;
+/// More ranges than this aren't kept where nobody archives them: the oldest go, and the ledger says so.
 pub const MAX_RANGES: usize = 100;
 
 /// The sequences from the first to the second, both included.
@@ -31,14 +32,30 @@ pub struct Ledger {
     pub received: BTreeSet<u64>,
     /// Numbers below `received_from` never received.
     pub missing: Vec<Range>,
-    /// True if `missing` had to forget its oldest ranges.
+    /// True if `missing` isn't all: older ranges are in the archive, or forgotten where there is none.
     pub truncated: bool,
 }
 
+/// What became of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// It is new.
+    New,
+    /// It was known.
+    Known,
+    /// Only the archive knows.
+    Archived,
+}
+
 impl Ledger {
-    /// Notes `sequence` as received; false if it was known already. `from_zero`: the numbers below the first one received
-    /// count as missing too.
-    pub fn insert(&mut self, sequence: u64, from_zero: bool) -> bool {
+    /// A ledger of nothing but archived ranges, to take a late number out of.
+    #[must_use]
+    pub fn of_archive(missing: Vec<Range>) -> Self {
+        Self { first: Some(0), last: Some(u64::MAX), received_from: u64::MAX, missing, ..Self::default() }
+    }
+
+    /// Notes `sequence` as received. `from_zero`: the numbers below the first one received count as missing too.
+    pub fn insert(&mut self, sequence: u64, from_zero: bool) -> Noted {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             *self = Self {
                 first: Some(sequence),
@@ -47,16 +64,17 @@ impl Ledger {
                 received: BTreeSet::from([sequence]),
                 ..Self::default()
             };
-            return true;
+            return Noted::New;
         };
         if sequence < self.received_from {
             return self.insert_below_window(sequence, first);
         }
         if self.received.contains(&sequence) {
-            return false;
+            return Noted::Known;
         }
         if self.received.len() >= WINDOW {
             self.fold();
+            self.cap_ranges();
             if sequence < self.received_from {
                 return self.insert_below_window(sequence, first);
             }
@@ -64,10 +82,10 @@ impl Ledger {
         self.received.insert(sequence);
         self.first = Some(first.min(sequence));
         self.last = Some(last.max(sequence));
-        true
+        Noted::New
     }
 
-    fn insert_below_window(&mut self, sequence: u64, first: u64) -> bool {
+    fn insert_below_window(&mut self, sequence: u64, first: u64) -> Noted {
         if let Some(index) = self.missing.iter().position(|(from, to)| (*from..=*to).contains(&sequence)) {
             let (from, to) = self.missing.remove(index);
             if sequence < to {
@@ -77,33 +95,32 @@ impl Ledger {
                 self.missing.insert(index, (from, sequence - 1));
             }
             self.first = Some(first.min(sequence));
-            self.cap_ranges(MAX_RANGES);
-            return true;
+            self.cap_ranges();
+            return Noted::New;
         }
         // Below the first number of a ledger that doesn't start at zero: what lies between is missing from now on.
         if sequence < first && !self.leads_from_zero() {
             if sequence + 1 < first {
                 self.missing.insert(0, (sequence + 1, first - 1));
-                self.cap_ranges(MAX_RANGES);
+                self.cap_ranges();
             }
             self.first = Some(sequence);
-            return true;
+            return Noted::New;
         }
-        false
+        if self.truncated { Noted::Archived } else { Noted::Known }
     }
 
     /// Makes the numbers below the first one count as missing, or not.
     pub fn lead_from_zero(&mut self, from_zero: bool) {
         let Some(first) = self.first else { return };
-        let folded = self.received_from > first;
-        match (from_zero, folded) {
-            (true, false) => self.received_from = 0,
-            (true, true) if first > 0 && !self.leads_from_zero() => self.missing.insert(0, (0, first - 1)),
-            (false, false) => self.received_from = first,
-            (false, true) if first > 0 && self.leads_from_zero() => {
+        if from_zero && first > 0 && self.received_from >= first && !self.leads_from_zero() {
+            self.missing.insert(0, (0, first - 1));
+        }
+        if !from_zero {
+            self.received_from = self.received_from.max(first);
+            if self.leads_from_zero() {
                 self.missing.remove(0);
             }
-            (_, true) => {}
         }
     }
 
@@ -112,7 +129,7 @@ impl Ledger {
         self.missing.first().is_some_and(|(from, _)| *from == 0)
     }
 
-    /// Everything missing between the start and the highest number, as sorted ranges.
+    /// Everything missing between the start and the highest number, but for the archive, as sorted ranges.
     #[must_use]
     pub fn missing_ranges(&self) -> Vec<Range> {
         let mut ranges = self.missing.clone();
@@ -140,13 +157,19 @@ impl Ledger {
         self.missing.extend(holes);
         self.received = BTreeSet::from([last]);
         self.received_from = last;
-        self.cap_ranges(MAX_RANGES);
     }
 
-    /// Forgets the oldest ranges beyond `limit`; the numbers before the first one received stay, they are one range.
-    pub fn cap_ranges(&mut self, limit: usize) {
+    /// Takes the ranges out, for the archive. The numbers before the first one received stay: whether they are missing depends
+    /// on the other recorders.
+    pub fn archive(&mut self) -> Vec<Range> {
+        self.truncated = true;
+        self.missing.split_off(usize::from(self.leads_from_zero()))
+    }
+
+    /// Forgets the oldest ranges beyond [`MAX_RANGES`]; the numbers before the first one received stay, they are one range.
+    fn cap_ranges(&mut self) {
         let oldest = usize::from(self.leads_from_zero());
-        while self.missing.len() > limit.max(oldest) {
+        while self.missing.len() > MAX_RANGES {
             self.missing.remove(oldest);
             self.truncated = true;
         }
@@ -199,6 +222,19 @@ mod tests {
         assert_eq!(ledger([0, 9_999_999_999], true).missing_ranges(), [(1, 9_999_999_998)]);
     }
 
+    #[test]
+    fn the_archive_takes_all_ranges_but_the_lead() {
+        let mut ledger = ledger([3, 5, 7, 9, 11], true);
+        ledger.fold();
+        assert_eq!(ledger.archive(), [(4, 4), (6, 6), (8, 8), (10, 10)]);
+        assert_eq!((ledger.missing.as_slice(), ledger.truncated), (&[(0, 2)][..], true));
+        assert_eq!(ledger.archive(), []);
+        for (sequence, noted) in [(6, Noted::Archived), (5, Noted::Archived), (13, Noted::New), (1, Noted::New), (1, Noted::Archived)] {
+            assert_eq!(ledger.insert(sequence, true), noted, "{sequence}");
+        }
+        assert_eq!(ledger.missing_ranges(), [(0, 0), (2, 2), (12, 12)]);
+    }
+
     proptest! {
         #[test]
         fn missing_is_the_exact_set_in_any_order_and_repetition(
@@ -219,7 +255,8 @@ mod tests {
             let mut ledger = Ledger::default();
             let mut seen = BTreeSet::new();
             for sequence in deliveries {
-                prop_assert_eq!(ledger.insert(sequence, from_zero), seen.insert(sequence));
+                let expected = if seen.insert(sequence) { Noted::New } else { Noted::Known };
+                prop_assert_eq!(ledger.insert(sequence, from_zero), expected);
             }
         }
 

@@ -11,7 +11,7 @@
 mod ledger;
 mod register;
 
-pub use ledger::{Ledger, MAX_RANGES, Range, WINDOW};
+pub use ledger::{Ledger, MAX_RANGES, Noted, Range, WINDOW};
 pub use register::{Fields, MAX_TEXT, Phase, Register, RegisterName, Scalar};
 
 use crate::event::Event;
@@ -96,8 +96,8 @@ pub struct Session {
 /// What merging a callback came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Merged {
-    /// Its number was known already.
-    pub known: bool,
+    /// What its recorder's ledger knew of its number.
+    pub noted: Noted,
     /// Newer callbacks came before it, or a newer recorder is at work.
     pub behind: bool,
     /// The session is another one now.
@@ -144,12 +144,12 @@ impl Session {
         }
         let from_zero = self.recorders.is_empty();
         let Some(recorder) = self.recorder(&fact.uid, fact.sendts) else {
-            return Merged { known: false, behind: true, changed };
+            return Merged { noted: Noted::New, behind: true, changed };
         };
         let last = recorder.ledger.last;
         let first = recorder.ledger.first;
-        let known = !recorder.ledger.insert(fact.sequence, from_zero);
-        changed |= !known;
+        let noted = recorder.ledger.insert(fact.sequence, from_zero);
+        changed |= noted == Noted::New;
 
         if first.is_none_or(|first| fact.sequence < first) {
             recorder.since = Some(fact.sendts);
@@ -170,7 +170,7 @@ impl Session {
         let uid = recorder.uid.clone();
         self.order();
         let at_work = self.current().is_some_and(|current| current.uid == uid);
-        Merged { known, behind: !at_work || last.is_some_and(|last| fact.sequence < last), changed }
+        Merged { noted, behind: !at_work || last.is_some_and(|last| fact.sequence < last), changed }
     }
 
     /// Notes that event 12 announced a recorder: it is at work from then on, though it hasn't said a word.

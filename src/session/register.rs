@@ -110,8 +110,6 @@ impl RegisterName {
 pub enum Scalar {
     /// A number.
     Int(i64),
-    /// A flag.
-    Bool(bool),
     /// A text, at most [`MAX_TEXT`] bytes.
     Text(String),
 }
@@ -204,14 +202,13 @@ pub(super) fn phase_fields(phase: Phase) -> Fields {
 pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fields)> {
     let number = || ("eventType", Some(Scalar::Int(i64::from(event_type))));
     let own = match event {
-        Event::CloudRecordingError { module, error_level, error_code, stat, error_msg } => Some((
+        Event::CloudRecordingError { module, error_level, error_code, error_msg, .. } => Some((
             RegisterName::LastError,
             fields([
                 ("module", module.map(|code| Scalar::Int(code.0))),
                 ("errorLevel", error_level.map(|code| Scalar::Int(code.0))),
                 ("errorCode", error_code.map(Scalar::Int)),
-                ("stat", stat.map(|code| Scalar::Int(code.0))),
-                ("errorMsg", error_msg.as_deref().map(cut)),
+                ("errorMsg", error_msg.as_deref().filter(|text| !text.is_empty()).map(cut)),
             ]),
         )),
         Event::CloudRecordingWarning { module, warn_code } => Some((
@@ -258,15 +255,10 @@ pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fi
         Event::WebRecorderStarted { .. } | Event::WebRecorderCapabilityLimit { .. } => {
             Some((RegisterName::Recorder, fields([number()])))
         }
-        Event::RecorderSliceStart { start_utc_ms, discontinue_utc_ms, mixed_all_user, stream_uid, track_type } => Some((
+        // Whose slice it is stays in the event's item: a session has many, and the session's item should stay small.
+        Event::RecorderSliceStart { start_utc_ms, discontinue_utc_ms, .. } => Some((
             RegisterName::Slice,
-            fields([
-                ("startUtcMs", start_utc_ms.and_then(time)),
-                ("discontinueUtcMs", discontinue_utc_ms.and_then(time)),
-                ("mixedAllUser", mixed_all_user.map(Scalar::Bool)),
-                ("streamUid", stream_uid.as_deref().map(cut)),
-                ("trackType", track_type.as_ref().map(|track| cut(track.as_str()))),
-            ]),
+            fields([("startUtcMs", start_utc_ms.and_then(time)), ("discontinueUtcMs", discontinue_utc_ms.and_then(time))]),
         )),
         Event::SessionFailover { .. }
         | Event::HighAvailabilityRegistered

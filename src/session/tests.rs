@@ -118,7 +118,7 @@ proptest! {
         let mut session = fold(&facts);
         let before = session.clone();
         let merged = session.apply(&facts[pick.index(facts.len())]);
-        prop_assert!(merged.known && !merged.changed, "{merged:?}");
+        prop_assert!(merged.noted == Noted::Known && !merged.changed, "{merged:?}");
         prop_assert_eq!(session, before);
     }
 }
@@ -175,12 +175,12 @@ fn an_unannounced_recorder_that_began_later_takes_over() {
 fn merging_tells_late_known_and_new_apart() {
     let mut session = fold(&[fact("5", 2, 200, 33, &json!({"progress": 5}))]);
     let mut merge = |sequence, sendts, progress: i64| session.apply(&fact("5", sequence, sendts, 33, &json!({ "progress": progress })));
-    assert_eq!(merge(5, 500, 9), Merged { known: false, behind: false, changed: true });
-    assert_eq!(merge(3, 300, 7), Merged { known: false, behind: true, changed: true });
-    assert_eq!(merge(3, 300, 7), Merged { known: true, behind: true, changed: false });
-    assert_eq!(merge(5, 500, 9), Merged { known: true, behind: false, changed: false });
+    assert_eq!(merge(5, 500, 9), Merged { noted: Noted::New, behind: false, changed: true });
+    assert_eq!(merge(3, 300, 7), Merged { noted: Noted::New, behind: true, changed: true });
+    assert_eq!(merge(3, 300, 7), Merged { noted: Noted::Known, behind: true, changed: false });
+    assert_eq!(merge(5, 500, 9), Merged { noted: Noted::Known, behind: false, changed: false });
     // The same number with a newer fact: some producers never count.
-    assert_eq!(merge(5, 600, 10), Merged { known: true, behind: false, changed: true });
+    assert_eq!(merge(5, 600, 10), Merged { noted: Noted::Known, behind: false, changed: true });
 }
 
 #[test]
@@ -203,6 +203,6 @@ fn endless_failovers_stay_bounded() {
     assert_eq!((session.recorders.len(), session.generation()), (MAX_RECORDERS, 99));
     let before = session.clone();
     let late = session.apply(&fact("3", 1, 1003, 33, &json!({"progress": 5})));
-    assert_eq!(late, Merged { known: false, behind: true, changed: false });
+    assert_eq!(late, Merged { noted: Noted::New, behind: true, changed: false });
     assert_eq!(session, before);
 }

@@ -4,8 +4,9 @@
 //! isn't what it should be counts as absent, because a callback must be stored whatever somebody did to the item by hand.
 //! Attributes nobody here knows are carried along.
 
-use crate::session::{Fields, Ledger, Recorder, Register, RegisterName, Scalar, Session, WINDOW};
+use crate::session::{Ledger, Range, Recorder, Register, RegisterName, Scalar, Session, WINDOW};
 use aws_sdk_dynamodb::types::AttributeValue;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// An item of the table.
@@ -43,15 +44,9 @@ pub(super) fn register_attribute(register: &Register, generation: u64) -> Attrib
     AttributeValue::M(map)
 }
 
-/// The callback with the lowest number: what orders recorders.
-pub(super) fn since_attribute(sequence: u64, at: u64) -> AttributeValue {
-    register_attribute(&Register { sequence, at, fields: Fields::new() }, 0)
-}
-
 fn scalar_attribute(value: &Scalar) -> AttributeValue {
     match value {
         Scalar::Int(int) => number(int),
-        Scalar::Bool(flag) => AttributeValue::Bool(*flag),
         Scalar::Text(string) => text(string.as_str()),
     }
 }
@@ -59,7 +54,6 @@ fn scalar_attribute(value: &Scalar) -> AttributeValue {
 fn read_scalar(value: &AttributeValue) -> Option<Scalar> {
     match value {
         AttributeValue::N(number) => number.parse().ok().map(Scalar::Int),
-        AttributeValue::Bool(flag) => Some(Scalar::Bool(*flag)),
         AttributeValue::S(string) => Some(Scalar::Text(string.clone())),
         _ => None,
     }
@@ -77,8 +71,79 @@ fn read_register(value: &AttributeValue) -> Option<(Register, u64)> {
     Some((register, read_number(map, "generation").unwrap_or(0)))
 }
 
-/// Writes what `session` says over `item`; the rest of `item` stays. The oldest ranges of missing callbacks are forgotten where
-/// the item would cost a second write unit for their sake.
+/// Makes room for more callbacks in a session as it is stored in `item`: folds a full window, and takes the ranges of missing
+/// callbacks out for the archive where the item would cost a second write unit for their sake, or did before. What it does
+/// depends on the stored item alone, so that two writers who race from the same version put the same page. Returns the page.
+pub(super) fn make_room(session: &mut Session, item: &Item) -> Option<Page> {
+    let current = session.recorders.last_mut()?;
+    let from = if current.ledger.truncated { current.ledger.received_from } else { 0 };
+    let is_full = current.ledger.received.len() >= WINDOW;
+    if is_full {
+        current.ledger.fold();
+    }
+    let archives_already = current.ledger.truncated && is_full;
+    if !archives_already && !grows_too_large(session, item) {
+        return None;
+    }
+    let current = session.recorders.last_mut()?;
+    let was_truncated = current.ledger.truncated;
+    let ranges = current.ledger.archive();
+    if ranges.is_empty() && !archives_already {
+        current.ledger.truncated = was_truncated;
+        return None;
+    }
+    Some(Page { uid: current.uid.clone(), from, ranges })
+}
+
+/// True if the item would need a second write unit before its window is full.
+fn grows_too_large(session: &Session, item: &Item) -> bool {
+    let mut written = item.clone();
+    write_session(session, &mut written);
+    size(&written) + session.current().map_or(0, |current| growth(&current.ledger)) > WRITE_UNIT
+}
+
+/// A page of the archive: ranges of missing callbacks of one recorder that have no room in the session's item.
+///
+/// It is named after the number that the session's window began with when it was made. A session with `missing_truncated` owns
+/// the pages named below its window. One that isn't below was put by a writer who then lost the race or crashed: it doesn't
+/// count, and whoever folds that window puts it anew, even if it is empty then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) uid: String,
+    pub(super) from: u64,
+    pub(super) ranges: Vec<Range>,
+}
+
+impl Page {
+    /// The sort keys of a recorder's pages begin with this.
+    pub(super) fn prefix(uid: &str) -> String {
+        format!("missing#{}#", short_hash(uid.as_bytes()))
+    }
+
+    pub(super) fn key(&self) -> String {
+        page_key(&self.uid, self.from)
+    }
+}
+
+/// The sort key of the page that begins at `from`.
+pub(super) fn page_key(uid: &str, from: u64) -> String {
+    format!("{}{from:010}", Page::prefix(uid))
+}
+
+/// Ranges as a flat list of numbers: from, to, from, to.
+pub(super) fn flat_ranges(ranges: &[Range]) -> AttributeValue {
+    AttributeValue::L(ranges.iter().flat_map(|(from, to)| [number(from), number(to)]).collect())
+}
+
+/// The ranges of a page's item.
+pub(super) fn read_page(item: &Item) -> Vec<Range> {
+    let Some(AttributeValue::L(flat)) = item.get("ranges") else {
+        return Vec::new();
+    };
+    flat.as_chunks::<2>().0.iter().filter_map(|[from, to]| Some((read_int(from)?, read_int(to)?))).collect()
+}
+
+/// Writes what `session` says over `item`; the rest of `item` stays.
 pub(super) fn write_session(session: &Session, item: &mut Item) {
     let Some((current, previous)) = session.recorders.split_last() else {
         return;
@@ -99,16 +164,9 @@ pub(super) fn write_session(session: &Session, item: &mut Item) {
     } else {
         item.insert("previous".to_owned(), AttributeValue::L(previous.iter().map(previous_attribute).collect()));
     }
-    let mut current = current.clone();
-    write_recorder(&current, item);
-    while size(item) + growth(&current.ledger) > WRITE_UNIT && !current.ledger.missing.is_empty() {
-        let ranges = current.ledger.missing.len();
-        current.ledger.cap_ranges(ranges - 1);
-        if current.ledger.missing.len() == ranges {
-            break;
-        }
-        write_ledger(&current.ledger, item);
-    }
+    write_recorder(current, item);
+    // The first number of the very first recorder follows from what is missing before it.
+    put(item, "first_sequence", current.ledger.first.filter(|_| session.generation() > 0).map(number));
 }
 
 /// A replaced recorder. Its window is folded: it won't get much more.
@@ -117,6 +175,7 @@ fn previous_attribute(recorder: &Recorder) -> AttributeValue {
     let mut recorder = recorder.clone();
     recorder.ledger.fold();
     write_recorder(&recorder, &mut map);
+    put(&mut map, "first_sequence", recorder.ledger.first.map(number));
     let registers =
         recorder.registers.iter().map(|(name, register)| (name.as_str().to_owned(), register_attribute(register, 0))).collect();
     map.insert("registers".to_owned(), AttributeValue::M(registers));
@@ -125,8 +184,7 @@ fn previous_attribute(recorder: &Recorder) -> AttributeValue {
 
 fn write_recorder(recorder: &Recorder, item: &mut Item) {
     item.insert("uid".to_owned(), text(recorder.uid.as_str()));
-    let since = recorder.ledger.first.zip(recorder.since).map(|(sequence, at)| since_attribute(sequence, at));
-    put(item, "since", since);
+    put(item, "since", recorder.since.map(number));
     put(item, "announced_at", recorder.announced_at.map(number));
     item.insert("last_sendts".to_owned(), number(recorder.last_sendts.max(recorder.announced_at.unwrap_or(0))));
     write_ledger(&recorder.ledger, item);
@@ -185,25 +243,30 @@ fn read_previous(value: &AttributeValue) -> Option<Recorder> {
 }
 
 fn read_recorder(item: &Item) -> Option<Recorder> {
-    let since = item.get("since").and_then(read_register).map(|(since, _)| since);
     let last = read_number(item, "last_sequence");
     let received: BTreeSet<u64> = match item.get("received") {
         Some(AttributeValue::Ns(numbers)) => numbers.iter().filter_map(|number| number.parse().ok()).collect(),
         Some(_) | None => BTreeSet::new(),
     };
-    let missing = match item.get("missing") {
+    let received_from = read_number(item, "received_from").unwrap_or(0);
+    let missing: Vec<Range> = match item.get("missing") {
         Some(AttributeValue::L(ranges)) => ranges.iter().filter_map(read_range).collect(),
         Some(_) | None => Vec::new(),
+    };
+    let first_from_zero = match missing.first() {
+        Some((0, to)) => Some(to + 1),
+        Some(_) | None if received_from > 0 => Some(0),
+        Some(_) | None => received.first().copied(),
     };
     Some(Recorder {
         uid: read_text(item, "uid")?.to_owned(),
         announced_at: read_number(item, "announced_at"),
-        since: since.as_ref().map(|since| since.at),
+        since: read_number(item, "since"),
         last_sendts: last.and(read_number(item, "last_sendts")).unwrap_or(0),
         ledger: Ledger {
-            first: since.map(|since| since.sequence).or_else(|| received.first().copied()),
+            first: read_number(item, "first_sequence").or(first_from_zero),
             last: last.or_else(|| received.last().copied()),
-            received_from: read_number(item, "received_from").unwrap_or(0),
+            received_from,
             received,
             missing,
             truncated: item.contains_key("missing_truncated"),
@@ -214,9 +277,18 @@ fn read_recorder(item: &Item) -> Option<Recorder> {
 
 fn read_range(value: &AttributeValue) -> Option<(u64, u64)> {
     match value.as_l().ok()?.as_slice() {
-        [AttributeValue::N(from), AttributeValue::N(to)] => Some((from.parse().ok()?, to.parse().ok()?)),
+        [from, to] => Some((read_int(from)?, read_int(to)?)),
         _ => None,
     }
+}
+
+fn read_int(value: &AttributeValue) -> Option<u64> {
+    value.as_n().ok()?.parse().ok()
+}
+
+/// The first 8 hex digits of the SHA-256.
+fn short_hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How many bytes the item can grow before its window folds: the window's numbers, and some for registers that grow.

@@ -17,12 +17,15 @@ pub use item::{Item, read_session, size};
 
 use crate::alert::Alert;
 use crate::notification::{Notification, Sid, Unreadable};
-use crate::session::{Fact, Register, Session, WINDOW};
+use crate::session::{Fact, Ledger, Noted, Range, Recorder, Register, Session, WINDOW};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure::AllOld};
-use item::{number, read_number, read_text, register_attribute, since_attribute, text, write_session};
+use item::{
+    Page, flat_ranges, make_room, number, page_key, read_number, read_page, read_text, register_attribute, text,
+    write_session,
+};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::error::Error;
@@ -35,8 +38,6 @@ pub const LEASE_MS: u64 = 15_000;
 const FIRST_LOOK_MS: u64 = 5 * 60 * 1000;
 /// How often a conflicting write is tried before the caller is told to come again.
 const MAX_ATTEMPTS: u32 = 40;
-/// A channel name longer than this is cut in the session's item, where it is an index key.
-const MAX_CNAME: usize = 256;
 /// Sessions with more than one recorder whose generation is remembered, at most.
 const MAX_GENERATIONS: usize = 256;
 
@@ -46,8 +47,10 @@ const IS_NEW: &str = "attribute_not_exists(sid)";
 const IS_NEWEST: &str = "uid = :uid AND generation = :generation AND last_sequence < :n AND size(received) < :window";
 /// Nobody wrote the session since it was read.
 const IS_UNCHANGED: &str = "version = :version";
-/// The session was not there when it was read, or lost its version to somebody's hands.
+/// The session was not there when it was read.
 const HAS_NO_VERSION: &str = "attribute_not_exists(version)";
+/// No page yet, or one from an earlier version of the session.
+const IS_NO_OLDER: &str = "attribute_not_exists(sid) OR version <= :version";
 /// The alert still has to be sent, and whoever had the job is late.
 const IS_DUE: &str = "#state = :pending AND due_at <= :now";
 /// The alert still has to be sent, and the job is ours.
@@ -183,11 +186,31 @@ impl Store {
         };
         for attempts in 2..MAX_ATTEMPTS {
             let mut session = stored.as_ref().map(read_session).unwrap_or_default();
+            let page = stored.as_ref().and_then(|item| make_room(&mut session, item));
             let merged = session.apply(&fact);
             self.remember_generation(&notification.sid, session.generation());
-            let write = SessionWrite { known: merged.known, behind: merged.behind, changed: merged.changed, attempts };
+            let version = stored.as_ref().and_then(|item| read_number(item, "version")).unwrap_or(0);
+            // The callback's own number is among those that have to make room: archive first, then look there.
+            if let (Some(page), Some(item), Noted::Archived) = (&page, &stored, merged.noted) {
+                let mut roomy = read_session(item);
+                make_room(&mut roomy, item);
+                self.put_page(&notification.sid, page, version, now_ms).await?;
+                self.replace_session(notification, &roomy, stored, now_ms).await?;
+                stored = self.session(&notification.sid).await?;
+                continue;
+            }
+            let was_missing = match merged.noted {
+                Noted::New => true,
+                Noted::Known => false,
+                Noted::Archived => self.fill_page(notification, version).await?,
+            };
+            let changed = merged.changed || was_missing;
+            let write = SessionWrite { known: !was_missing, behind: merged.behind, changed, attempts };
             if !merged.changed && stored.is_some() {
                 return Ok(write);
+            }
+            if let Some(page) = page {
+                self.put_page(&notification.sid, &page, version, now_ms).await?;
             }
             match self.replace_session(notification, &session, stored, now_ms).await? {
                 None => return Ok(write),
@@ -205,7 +228,7 @@ impl Store {
         let opening = [
             ("#schema", "schema", number(1)),
             ("first_sendts", "first_sendts", number(fact.sendts)),
-            ("since", "since", since_attribute(fact.sequence, fact.sendts)),
+            ("since", "since", number(fact.sendts)),
             ("received_from", "received_from", number(0)),
             ("watch_shard", "watch_shard", text(watch_shard(notification.sid.as_str()))),
             ("watch_at", "watch_at", number(now_ms + FIRST_LOOK_MS)),
@@ -257,6 +280,10 @@ impl Store {
         let update = format!("SET {set} ADD received :received, version :one");
         match request.update_expression(update).send().await {
             Ok(_) => Ok(Newest::Written),
+            // An attribute that somebody spoiled by hand: the slow path reads around it.
+            Err(error) if error.as_service_error().is_some_and(|e| e.code() == Some("ValidationException")) => {
+                self.session(&notification.sid).await.map(Newest::Refused)
+            }
             Err(error) => refused(error, "UpdateItem session").map(Newest::Refused),
         }
     }
@@ -270,24 +297,115 @@ impl Store {
         now_ms: u64,
     ) -> Result<Option<Option<Item>>, StoreError> {
         let mut item = stored.unwrap_or_else(|| self.opened(notification, now_ms));
-        let version = read_number(&item, "version");
+        let version = item.get("version").cloned();
+        let next_version = read_number(&item, "version").unwrap_or(0) + 1;
         write_session(session, &mut item);
         let expires_at = self.expires_at(now_ms).max(read_number(&item, "expires_at").unwrap_or(0));
         item.insert("updated_at".to_owned(), number(now_ms));
         item.insert("expires_at".to_owned(), number(expires_at));
-        item.insert("version".to_owned(), number(version.unwrap_or(0) + 1));
+        item.insert("version".to_owned(), number(next_version));
         let mut request =
             self.client.put_item().table_name(&self.table).set_item(Some(item)).return_values_on_condition_check_failure(AllOld);
         request = match version {
-            Some(version) => {
-                request.condition_expression(IS_UNCHANGED).expression_attribute_values(":version", number(version))
-            }
+            Some(version) => request.condition_expression(IS_UNCHANGED).expression_attribute_values(":version", version),
             None => request.condition_expression(HAS_NO_VERSION),
         };
         match request.send().await {
             Ok(_) => Ok(None),
             Err(error) => refused(error, "PutItem session").map(Some),
         }
+    }
+
+    /// Puts a page of the archive, unless a later version of the session did. The session's item owns it only once it is
+    /// written, too.
+    async fn put_page(&self, sid: &Sid, page: &Page, version: u64, now_ms: u64) -> Result<(), StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("sid", text(sid.as_str()))
+            .item("item", text(page.key()))
+            .item("ranges", flat_ranges(&page.ranges))
+            .item("version", number(version))
+            .item("expires_at", number(self.expires_at(now_ms)))
+            .condition_expression(IS_NO_OLDER)
+            .expression_attribute_values(":version", number(version));
+        match put.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => refused(error, "PutItem missing").map(|_| ()),
+        }
+    }
+
+    /// Takes the number of a late callback out of the archive; false if it isn't missing there. `version` is the session's: later
+    /// than that of any page it owns, so that no latecomer puts the page again as it was.
+    async fn fill_page(&self, notification: &Notification, version: u64) -> Result<bool, StoreError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let query = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("sid = :sid AND #item BETWEEN :first AND :this")
+                .expression_attribute_names("#item", "item")
+                .expression_attribute_values(":sid", text(notification.sid.as_str()))
+                .expression_attribute_values(":first", text(page_key(&notification.uid, 0)))
+                .expression_attribute_values(":this", text(page_key(&notification.uid, notification.sequence)))
+                .scan_index_forward(false)
+                .consistent_read(true)
+                .limit(1);
+            let found = query.send().await.map_err(|error| failed("Query missing", error))?;
+            let Some(page) = found.items.and_then(|mut items| items.pop()) else {
+                return Ok(false);
+            };
+            let mut ledger = Ledger::of_archive(read_page(&page));
+            if ledger.insert(notification.sequence, false) != Noted::New {
+                return Ok(false);
+            }
+            let update = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(page.clone().into_iter().filter(|(name, _)| name == "sid" || name == "item").collect()))
+                .update_expression("SET ranges = :ranges, version = :version")
+                .condition_expression("ranges = :stored")
+                .expression_attribute_values(":ranges", flat_ranges(&ledger.missing))
+                .expression_attribute_values(":stored", page.get("ranges").cloned().unwrap_or(AttributeValue::Null(true)))
+                .expression_attribute_values(":version", number(version));
+            match update.send().await {
+                Ok(_) => return Ok(true),
+                Err(error) => refused(error, "UpdateItem missing")?,
+            };
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// All callbacks of one recorder of a session that are missing, archive included, as sorted ranges.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn missing(&self, sid: &Sid, recorder: &Recorder) -> Result<Vec<Range>, StoreError> {
+        let mut ranges = recorder.ledger.missing_ranges();
+        if !recorder.ledger.truncated {
+            return Ok(ranges);
+        }
+        let last_page = recorder.ledger.received_from.saturating_sub(1);
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("sid = :sid AND #item BETWEEN :first AND :last")
+            .expression_attribute_names("#item", "item")
+            .expression_attribute_values(":sid", text(sid.as_str()))
+            .expression_attribute_values(":first", text(page_key(&recorder.uid, 0)))
+            .expression_attribute_values(":last", text(page_key(&recorder.uid, last_page)))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(page) = pages.next().await {
+            ranges.extend(read_page(&page.map_err(|error| failed("Query missing", error))?));
+        }
+        ranges.sort_unstable();
+        Ok(ranges)
     }
 
     /// What only the callback that opens a session writes.
@@ -510,11 +628,9 @@ fn watch_shard(sid: &str) -> String {
     (hash % 8).to_string()
 }
 
-/// The channel as an index key: never empty, never too long.
+/// The channel as an index key, which can't be empty.
 fn channel(notification: &Notification) -> Option<&str> {
-    let cname = notification.cname.as_str();
-    let cut = cname.get(..cname.floor_char_boundary(MAX_CNAME))?;
-    (!cut.is_empty()).then_some(cut)
+    Some(notification.cname.as_str()).filter(|cname| !cname.is_empty())
 }
 
 /// A body as text, or as bytes where it is none.

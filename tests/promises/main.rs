@@ -1,1 +1,14 @@
-fn main(){}
+//! What the receiver promises, tested from outside: real requests to a DynamoDB engine over a socket, the real binary behind a
+//! Lambda Runtime API, an SNS endpoint that can misbehave. One module a promise.
+
+#[path = "../../support/mod.rs"]
+mod support;
+
+mod harness;
+
+mod alerts_survive_crashes_and_copies;
+mod every_request_gets_the_answer_of_the_table;
+mod hostile_bodies_are_kept_and_the_process_lives_on;
+mod order_repetition_and_loss_end_in_the_right_items;
+mod samples_are_signed_and_stored;
+mod writes_cost_what_the_readme_says;

@@ -1,0 +1,153 @@
+//! An SNS endpoint that answers `Publish`, shows what was published, and can be told to misbehave.
+
+use super::engine::AnyError;
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// One published message.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "the tests and the example look at different fields")]
+pub(crate) struct Published {
+    pub(crate) topic_arn: String,
+    pub(crate) subject: String,
+    pub(crate) email: String,
+    pub(crate) sms: String,
+    pub(crate) default: serde_json::Value,
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+/// How the endpoint answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// As it should.
+    Well,
+    /// 500, and nothing is published.
+    Down,
+    /// Never, and nothing is published.
+    Hanging,
+}
+
+/// The endpoint.
+#[derive(Clone)]
+pub(crate) struct Sns {
+    state: Arc<State>,
+}
+
+struct State {
+    published: Mutex<Vec<Published>>,
+    mood: Mutex<Mood>,
+    listeners: Mutex<Vec<UnboundedSender<Published>>>,
+    asked: Notify,
+}
+
+impl Sns {
+    /// Serves on `listener` and returns the endpoint and its URL.
+    pub(crate) fn serve(listener: TcpListener) -> Result<(Self, String), AnyError> {
+        let url = format!("http://{}", listener.local_addr()?);
+        let state = State {
+            published: Mutex::default(),
+            mood: Mutex::new(Mood::Well),
+            listeners: Mutex::default(),
+            asked: Notify::new(),
+        };
+        let sns = Self { state: Arc::new(state) };
+        let endpoint = sns.clone();
+        let router = Router::new().fallback(move |body: Bytes| {
+            let endpoint = endpoint.clone();
+            async move { endpoint.answer(&body).await }
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok((sns, url))
+    }
+
+    /// Everything published so far.
+    pub(crate) fn published(&self) -> Vec<Published> {
+        self.state.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells the endpoint how to answer from now on.
+    #[allow(dead_code, reason = "for tests")]
+    pub(crate) fn set_mood(&self, mood: Mood) {
+        *self.state.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+    }
+
+    /// Waits until somebody asks to publish.
+    #[allow(dead_code, reason = "for tests")]
+    pub(crate) async fn asked(&self) {
+        self.state.asked.notified().await;
+    }
+
+    /// Every message from now on, as it is published.
+    #[allow(dead_code, reason = "for the example")]
+    pub(crate) fn listen(&self) -> UnboundedReceiver<Published> {
+        let (sender, receiver) = unbounded_channel();
+        self.state.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        receiver
+    }
+
+    async fn answer(&self, body: &[u8]) -> Response {
+        let mood = *self.state.mood.lock().unwrap_or_else(PoisonError::into_inner);
+        self.state.asked.notify_one();
+        match mood {
+            Mood::Well => {}
+            Mood::Down => return (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError")).into_response(),
+            Mood::Hanging => std::future::pending().await,
+        }
+        let Some(message) = parse(body) else {
+            return (StatusCode::BAD_REQUEST, error("InvalidParameter")).into_response();
+        };
+        for listener in self.state.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let _ = listener.send(message.clone());
+        }
+        let mut published = self.state.published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.push(message);
+        let id = format!("00000000-0000-4000-8000-{:012}", published.len());
+        let answer = format!(
+            "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>{id}</MessageId>\
+             </PublishResult><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></PublishResponse>"
+        );
+        ([("content-type", "text/xml")], answer).into_response()
+    }
+}
+
+fn error(code: &str) -> String {
+    format!(
+        "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type><Code>{code}</Code>\
+         <Message>as told</Message></Error><RequestId>0</RequestId></ErrorResponse>"
+    )
+}
+
+/// Reads a `Publish` request and checks what SNS would check.
+fn parse(body: &[u8]) -> Option<Published> {
+    let form: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
+    if form.get("Action")? != "Publish" || form.get("MessageStructure")? != "json" {
+        return None;
+    }
+    let subject = form.get("Subject")?.clone();
+    if subject.is_empty() || subject.len() >= 100 || !subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return None;
+    }
+    let texts: BTreeMap<String, String> = serde_json::from_str(form.get("Message")?).ok()?;
+    let attributes = (1..=10)
+        .map_while(|n| {
+            let name = form.get(&format!("MessageAttributes.entry.{n}.Name"))?;
+            let value = form.get(&format!("MessageAttributes.entry.{n}.Value.StringValue"))?;
+            Some((name.clone(), value.clone()))
+        })
+        .collect();
+    Some(Published {
+        topic_arn: form.get("TopicArn")?.clone(),
+        subject,
+        email: texts.get("email")?.clone(),
+        sms: texts.get("sms")?.clone(),
+        default: serde_json::from_str(texts.get("default")?).ok()?,
+        attributes,
+    })
+}

@@ -1,0 +1,99 @@
+//! The real `callback` binary behind a Lambda Runtime API.
+
+use super::world::{TABLE, TOPIC, World};
+use crate::support::sign;
+use lambda_simulator::{InvocationBuilder, InvocationStatus, Simulator};
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+
+/// A running function.
+pub(crate) struct Function {
+    simulator: Simulator,
+    process: Child,
+}
+
+impl Function {
+    /// Starts the binary on the parts of `world`, with `more` in its environment.
+    pub(crate) async fn start(world: &World, more: &[(&str, &str)]) -> Self {
+        let simulator = Simulator::builder().function_name("callback").build().await.unwrap();
+        let process = command(world, more).envs(simulator.lambda_env_vars()).kill_on_drop(true).spawn().unwrap();
+        Self { simulator, process }
+    }
+
+    /// Invokes it and waits for its answer.
+    pub(crate) async fn invoke(&self, event: Value) -> Value {
+        self.invoke_within(event, 9_000).await
+    }
+
+    /// Invokes it with that much time.
+    pub(crate) async fn invoke_within(&self, event: Value, timeout_ms: u64) -> Value {
+        let request_id = self.enqueue_within(event, timeout_ms).await;
+        let state = self.simulator.wait_for_invocation_complete(&request_id, Duration::from_secs(30)).await.unwrap();
+        assert_eq!(state.status, InvocationStatus::Success, "{:?}", state.error);
+        state.response.unwrap().payload
+    }
+
+    /// Invokes it without waiting.
+    pub(crate) async fn enqueue(&self, event: Value) {
+        self.enqueue_within(event, 9_000).await;
+    }
+
+    async fn enqueue_within(&self, event: Value, timeout_ms: u64) -> String {
+        self.simulator.enqueue(InvocationBuilder::new().payload(event).timeout_ms(timeout_ms).build().unwrap()).await
+    }
+
+    /// Kills it with SIGKILL.
+    pub(crate) async fn kill(mut self) {
+        self.process.kill().await.unwrap();
+    }
+
+    /// True if the process that was started is still running.
+    pub(crate) fn lives(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Starts the binary, expects it to stop by itself, and returns what it said and whether it succeeded.
+    pub(crate) async fn refuse(world: &World, more: &[(&str, &str)]) -> (String, bool) {
+        let output = command(world, more).env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9").stderr(Stdio::piped()).output().await.unwrap();
+        (String::from_utf8(output.stderr).unwrap(), output.status.success())
+    }
+}
+
+fn command(world: &World, more: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callback"));
+    command
+        .env_clear()
+        .envs([
+            ("TABLE_NAME", TABLE),
+            ("ALERT_TOPIC_ARN", TOPIC),
+            ("AGORA_SECRET", sign::LOCAL_SECRET),
+            ("MAX_CALLBACK_AGE_HOURS", "0"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &world.dynamodb_url),
+            ("AWS_ENDPOINT_URL_SNS", &world.sns_url),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+        ])
+        .envs(more.iter().copied())
+        .stderr(Stdio::null());
+    command
+}
+
+/// A function-URL event with a signed body.
+pub(crate) fn event(body: &str) -> Value {
+    json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/",
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json", "agora-signature-v2": sign::v2(sign::LOCAL_SECRET, body.as_bytes())},
+        "requestContext": {
+            "http": {"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "203.0.113.24", "userAgent": "Go-http-client/1.1"},
+            "requestId": "r", "routeKey": "$default", "stage": "$default", "timeEpoch": 1_772_460_000_000_u64,
+        },
+        "body": body,
+        "isBase64Encoded": false,
+    })
+}

@@ -1,0 +1,224 @@
+//! An engine with the table in it, an SNS endpoint, and a receiver of this process on both.
+
+use super::Proxy;
+use crate::support::engine::{AnyError, client, create_table, serve};
+use crate::support::sign;
+use crate::support::sns::Sns;
+use agora_recording_callbacks::alert::AlertKind;
+use agora_recording_callbacks::config::Config;
+use agora_recording_callbacks::receive::{Call, Handled, Receiver, Request};
+use agora_recording_callbacks::notification::Sid;
+use agora_recording_callbacks::session::{Range, Session};
+use agora_recording_callbacks::signature::SignatureHeaders;
+use agora_recording_callbacks::store::{Item, Store, read_session};
+use agora_recording_callbacks::topic::Topic;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sns::config::{BehaviorVersion, Credentials, Region};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+pub(crate) const TABLE: &str = "recordings";
+pub(crate) const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:alerts";
+
+/// Everything around the receiver.
+pub(crate) struct World {
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) dynamodb_url: String,
+    pub(crate) proxy: Proxy,
+    pub(crate) sns: Sns,
+    pub(crate) sns_url: String,
+    requests: AtomicU64,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::build().await.unwrap()
+    }
+
+    async fn build() -> Result<Self, AnyError> {
+        let engine = serve(TcpListener::bind("127.0.0.1:0").await?, dynoxide::Database::memory()?)?;
+        let dynamodb = client(&engine);
+        create_table(&dynamodb, TABLE).await?;
+        let (proxy, dynamodb_url) = Proxy::start(engine).await?;
+        let (sns, sns_url) = Sns::serve(TcpListener::bind("127.0.0.1:0").await?)?;
+        Ok(Self { dynamodb, dynamodb_url, proxy, sns, sns_url, requests: AtomicU64::new(0) })
+    }
+
+    /// A receiver in this process that alerts of every kind.
+    pub(crate) fn receiver(&self) -> Receiver {
+        let config = Config::read(|name| {
+            let value = match name {
+                "TABLE_NAME" => TABLE,
+                "ALERT_TOPIC_ARN" => TOPIC,
+                "AGORA_SECRET" => sign::LOCAL_SECRET,
+                "MAX_CALLBACK_AGE_HOURS" => "0",
+                "ALERT_KINDS" => "fatal_error,abnormal_exit,backup_only_upload",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        })
+        .unwrap();
+        assert_eq!(config.alert_kinds.first(), Some(&AlertKind::FatalError));
+        let sns = aws_sdk_sns::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+            .endpoint_url(&self.sns_url)
+            .build();
+        let store = self.store();
+        Receiver::new(config, store, Topic::new(aws_sdk_sns::Client::from_conf(sns), TOPIC.to_owned()))
+    }
+
+    /// A store of this process, through the proxy.
+    pub(crate) fn store(&self) -> Store {
+        Store::new(client(&self.dynamodb_url), TABLE.to_owned(), 90 * 86_400)
+    }
+
+    /// Sends one signed body to `receiver`, under a request id of its own.
+    pub(crate) async fn deliver(&self, receiver: &Receiver, body: &[u8]) -> Handled {
+        let n = self.requests.fetch_add(1, Ordering::SeqCst);
+        self.deliver_as(receiver, body, &format!("request-{n}"), 1_772_460_000_000 + n).await
+    }
+
+    /// Sends one signed body under a given request id at a given time.
+    pub(crate) async fn deliver_as(&self, receiver: &Receiver, body: &[u8], request_id: &str, now_ms: u64) -> Handled {
+        let digest = sign::v2(sign::LOCAL_SECRET, body);
+        let request = Request {
+            is_post: true,
+            signature: SignatureHeaders { v2: &[digest.as_bytes()], v1: &[] },
+            body: Some(body),
+        };
+        let deadline = Instant::now() + Duration::from_secs(9);
+        receiver.receive(request, Call { request_id, now_ms, deadline }).await
+    }
+
+    /// All items of a partition, by sort key.
+    pub(crate) async fn items(&self, sid: &str) -> Vec<Item> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .dynamodb
+                .query()
+                .table_name(TABLE)
+                .key_condition_expression("sid = :sid")
+                .expression_attribute_values(":sid", AttributeValue::S(sid.to_owned()))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .unwrap();
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return items;
+            }
+        }
+    }
+
+    /// The items of a partition whose sort key begins with `prefix`.
+    pub(crate) async fn items_with(&self, sid: &str, prefix: &str) -> Vec<Item> {
+        self.items(sid).await.into_iter().filter(|item| item["item"].as_s().unwrap().starts_with(prefix)).collect()
+    }
+
+    /// Every item of the table.
+    pub(crate) async fn scan(&self) -> Vec<Item> {
+        self.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap_or_default()
+    }
+
+    /// The session's item.
+    pub(crate) async fn session_item(&self, sid: &str) -> Item {
+        self.items_with(sid, "session").await.pop().unwrap_or_default()
+    }
+
+    /// The session.
+    pub(crate) async fn session(&self, sid: &str) -> Session {
+        read_session(&self.session_item(sid).await)
+    }
+
+    /// What is missing from each recorder of the session, archive included.
+    pub(crate) async fn missing(&self, sid: &str) -> Vec<Vec<Range>> {
+        let store = self.store();
+        let id = Sid::new(sid).unwrap();
+        let mut missing = Vec::new();
+        for recorder in &self.session(sid).await.recorders {
+            missing.push(store.missing(&id, recorder).await.unwrap());
+        }
+        missing
+    }
+
+    /// Makes the lease of every pending alert of a session run out.
+    pub(crate) async fn end_leases(&self, sid: &str) {
+        for alert in self.items_with(sid, "alert#").await {
+            self.dynamodb
+                .update_item()
+                .table_name(TABLE)
+                .key("sid", alert["sid"].clone())
+                .key("item", alert["item"].clone())
+                .update_expression("SET due_at = :past")
+                .expression_attribute_values(":past", AttributeValue::N("1".to_owned()))
+                .send()
+                .await
+                .unwrap();
+        }
+    }
+}
+
+/// The body of a callback.
+pub(crate) fn callback(sid: &str, uid: &str, sequence: u64, event_type: u32, details: &Value) -> String {
+    let sendts = 1_772_460_000_123 + sequence * 1000;
+    json!({
+        "noticeId": format!("{sid}-{sequence}-{event_type}"),
+        "productId": 3,
+        "eventType": event_type,
+        "notifyMs": sendts + 40,
+        "payload": {
+            "cname": "room-101-b", "uid": uid, "sid": sid, "sequence": sequence, "sendts": sendts,
+            "serviceType": 1, "details": details,
+        },
+    })
+    .to_string()
+}
+
+/// Ordinary details of an event type.
+pub(crate) fn event_details(event_type: u32) -> Value {
+    match event_type {
+        1 => json!({"module": 0, "errorLevel": 5, "errorCode": 110, "stat": 0, "errorMsg": ""}),
+        11 => json!({"exitStatus": 1}),
+        32 => json!({"status": 0}),
+        33 => json!({"progress": 5000}),
+        43 | 44 => json!({"streamUid": "57297", "state": 0, "utcMs": 1_772_460_000_000_u64}),
+        _ => json!({"status": 0}),
+    }
+}
+
+/// An item as text, without what depends on when and through which copy it came.
+pub(crate) fn stable(item: &Item) -> String {
+    const VOLATILE: [&str; 13] = [
+        "received_at", "notify_ms", "notice_id", "expires_at", "updated_at", "version", "first_sendts", "watch_at", "due_at",
+        "owner", "created_at", "sent_at", "sns_message_id",
+    ];
+    let sorted: std::collections::BTreeMap<_, _> =
+        item.iter().filter(|(name, _)| !VOLATILE.contains(&name.as_str())).map(|(name, value)| (name, sorted(value))).collect();
+    format!("{sorted:?}")
+}
+
+/// A value as text, its maps and sets in order.
+fn sorted(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::M(map) => {
+            let sorted: std::collections::BTreeMap<_, _> = map.iter().map(|(name, value)| (name, self::sorted(value))).collect();
+            format!("{sorted:?}")
+        }
+        AttributeValue::L(values) => format!("{:?}", values.iter().map(sorted).collect::<Vec<_>>()),
+        AttributeValue::Ns(numbers) => {
+            let mut numbers = numbers.clone();
+            numbers.sort();
+            format!("{numbers:?}")
+        }
+        other => format!("{other:?}"),
+    }
+}
