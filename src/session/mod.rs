@@ -111,6 +111,12 @@ impl Session {
         self.recorders.last()
     }
 
+    /// The recorder that a callback under `uid` belongs to; one without a uid belongs to the recorder at work.
+    #[must_use]
+    pub fn recorder_of(&self, uid: &str) -> Option<&Recorder> {
+        self.recorders.iter().find(|recorder| recorder.uid == uid).or_else(|| self.current())
+    }
+
     /// How many recorders came before the one at work.
     #[must_use]
     pub fn generation(&self) -> u64 {

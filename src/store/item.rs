@@ -73,26 +73,30 @@ fn read_register(value: &AttributeValue) -> Option<(Register, u64)> {
 
 /// Makes room for more callbacks in a session as it is stored in `item`: folds a full window, and takes the ranges of missing
 /// callbacks out for the archive where the item would cost a second write unit for their sake, or did before. What it does
-/// depends on the stored item alone, so that two writers who race from the same version put the same page. Returns the page.
-pub(super) fn make_room(session: &mut Session, item: &Item) -> Option<Page> {
-    let current = session.recorders.last_mut()?;
-    let from = if current.ledger.truncated { current.ledger.received_from } else { 0 };
-    let is_full = current.ledger.received.len() >= WINDOW;
-    if is_full {
-        current.ledger.fold();
+/// depends on the stored item alone, so that two writers who race from the same version put the same pages. Returns the pages.
+pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
+    let mut pages = Vec::new();
+    for recorder in &mut session.recorders {
+        if recorder.ledger.received.len() >= WINDOW {
+            let from = recorder.ledger.received_from;
+            recorder.ledger.fold();
+            if recorder.ledger.truncated {
+                pages.push(Page { uid: recorder.uid.clone(), from, ranges: recorder.ledger.archive() });
+            }
+        }
     }
-    let archives_already = current.ledger.truncated && is_full;
-    if !archives_already && !grows_too_large(session, item) {
-        return None;
+    if let Some(current) = session.current()
+        && !current.ledger.truncated
+        && grows_too_large(session, item)
+        && let Some(current) = session.recorders.last_mut()
+    {
+        let ranges = current.ledger.archive();
+        current.ledger.truncated = !ranges.is_empty();
+        if current.ledger.truncated {
+            pages.push(Page { uid: current.uid.clone(), from: 0, ranges });
+        }
     }
-    let current = session.recorders.last_mut()?;
-    let was_truncated = current.ledger.truncated;
-    let ranges = current.ledger.archive();
-    if ranges.is_empty() && !archives_already {
-        current.ledger.truncated = was_truncated;
-        return None;
-    }
-    Some(Page { uid: current.uid.clone(), from, ranges })
+    pages
 }
 
 /// True if the item would need a second write unit before its window is full.
@@ -169,12 +173,10 @@ pub(super) fn write_session(session: &Session, item: &mut Item) {
     put(item, "first_sequence", current.ledger.first.filter(|_| session.generation() > 0).map(number));
 }
 
-/// A replaced recorder. Its window is folded: it won't get much more.
+/// A replaced recorder.
 fn previous_attribute(recorder: &Recorder) -> AttributeValue {
     let mut map = Item::new();
-    let mut recorder = recorder.clone();
-    recorder.ledger.fold();
-    write_recorder(&recorder, &mut map);
+    write_recorder(recorder, &mut map);
     put(&mut map, "first_sequence", recorder.ledger.first.map(number));
     let registers =
         recorder.registers.iter().map(|(name, register)| (name.as_str().to_owned(), register_attribute(register, 0))).collect();
@@ -323,4 +325,80 @@ fn number_size(number: &str) -> usize {
     let digits = number.bytes().filter(u8::is_ascii_digit).count();
     let zeros = number.len() - number.trim_end_matches('0').len();
     digits.saturating_sub(zeros).div_ceil(2) + 1 + usize::from(number.starts_with('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Fact, Noted};
+    use proptest::prelude::*;
+
+    fn numbers(ranges: impl IntoIterator<Item = Range>) -> BTreeSet<u64> {
+        ranges.into_iter().flat_map(|(from, to)| from..=to).collect()
+    }
+
+    /// The table's part in this: the session's item and the pages.
+    #[derive(Default)]
+    struct Table {
+        item: Item,
+        pages: BTreeMap<String, Vec<Range>>,
+    }
+
+    impl Table {
+        /// What the slow path does, alone.
+        fn write(&mut self, fact: &Fact) {
+            let mut session = read_session(&self.item);
+            let pages = make_room(&mut session, &self.item);
+            write_session(&session, &mut self.item);
+            self.pages.extend(pages.into_iter().map(|page| (page.key(), page.ranges)));
+            if session.apply(fact).noted == Noted::Archived {
+                for (_, ranges) in self.pages.iter_mut().filter(|(key, _)| key.starts_with(&Page::prefix(&fact.uid))) {
+                    let mut ledger = Ledger::of_archive(ranges.clone());
+                    ledger.insert(fact.sequence, false);
+                    *ranges = ledger.missing;
+                }
+            }
+            write_session(&session, &mut self.item);
+        }
+
+        fn missing(&self, recorder: &Recorder) -> BTreeSet<u64> {
+            let pages = self.pages.iter().filter(|(key, _)| key.starts_with(&Page::prefix(&recorder.uid)));
+            numbers(pages.flat_map(|(_, ranges)| ranges.clone()).chain(recorder.ledger.missing_ranges()))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_missing_survives_the_item_and_its_archive(
+            split in 0_u64..150,
+            deliveries in prop::collection::vec((0_u64..150, 0_u64..40), 1..400),
+        ) {
+            let fact = |sequence: u64| Fact {
+                uid: if sequence < split { "100" } else { "200" }.to_owned(),
+                sequence,
+                sendts: 1_772_460_000_000 + sequence,
+                // Enough to leave little room in the item.
+                registers: RegisterName::ALL
+                    .into_iter()
+                    .map(|name| (name, BTreeMap::from([("fileList".to_owned(), Scalar::Text("x".repeat(20)))])))
+                    .collect(),
+                new_uid: None,
+            };
+            let mut deliveries = deliveries;
+            deliveries.sort_by_key(|(sequence, delay)| sequence + delay);
+            let mut table = Table::default();
+            let mut whole = Session::default();
+            for (sequence, _) in &deliveries {
+                table.write(&fact(*sequence));
+                whole.apply(&fact(*sequence));
+            }
+            let stored = read_session(&table.item);
+            prop_assert_eq!(stored.recorders.len(), whole.recorders.len());
+            for (stored, whole) in stored.recorders.iter().zip(&whole.recorders) {
+                prop_assert_eq!(&stored.registers, &whole.registers);
+                prop_assert_eq!((stored.ledger.first, stored.ledger.last), (whole.ledger.first, whole.ledger.last));
+                prop_assert_eq!(table.missing(stored), numbers(whole.ledger.missing_ranges()));
+            }
+        }
+    }
 }

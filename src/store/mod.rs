@@ -51,6 +51,8 @@ const IS_UNCHANGED: &str = "version = :version";
 const HAS_NO_VERSION: &str = "attribute_not_exists(version)";
 /// No page yet, or one from an earlier version of the session.
 const IS_NO_OLDER: &str = "attribute_not_exists(sid) OR version <= :version";
+/// Nobody took a number out of the page since it was read.
+const IS_SAME_PAGE: &str = "ranges = :stored";
 /// The alert still has to be sent, and whoever had the job is late.
 const IS_DUE: &str = "#state = :pending AND due_at <= :now";
 /// The alert still has to be sent, and the job is ours.
@@ -186,32 +188,32 @@ impl Store {
         };
         for attempts in 2..MAX_ATTEMPTS {
             let mut session = stored.as_ref().map(read_session).unwrap_or_default();
-            let page = stored.as_ref().and_then(|item| make_room(&mut session, item));
+            let pages = stored.as_ref().map_or_else(Vec::new, |item| make_room(&mut session, item));
+            let version = stored.as_ref().and_then(|item| read_number(item, "version")).unwrap_or(0);
+            let roomy = session.clone();
             let merged = session.apply(&fact);
             self.remember_generation(&notification.sid, session.generation());
-            let version = stored.as_ref().and_then(|item| read_number(item, "version")).unwrap_or(0);
-            // The callback's own number is among those that have to make room: archive first, then look there.
-            if let (Some(page), Some(item), Noted::Archived) = (&page, &stored, merged.noted) {
-                let mut roomy = read_session(item);
-                make_room(&mut roomy, item);
-                self.put_page(&notification.sid, page, version, now_ms).await?;
-                self.replace_session(notification, &roomy, stored, now_ms).await?;
-                stored = self.session(&notification.sid).await?;
-                continue;
-            }
             let was_missing = match merged.noted {
                 Noted::New => true,
                 Noted::Known => false,
-                Noted::Archived => self.fill_page(notification, version).await?,
+                // Its own number may be among those that have to make room: archive first, then look there.
+                Noted::Archived if !pages.is_empty() => {
+                    self.put_pages(&notification.sid, &pages, version, now_ms).await?;
+                    self.replace_session(notification, &roomy, stored, now_ms).await?;
+                    stored = self.session(&notification.sid).await?;
+                    continue;
+                }
+                Noted::Archived => match session.recorder_of(&fact.uid) {
+                    Some(recorder) => self.fill_page(&notification.sid, recorder, fact.sequence, version).await?,
+                    None => false,
+                },
             };
             let changed = merged.changed || was_missing;
             let write = SessionWrite { known: !was_missing, behind: merged.behind, changed, attempts };
             if !merged.changed && stored.is_some() {
                 return Ok(write);
             }
-            if let Some(page) = page {
-                self.put_page(&notification.sid, &page, version, now_ms).await?;
-            }
+            self.put_pages(&notification.sid, &pages, version, now_ms).await?;
             match self.replace_session(notification, &session, stored, now_ms).await? {
                 None => return Ok(write),
                 Some(newer) => stored = newer,
@@ -316,59 +318,56 @@ impl Store {
         }
     }
 
-    /// Puts a page of the archive, unless a later version of the session did. The session's item owns it only once it is
+    /// Puts pages of the archive, unless a later version of the session did. The session's item owns them only once it is
     /// written, too.
-    async fn put_page(&self, sid: &Sid, page: &Page, version: u64, now_ms: u64) -> Result<(), StoreError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .item("sid", text(sid.as_str()))
-            .item("item", text(page.key()))
-            .item("ranges", flat_ranges(&page.ranges))
-            .item("version", number(version))
-            .item("expires_at", number(self.expires_at(now_ms)))
-            .condition_expression(IS_NO_OLDER)
-            .expression_attribute_values(":version", number(version));
-        match put.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused(error, "PutItem missing").map(|_| ()),
+    async fn put_pages(&self, sid: &Sid, pages: &[Page], version: u64, now_ms: u64) -> Result<(), StoreError> {
+        for page in pages {
+            let put = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .item("sid", text(sid.as_str()))
+                .item("item", text(page.key()))
+                .item("ranges", flat_ranges(&page.ranges))
+                .item("version", number(version))
+                .item("expires_at", number(self.expires_at(now_ms)))
+                .condition_expression(IS_NO_OLDER)
+                .expression_attribute_values(":version", number(version));
+            match put.send().await {
+                Ok(_) => {}
+                Err(error) => {
+                    refused(error, "PutItem missing")?;
+                }
+            }
         }
+        Ok(())
     }
 
     /// Takes the number of a late callback out of the archive; false if it isn't missing there. `version` is the session's: later
     /// than that of any page it owns, so that no latecomer puts the page again as it was.
-    async fn fill_page(&self, notification: &Notification, version: u64) -> Result<bool, StoreError> {
+    async fn fill_page(&self, sid: &Sid, recorder: &Recorder, sequence: u64, version: u64) -> Result<bool, StoreError> {
         for _ in 0..MAX_ATTEMPTS {
-            let query = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("sid = :sid AND #item BETWEEN :first AND :this")
-                .expression_attribute_names("#item", "item")
-                .expression_attribute_values(":sid", text(notification.sid.as_str()))
-                .expression_attribute_values(":first", text(page_key(&notification.uid, 0)))
-                .expression_attribute_values(":this", text(page_key(&notification.uid, notification.sequence)))
-                .scan_index_forward(false)
-                .consistent_read(true)
-                .limit(1);
-            let found = query.send().await.map_err(|error| failed("Query missing", error))?;
-            let Some(page) = found.items.and_then(|mut items| items.pop()) else {
+            let mut holed = None;
+            for page in self.pages(sid, recorder).await? {
+                let mut ledger = Ledger::of_archive(read_page(&page));
+                if ledger.insert(sequence, false) == Noted::New {
+                    holed = Some((page, ledger.missing));
+                }
+            }
+            let Some((mut page, ranges)) = holed else {
                 return Ok(false);
             };
-            let mut ledger = Ledger::of_archive(read_page(&page));
-            if ledger.insert(notification.sequence, false) != Noted::New {
-                return Ok(false);
-            }
+            let stored = page.remove("ranges").unwrap_or(AttributeValue::Null(true));
+            page.retain(|name, _| name == "sid" || name == "item");
             let update = self
                 .client
                 .update_item()
                 .table_name(&self.table)
-                .set_key(Some(page.clone().into_iter().filter(|(name, _)| name == "sid" || name == "item").collect()))
+                .set_key(Some(page))
                 .update_expression("SET ranges = :ranges, version = :version")
-                .condition_expression("ranges = :stored")
-                .expression_attribute_values(":ranges", flat_ranges(&ledger.missing))
-                .expression_attribute_values(":stored", page.get("ranges").cloned().unwrap_or(AttributeValue::Null(true)))
+                .condition_expression(IS_SAME_PAGE)
+                .expression_attribute_values(":ranges", flat_ranges(&ranges))
+                .expression_attribute_values(":stored", stored)
                 .expression_attribute_values(":version", number(version));
             match update.send().await {
                 Ok(_) => return Ok(true),
@@ -384,9 +383,15 @@ impl Store {
     /// [`StoreError::Call`].
     pub async fn missing(&self, sid: &Sid, recorder: &Recorder) -> Result<Vec<Range>, StoreError> {
         let mut ranges = recorder.ledger.missing_ranges();
-        if !recorder.ledger.truncated {
-            return Ok(ranges);
+        if recorder.ledger.truncated {
+            ranges.extend(self.pages(sid, recorder).await?.iter().flat_map(read_page));
         }
+        ranges.sort_unstable();
+        Ok(ranges)
+    }
+
+    /// The pages of the archive that a recorder's ledger owns.
+    async fn pages(&self, sid: &Sid, recorder: &Recorder) -> Result<Vec<Item>, StoreError> {
         let last_page = recorder.ledger.received_from.saturating_sub(1);
         let mut pages = self
             .client
@@ -401,11 +406,11 @@ impl Store {
             .into_paginator()
             .items()
             .send();
+        let mut owned = Vec::new();
         while let Some(page) = pages.next().await {
-            ranges.extend(read_page(&page.map_err(|error| failed("Query missing", error))?));
+            owned.push(page.map_err(|error| failed("Query missing", error))?);
         }
-        ranges.sort_unstable();
-        Ok(ranges)
+        Ok(owned)
     }
 
     /// What only the callback that opens a session writes.

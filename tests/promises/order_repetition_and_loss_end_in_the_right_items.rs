@@ -122,7 +122,9 @@ fn schedule() -> impl Strategy<Value = (Vec<String>, Vec<usize>)> {
 #[test]
 fn random_schedules_through_the_table_end_in_the_fold_of_the_sorted_callbacks() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
+    #[expect(clippy::disallowed_methods, reason = "more of the same on demand: SCHEDULES=1000 cargo test random_schedules")]
+    let cases = std::env::var("SCHEDULES").map_or(60, |cases| cases.parse().unwrap());
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     runner
         .run(&(schedule(), 1_usize..6), |((bodies, order), writers)| {
             runtime.block_on(async {
