@@ -5,11 +5,28 @@ use crate::store::Store;
 use crate::topic::Topic;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use std::time::Duration;
 
 /// Loads what the SDK needs from the environment it runs in.
 pub async fn load() -> SdkConfig {
+    loader().load().await
+}
+
+/// What the SDK needs for an endpoint on this machine, whatever the environment says.
+pub async fn load_local(endpoint_url: String) -> SdkConfig {
+    let credentials =
+        aws_sdk_dynamodb::config::Credentials::new("local", "local", None, None, "local");
+    let region = aws_config::Region::from_static("eu-central-1");
+    loader()
+        .region(region)
+        .credentials_provider(credentials)
+        .endpoint_url(endpoint_url)
+        .load()
+        .await
+}
+
+fn loader() -> ConfigLoader {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
         .operation_attempt_timeout(Duration::from_secs(2))
@@ -19,17 +36,26 @@ pub async fn load() -> SdkConfig {
         .with_max_attempts(4)
         .with_initial_backoff(Duration::from_millis(50))
         .with_max_backoff(Duration::from_millis(500));
-    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).retry_config(retries).load().await
+    aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(timeouts)
+        .retry_config(retries)
 }
 
 /// The table that `config` names.
 #[must_use]
 pub fn store(aws: &SdkConfig, config: &Config) -> Store {
-    Store::new(aws_sdk_dynamodb::Client::new(aws), config.table_name.clone(), config.retention_secs)
+    Store::new(
+        aws_sdk_dynamodb::Client::new(aws),
+        config.table_name.clone(),
+        config.retention_secs,
+    )
 }
 
 /// The topic that `config` names.
 #[must_use]
 pub fn topic(aws: &SdkConfig, config: &Config) -> Topic {
-    Topic::new(aws_sdk_sns::Client::new(aws), config.alert_topic_arn.clone())
+    Topic::new(
+        aws_sdk_sns::Client::new(aws),
+        config.alert_topic_arn.clone(),
+    )
 }

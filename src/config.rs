@@ -68,7 +68,11 @@ impl Config {
             None => Ok(default),
             Some(value) => match value.trim().parse::<u32>() {
                 Ok(number) => Ok(u64::from(number)),
-                Err(_) => Err(ConfigError::Malformed { name, value, expected }),
+                Err(_) => Err(ConfigError::Malformed {
+                    name,
+                    value,
+                    expected,
+                }),
             },
         };
         if get("AGORA_SECRET").is_none() && get("AGORA_SECRET_ID").is_some() {
@@ -86,11 +90,19 @@ impl Config {
         let retention_days = match number("RETENTION_DAYS", 90, "a number of days from 1 up")? {
             0 => {
                 let value = "0".to_owned();
-                return Err(ConfigError::Malformed { name: "RETENTION_DAYS", value, expected: "a number of days from 1 up" });
+                return Err(ConfigError::Malformed {
+                    name: "RETENTION_DAYS",
+                    value,
+                    expected: "a number of days from 1 up",
+                });
             }
             days => days,
         };
-        let max_age_hours = number("MAX_CALLBACK_AGE_HOURS", 24, "a number of hours, 0 for no limit")?;
+        let max_age_hours = number(
+            "MAX_CALLBACK_AGE_HOURS",
+            24,
+            "a number of hours, 0 for no limit",
+        )?;
         Ok(Self {
             table_name: required("TABLE_NAME")?,
             alert_topic_arn: required("ALERT_TOPIC_ARN")?,
@@ -109,26 +121,41 @@ fn flag(value: Option<String>) -> Result<bool, ConfigError> {
     match value.trim().to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(ConfigError::Malformed { name: "REQUIRE_SIGNATURE_V2", value, expected: "true or false" }),
+        _ => Err(ConfigError::Malformed {
+            name: "REQUIRE_SIGNATURE_V2",
+            value,
+            expected: "true or false",
+        }),
     }
 }
 
 fn unsigned_check(value: Option<String>) -> Result<UnsignedCheck, ConfigError> {
-    let Some(value) = value else { return Ok(UnsignedCheck::Test) };
+    let Some(value) = value else {
+        return Ok(UnsignedCheck::Test);
+    };
     match value.trim() {
         "test" => Ok(UnsignedCheck::Test),
         "any" => Ok(UnsignedCheck::Any),
         "never" => Ok(UnsignedCheck::Never),
-        _ => Err(ConfigError::Malformed { name: "UNSIGNED_CHECK", value, expected: "test, any or never" }),
+        _ => Err(ConfigError::Malformed {
+            name: "UNSIGNED_CHECK",
+            value,
+            expected: "test, any or never",
+        }),
     }
 }
 
 fn alert_kinds(value: Option<String>) -> Result<Vec<AlertKind>, ConfigError> {
-    let Some(value) = value else { return Ok(AlertKind::DEFAULT.to_vec()) };
+    let Some(value) = value else {
+        return Ok(AlertKind::DEFAULT.to_vec());
+    };
     if value.trim() == "all" {
         return Ok(AlertKind::ALL.to_vec());
     }
-    let kinds: Option<Vec<_>> = value.split(',').map(|word| AlertKind::read(word.trim())).collect();
+    let kinds: Option<Vec<_>> = value
+        .split(',')
+        .map(|word| AlertKind::read(word.trim()))
+        .collect();
     kinds.ok_or(ConfigError::Malformed {
         name: "ALERT_KINDS",
         value,
@@ -142,8 +169,18 @@ mod tests {
     use super::*;
 
     fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let base = [("TABLE_NAME", "t"), ("ALERT_TOPIC_ARN", "arn"), ("AGORA_SECRET", "new, old")];
-        Config::read(|name| changes.iter().chain(&base).find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        let base = [
+            ("TABLE_NAME", "t"),
+            ("ALERT_TOPIC_ARN", "arn"),
+            ("AGORA_SECRET", "new, old"),
+        ];
+        Config::read(|name| {
+            changes
+                .iter()
+                .chain(&base)
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
@@ -171,8 +208,14 @@ mod tests {
         assert_eq!(config.unsigned_check, UnsignedCheck::Never);
         assert_eq!(config.max_callback_age_ms, None);
         assert_eq!(config.retention_secs, 7 * 86_400);
-        assert_eq!(config.alert_kinds, [AlertKind::Failover, AlertKind::FatalError]);
-        assert_eq!(read(&[("ALERT_KINDS", "all")]).unwrap().alert_kinds, AlertKind::ALL);
+        assert_eq!(
+            config.alert_kinds,
+            [AlertKind::Failover, AlertKind::FatalError]
+        );
+        assert_eq!(
+            read(&[("ALERT_KINDS", "all")]).unwrap().alert_kinds,
+            AlertKind::ALL
+        );
     }
 
     #[test]
@@ -182,14 +225,31 @@ mod tests {
             (("ALERT_TOPIC_ARN", " "), "ALERT_TOPIC_ARN is not set"),
             (("AGORA_SECRET", ""), "AGORA_SECRET is not set"),
             (("AGORA_SECRET", " , "), "AGORA_SECRET is not set"),
-            (("REQUIRE_SIGNATURE_V2", "maybe"), "REQUIRE_SIGNATURE_V2 is \"maybe\"; expected true or false"),
-            (("UNSIGNED_CHECK", "yes"), "UNSIGNED_CHECK is \"yes\"; expected test, any or never"),
-            (("RETENTION_DAYS", "0"), "RETENTION_DAYS is \"0\"; expected a number of days from 1 up"),
-            (("MAX_CALLBACK_AGE_HOURS", "-1"), "MAX_CALLBACK_AGE_HOURS is \"-1\"; expected a number of hours, 0 for no limit"),
+            (
+                ("REQUIRE_SIGNATURE_V2", "maybe"),
+                "REQUIRE_SIGNATURE_V2 is \"maybe\"; expected true or false",
+            ),
+            (
+                ("UNSIGNED_CHECK", "yes"),
+                "UNSIGNED_CHECK is \"yes\"; expected test, any or never",
+            ),
+            (
+                ("RETENTION_DAYS", "0"),
+                "RETENTION_DAYS is \"0\"; expected a number of days from 1 up",
+            ),
+            (
+                ("MAX_CALLBACK_AGE_HOURS", "-1"),
+                "MAX_CALLBACK_AGE_HOURS is \"-1\"; expected a number of hours, 0 for no limit",
+            ),
         ] {
             assert_eq!(read(&[changes]).unwrap_err().to_string(), expected);
         }
-        let unknown = read(&[("ALERT_KINDS", "fatal_error,typo")]).unwrap_err().to_string();
-        assert!(unknown.starts_with("ALERT_KINDS is") && !unknown.contains('\n'), "{unknown}");
+        let unknown = read(&[("ALERT_KINDS", "fatal_error,typo")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            unknown.starts_with("ALERT_KINDS is") && !unknown.contains('\n'),
+            "{unknown}"
+        );
     }
 }

@@ -4,7 +4,7 @@
 //! left out: it panics on a body that claims to be base64 and isn't, and on a path that makes no URL; both come from anybody.
 
 use crate::clock::now_ms;
-use crate::receive::{Call, Handled, MAX_BODY, Receiver, Request};
+use crate::receive::{AlertOutcome, Call, Handled, MAX_BODY, Receiver, Request};
 use crate::reply::Reply;
 use crate::signature::{SIGNATURE_V1, SIGNATURE_V2, SignatureHeaders};
 use base64::Engine;
@@ -13,7 +13,6 @@ use lambda_http::http::{HeaderMap, Method};
 use lambda_http::request::LambdaRequest;
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,13 +40,26 @@ pub struct Response {
 ///
 /// # Errors
 /// None: every event that is one of the four envelopes is answered.
-pub async fn invoke(receiver: &Receiver, event: LambdaEvent<LambdaRequest>) -> Result<Response, lambda_runtime::Error> {
+pub async fn invoke(
+    receiver: &Receiver,
+    event: LambdaEvent<LambdaRequest>,
+) -> Result<Response, lambda_runtime::Error> {
     let started = Instant::now();
     let now_ms = now_ms();
     let LambdaEvent { payload, context } = event;
-    let call = Call { request_id: &context.request_id, now_ms, deadline: started + time_left(&context, now_ms) };
+    let call = Call {
+        request_id: &context.request_id,
+        now_ms,
+        deadline: started + time_left(&context, now_ms),
+    };
     let is_alb = matches!(payload, LambdaRequest::Alb(_));
-    let Http { method, headers, more_headers, body, is_base64 } = Http::of(payload);
+    let Http {
+        method,
+        headers,
+        more_headers,
+        body,
+        is_base64,
+    } = Http::of(payload);
 
     let decoded;
     let too_large = is_base64 && body.len() > MAX_ENCODED;
@@ -61,7 +73,11 @@ pub async fn invoke(receiver: &Receiver, event: LambdaEvent<LambdaRequest>) -> R
     };
     let v2 = values(&headers, &more_headers, SIGNATURE_V2);
     let v1 = values(&headers, &more_headers, SIGNATURE_V1);
-    let request = Request { is_post: method == Method::POST, signature: SignatureHeaders { v2: &v2, v1: &v1 }, body };
+    let request = Request {
+        is_post: method == Method::POST,
+        signature: SignatureHeaders { v2: &v2, v1: &v1 },
+        body,
+    };
     let handled = receiver.receive(request, call).await;
     log(&handled, call.request_id, started);
     Ok(Response::of(&handled.reply, is_alb))
@@ -91,9 +107,13 @@ impl Http {
             is_base64,
         };
         match event {
-            LambdaRequest::ApiGatewayV1(event) => {
-                parts(event.http_method, event.headers, event.multi_value_headers, event.body, event.is_base64_encoded)
-            }
+            LambdaRequest::ApiGatewayV1(event) => parts(
+                event.http_method,
+                event.headers,
+                event.multi_value_headers,
+                event.body,
+                event.is_base64_encoded,
+            ),
             LambdaRequest::ApiGatewayV2(event) => parts(
                 event.request_context.http.method,
                 event.headers,
@@ -101,9 +121,13 @@ impl Http {
                 event.body,
                 event.is_base64_encoded,
             ),
-            LambdaRequest::Alb(event) => {
-                parts(event.http_method, event.headers, event.multi_value_headers, event.body, event.is_base64_encoded)
-            }
+            LambdaRequest::Alb(event) => parts(
+                event.http_method,
+                event.headers,
+                event.multi_value_headers,
+                event.body,
+                event.is_base64_encoded,
+            ),
             // An envelope of a feature that isn't compiled in: answered as a method that isn't POST.
             _ => parts(Method::GET, HeaderMap::new(), HeaderMap::new(), None, false),
         }
@@ -112,19 +136,34 @@ impl Http {
 
 /// All values of a header. REST and ALB events may tell the same ones twice: the list with repetitions is the truth.
 fn values<'a>(headers: &'a HeaderMap, more_headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
-    let from = if more_headers.contains_key(name) { more_headers } else { headers };
-    from.get_all(name).iter().map(|value| value.as_bytes()).collect()
+    let from = if more_headers.contains_key(name) {
+        more_headers
+    } else {
+        headers
+    };
+    from.get_all(name)
+        .iter()
+        .map(|value| value.as_bytes())
+        .collect()
 }
 
 impl Response {
     fn of(reply: &Reply, is_alb: bool) -> Self {
-        let headers: BTreeMap<_, _> = [("content-type", "application/json")].into_iter().chain(reply.header()).collect();
+        let headers: BTreeMap<_, _> = [("content-type", "application/json")]
+            .into_iter()
+            .chain(reply.header())
+            .collect();
         let status = reply.status();
         Self {
             status_code: status,
             // A load balancer reads either list of headers, as it is set up, and wants the status in words.
             status_description: is_alb.then(|| format!("{status} {}", reply.result())),
-            multi_value_headers: is_alb.then(|| headers.iter().map(|(name, value)| (*name, [*value])).collect()),
+            multi_value_headers: is_alb.then(|| {
+                headers
+                    .iter()
+                    .map(|(name, value)| (*name, [*value]))
+                    .collect()
+            }),
             headers,
             body: reply.body(),
             is_base64_encoded: false,
@@ -132,33 +171,66 @@ impl Response {
     }
 }
 
-/// One JSON line a request. No channel, body, header or signature is in it.
+/// One JSON line a request. No channel, file name, body, header or signature is in it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LogLine<'a> {
+    level: &'static str,
+    message: &'static str,
+    request_id: &'a str,
+    outcome: &'static str,
+    status: u16,
+    milliseconds: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_type: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    /// Requests that the session's item took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    /// The number was known, and yet it said something new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence_conflict: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
 fn log(handled: &Handled, request_id: &str, started: Instant) {
-    let mut line = json!({
-        "level": if handled.error.is_some() { "ERROR" } else { "INFO" },
-        "message": "callback",
-        "requestId": request_id,
-        "outcome": handled.reply.result(),
-        "status": handled.reply.status(),
-        "milliseconds": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-    });
-    if let Some(callback) = &handled.callback {
-        line["sid"] = json!(callback.sid);
-        line["eventType"] = json!(callback.event_type);
-        line["sequence"] = json!(callback.sequence);
+    let callback = handled.callback.as_ref();
+    let line = LogLine {
+        level: if handled.error.is_some() {
+            "ERROR"
+        } else {
+            "INFO"
+        },
+        message: "callback",
+        request_id,
+        outcome: handled.reply.result(),
+        status: handled.reply.status(),
+        milliseconds: started.elapsed().as_millis(),
+        sid: callback.map(|callback| callback.sid.as_str()),
+        event_type: callback.map(|callback| callback.event_type),
+        sequence: callback.map(|callback| callback.sequence),
+        attempts: handled.session.map(|session| session.attempts),
+        sequence_conflict: handled
+            .session
+            .map(|session| session.known && session.changed)
+            .filter(|conflict| *conflict),
+        alert: handled.alert.map(AlertOutcome::as_str),
+        reason: if let Reply::Quarantined { reason } = &handled.reply {
+            Some(reason)
+        } else {
+            None
+        },
+        error: handled.error.as_deref(),
+    };
+    if let Ok(line) = serde_json::to_string(&line) {
+        eprintln!("{line}");
     }
-    if let Some(session) = handled.session {
-        line["attempts"] = json!(session.attempts);
-        line["sequenceConflict"] = json!(session.known && session.changed);
-    }
-    if let Some(alert) = handled.alert {
-        line["alert"] = json!(alert.as_str());
-    }
-    if let Reply::Quarantined { reason } = &handled.reply {
-        line["reason"] = json!(reason);
-    }
-    if let Some(error) = &handled.error {
-        line["error"] = json!(error);
-    }
-    eprintln!("{line}");
 }

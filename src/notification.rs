@@ -27,7 +27,9 @@ impl Sid {
     #[must_use]
     pub fn new(sid: &str) -> Option<Self> {
         let legal = (1..=128).contains(&sid.len())
-            && sid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+            && sid
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
         legal.then(|| Self(sid.to_owned()))
     }
 
@@ -80,7 +82,10 @@ impl Notification {
         let mut text = self.sendts.to_string();
         canonical_json(&self.details, &mut text);
         let digest = Sha256::digest(text.as_bytes());
-        let hash: u32 = digest.iter().take(4).fold(0, |hash, byte| (hash << 8) | u32::from(*byte));
+        let hash: u32 = digest
+            .iter()
+            .take(4)
+            .fold(0, |hash, byte| (hash << 8) | u32::from(*byte));
         format!("{:010}#{}#{hash:08x}", self.sequence, self.event_type)
     }
 
@@ -152,7 +157,8 @@ impl Envelope {
     pub fn is_check(&self) -> bool {
         let payload = self.payload();
         let channel = payload.get(&["cname", "channelName"], text);
-        matches!(channel.as_deref(), Some("test_webhook" | "test")) || payload.text("uid").as_deref() == Some("12121212")
+        matches!(channel.as_deref(), Some("test_webhook" | "test"))
+            || payload.text("uid").as_deref() == Some("12121212")
     }
 
     /// `productId`, if it is there and readable.
@@ -179,7 +185,10 @@ impl Envelope {
     /// What is missing first.
     pub fn into_notification(mut self) -> Result<Notification, Unreadable> {
         let payload = self.payload();
-        let sid = payload.text("sid").or_else(|| self.root().text("sid")).ok_or(Unreadable::NoSid)?;
+        let sid = payload
+            .text("sid")
+            .or_else(|| self.root().text("sid"))
+            .ok_or(Unreadable::NoSid)?;
         let sid = Sid::new(&sid).ok_or(Unreadable::IllegalSid)?;
         let sequence = payload
             .get(&["sequence"], uint)
@@ -207,7 +216,19 @@ impl Envelope {
             .and_then(|payload| payload.get_mut("details"))
             .map_or(Value::Null, Value::take);
         let event = Event::read(event_type, &details);
-        Ok(Notification { sid, cname, uid, sequence, sendts, service_type, event_type, event, details, notice_id, notify_ms })
+        Ok(Notification {
+            sid,
+            cname,
+            uid,
+            sequence,
+            sendts,
+            service_type,
+            event_type,
+            event,
+            details,
+            notice_id,
+            notify_ms,
+        })
     }
 }
 
@@ -238,7 +259,9 @@ fn canonical_json(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => out.push_str(&value.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            out.push_str(&value.to_string())
+        }
     }
 }
 
@@ -274,9 +297,15 @@ mod tests {
     #[test]
     fn a_callback_is_read_with_its_details_verbatim() {
         let notification = read(&callback()).unwrap();
-        assert_eq!(notification.sid.as_str(), "38f8e3cfdc474cd56fc1ceba380d7e1a");
+        assert_eq!(
+            notification.sid.as_str(),
+            "38f8e3cfdc474cd56fc1ceba380d7e1a"
+        );
         assert_eq!((notification.sequence, notification.event_type), (1, 40));
-        assert_eq!(notification.details, json!({"msgName": "recorder_started", "status": 0}));
+        assert_eq!(
+            notification.details,
+            json!({"msgName": "recorder_started", "status": 0})
+        );
     }
 
     #[test]
@@ -303,29 +332,66 @@ mod tests {
             (with("/payload/sid", json!(null)), Unreadable::NoSid),
             (with("/payload/sid", json!("")), Unreadable::IllegalSid),
             (with("/payload/sid", json!("a#b")), Unreadable::IllegalSid),
-            (with("/payload/sid", json!("x".repeat(129))), Unreadable::IllegalSid),
+            (
+                with("/payload/sid", json!("x".repeat(129))),
+                Unreadable::IllegalSid,
+            ),
             (with("/payload/sequence", json!(-1)), Unreadable::NoSequence),
-            (with("/payload/sequence", json!(1.5)), Unreadable::NoSequence),
-            (with("/payload/sequence", json!(1e20)), Unreadable::NoSequence),
-            (with("/payload/sequence", json!(MAX_SEQUENCE + 1)), Unreadable::NoSequence),
-            (with("/payload/sequence", json!(null)), Unreadable::NoSequence),
+            (
+                with("/payload/sequence", json!(1.5)),
+                Unreadable::NoSequence,
+            ),
+            (
+                with("/payload/sequence", json!(1e20)),
+                Unreadable::NoSequence,
+            ),
+            (
+                with("/payload/sequence", json!(MAX_SEQUENCE + 1)),
+                Unreadable::NoSequence,
+            ),
+            (
+                with("/payload/sequence", json!(null)),
+                Unreadable::NoSequence,
+            ),
             (with("/eventType", json!(null)), Unreadable::NoEventType),
-            (with("/eventType", json!(u64::from(u32::MAX) + 1)), Unreadable::NoEventType),
+            (
+                with("/eventType", json!(u64::from(u32::MAX) + 1)),
+                Unreadable::NoEventType,
+            ),
             (with("/payload", json!([])), Unreadable::NoSid),
             (json!([]), Unreadable::NotJson),
         ] {
             assert_eq!(read(&value), Err(reason), "{value}");
         }
-        for body in [&b""[..], b"not json", b"\xff\xfe", b"{", "[".repeat(5000).as_bytes(), b"{\"a\":1e400}"] {
-            assert_eq!(Envelope::from_bytes(body).map(|_| ()), Err(Unreadable::NotJson));
+        for body in [
+            &b""[..],
+            b"not json",
+            b"\xff\xfe",
+            b"{",
+            "[".repeat(5000).as_bytes(),
+            b"{\"a\":1e400}",
+        ] {
+            assert_eq!(
+                Envelope::from_bytes(body).map(|_| ()),
+                Err(Unreadable::NotJson)
+            );
         }
     }
 
     #[test]
     fn all_the_rest_may_be_missing() {
-        let bare = read(&json!({"eventType": 999, "payload": {"sid": "s", "sequence": 0}})).unwrap();
+        let bare =
+            read(&json!({"eventType": 999, "payload": {"sid": "s", "sequence": 0}})).unwrap();
         assert_eq!(bare.event, Event::Other { event_type: 999 });
-        assert_eq!((bare.cname.as_str(), bare.uid.as_str(), bare.sendts, bare.details), ("", "", 0, Value::Null));
+        assert_eq!(
+            (
+                bare.cname.as_str(),
+                bare.uid.as_str(),
+                bare.sendts,
+                bare.details
+            ),
+            ("", "", 0, Value::Null)
+        );
     }
 
     #[test]
@@ -341,9 +407,19 @@ mod tests {
         assert!(first.starts_with("0000000001#40#"), "{first}");
         let resent = br#"{"payload":{"details":{"status":0,"msgName":"recorder_started"},"sendts":1611566412600,"sequence":1,
             "sid":"38f8e3cfdc474cd56fc1ceba380d7e1a"},"notifyMs":1611566499999,"noticeId":"n2","eventType":40}"#;
-        assert_eq!(Envelope::from_bytes(resent).unwrap().into_notification().unwrap().suffix(), first);
+        assert_eq!(
+            Envelope::from_bytes(resent)
+                .unwrap()
+                .into_notification()
+                .unwrap()
+                .suffix(),
+            first
+        );
         assert_ne!(suffix(&with("/payload/details/status", json!(1))), first);
-        assert_ne!(suffix(&with("/payload/sendts", json!(1_611_566_412_601_u64))), first);
+        assert_ne!(
+            suffix(&with("/payload/sendts", json!(1_611_566_412_601_u64))),
+            first
+        );
     }
 
     #[test]

@@ -107,7 +107,11 @@ impl Receiver {
     /// Puts the parts together.
     #[must_use]
     pub fn new(config: Config, store: Store, topic: Topic) -> Self {
-        Self { config, store, topic }
+        Self {
+            config,
+            store,
+            topic,
+        }
     }
 
     /// Handles one request. Always answers, and in time.
@@ -115,25 +119,43 @@ impl Receiver {
         let body = match request {
             Request { is_post: false, .. } => return Handled::answer(Reply::MethodNotAllowed),
             Request { body: None, .. } => return Handled::answer(Reply::InvalidSignature),
-            Request { body: Some(body), .. } if body.len() > MAX_BODY => return Handled::answer(Reply::TooLarge),
-            Request { body: Some(body), .. } => body,
+            Request {
+                body: Some(body), ..
+            } if body.len() > MAX_BODY => return Handled::answer(Reply::TooLarge),
+            Request {
+                body: Some(body), ..
+            } => body,
         };
-        let verified = match verify(request.signature, body, &self.config.secrets, self.config.require_signature_v2) {
+        let verified = match verify(
+            request.signature,
+            body,
+            &self.config.secrets,
+            self.config.require_signature_v2,
+        ) {
             Ok(verified) => verified,
             Err(refusal) => return Handled::answer(self.unverified(refusal, body)),
         };
         let deadline = call.deadline.checked_sub(ANSWER).unwrap_or(call.deadline);
         match timeout_at(deadline, self.verified(verified, Call { deadline, ..call })).await {
             Ok(handled) => handled,
-            Err(_) => Handled { error: Some("the deadline is near".to_owned()), ..Handled::answer(Reply::NotStored) },
+            Err(_) => Handled {
+                error: Some("the deadline is near".to_owned()),
+                ..Handled::answer(Reply::NotStored)
+            },
         }
     }
 
     /// The answer to a body nobody vouches for.
     fn unverified(&self, refusal: SignatureError, body: &[u8]) -> Reply {
         match (refusal, self.config.unsigned_check) {
-            (SignatureError::Wrong, _) | (SignatureError::Missing, UnsignedCheck::Never) => Reply::InvalidSignature,
-            (SignatureError::Missing, UnsignedCheck::Test | UnsignedCheck::Any) if Envelope::unsigned_is_check(body) => Reply::Test,
+            (SignatureError::Wrong, _) | (SignatureError::Missing, UnsignedCheck::Never) => {
+                Reply::InvalidSignature
+            }
+            (SignatureError::Missing, UnsignedCheck::Test | UnsignedCheck::Any)
+                if Envelope::unsigned_is_check(body) =>
+            {
+                Reply::Test
+            }
             (SignatureError::Missing, UnsignedCheck::Test) => Reply::InvalidSignature,
             (SignatureError::Missing, UnsignedCheck::Any) => Reply::Ignored { reason: "unsigned" },
         }
@@ -148,8 +170,13 @@ impl Receiver {
         if envelope.is_check() {
             return Handled::answer(Reply::Test);
         }
-        if envelope.product_id().is_some_and(|product| product != CLOUD_RECORDING) {
-            return Handled::answer(Reply::Ignored { reason: "not a Cloud Recording callback" });
+        if envelope
+            .product_id()
+            .is_some_and(|product| product != CLOUD_RECORDING)
+        {
+            return Handled::answer(Reply::Ignored {
+                reason: "not a Cloud Recording callback",
+            });
         }
         if self.is_stale(envelope.notify_ms(), call.now_ms) {
             return Handled::answer(Reply::Stale);
@@ -164,21 +191,42 @@ impl Receiver {
     fn is_stale(&self, notify_ms: Option<u64>, now_ms: u64) -> bool {
         match (notify_ms, self.config.max_callback_age_ms) {
             (Some(notify_ms), Some(max_age_ms)) => {
-                notify_ms.saturating_add(max_age_ms) < now_ms || notify_ms > now_ms.saturating_add(MAX_AHEAD_MS)
+                notify_ms.saturating_add(max_age_ms) < now_ms
+                    || notify_ms > now_ms.saturating_add(MAX_AHEAD_MS)
             }
             (None, _) | (_, None) => false,
         }
     }
 
-    async fn quarantine(&self, body: &Verified<'_>, reason: Unreadable, notice_id: Option<String>, call: Call<'_>) -> Handled {
-        match self.store.quarantine(body.body(), reason, notice_id, call.now_ms).await {
-            Ok(()) => Handled::answer(Reply::Quarantined { reason: reason.to_string() }),
-            Err(error) => Handled { error: Some(chain(&error)), ..Handled::answer(Reply::NotStored) },
+    async fn quarantine(
+        &self,
+        body: &Verified<'_>,
+        reason: Unreadable,
+        notice_id: Option<String>,
+        call: Call<'_>,
+    ) -> Handled {
+        match self
+            .store
+            .quarantine(body.body(), reason, notice_id, call.now_ms)
+            .await
+        {
+            Ok(()) => Handled::answer(Reply::Quarantined {
+                reason: reason.to_string(),
+            }),
+            Err(error) => Handled {
+                error: Some(chain(&error)),
+                ..Handled::answer(Reply::NotStored)
+            },
         }
     }
 
     /// Commits a callback and sends its alert.
-    async fn callback(&self, notification: &Notification, body: &Verified<'_>, call: Call<'_>) -> Handled {
+    async fn callback(
+        &self,
+        notification: &Notification,
+        body: &Verified<'_>,
+        call: Call<'_>,
+    ) -> Handled {
         let alert = Alert::of(notification, &self.config.alert_kinds);
         let handled = Handled {
             callback: Some(Brief {
@@ -191,13 +239,21 @@ impl Receiver {
         let claim = match &alert {
             None => Ok(None),
             Some(alert) => {
-                let claim = self.store.claim_alert(alert, call.request_id, call.now_ms).await;
+                let claim = self
+                    .store
+                    .claim_alert(alert, call.request_id, call.now_ms)
+                    .await;
                 claim.map(|claim| Some((alert, claim)))
             }
         };
         let claim = match claim {
             Ok(claim) => claim,
-            Err(error) => return Handled { error: Some(chain(&error)), ..handled },
+            Err(error) => {
+                return Handled {
+                    error: Some(chain(&error)),
+                    ..handled
+                };
+            }
         };
         let send = async {
             match claim {
@@ -206,7 +262,8 @@ impl Receiver {
                 Some((alert, Claim::Ours)) => self.send(alert, call).await,
             }
         };
-        let (committed, (alert, alert_error)) = tokio::join!(self.commit(notification, body, call), send);
+        let (committed, (alert, alert_error)) =
+            tokio::join!(self.commit(notification, body, call), send);
         match committed {
             Ok((how, session)) => Handled {
                 reply: Reply::Stored(Stored {
@@ -219,7 +276,11 @@ impl Receiver {
                 error: alert_error,
                 ..handled
             },
-            Err(error) => Handled { alert, error: Some(chain(&error)), ..handled },
+            Err(error) => Handled {
+                alert,
+                error: Some(chain(&error)),
+                ..handled
+            },
         }
     }
 
@@ -234,9 +295,13 @@ impl Receiver {
             if notification.is_heartbeat() {
                 return Ok(None);
             }
-            self.store.put_event(notification, body.body(), call.now_ms).await.map(Some)
+            self.store
+                .put_event(notification, body.body(), call.now_ms)
+                .await
+                .map(Some)
         };
-        let (event, session) = tokio::try_join!(event, self.store.write_session(notification, call.now_ms))?;
+        let (event, session) =
+            tokio::try_join!(event, self.store.write_session(notification, call.now_ms))?;
         Ok((how(event, session), session))
     }
 
@@ -248,7 +313,12 @@ impl Receiver {
             Ok(Ok(message_id)) => {
                 let marked = timeout_at(
                     deadline + MARK / 2,
-                    self.store.mark_sent(alert, call.request_id, &message_id, crate::clock::now_ms()),
+                    self.store.mark_sent(
+                        alert,
+                        call.request_id,
+                        &message_id,
+                        crate::clock::now_ms(),
+                    ),
                 );
                 let error = match marked.await {
                     Ok(Ok(())) => None,
@@ -258,7 +328,10 @@ impl Receiver {
                 (Some(AlertOutcome::Published), error)
             }
             Ok(Err(error)) => (Some(AlertOutcome::Deferred), Some(chain(&error))),
-            Err(_) => (Some(AlertOutcome::Deferred), Some("Publish took too long".to_owned())),
+            Err(_) => (
+                Some(AlertOutcome::Deferred),
+                Some("Publish took too long".to_owned()),
+            ),
         }
     }
 }
@@ -281,7 +354,13 @@ fn how(event: Option<EventWrite>, session: SessionWrite) -> How {
 impl Handled {
     /// An answer about which there is nothing more to say.
     fn answer(reply: Reply) -> Self {
-        Self { reply, callback: None, session: None, alert: None, error: None }
+        Self {
+            reply,
+            callback: None,
+            session: None,
+            alert: None,
+            error: None,
+        }
     }
 }
 

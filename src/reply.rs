@@ -71,7 +71,11 @@ impl Reply {
     #[must_use]
     pub fn body(&self) -> String {
         let body = match self {
-            Self::Stored(Stored { how: _, sid, sequence }) => {
+            Self::Stored(Stored {
+                how: _,
+                sid,
+                sequence,
+            }) => {
                 json!({"result": self.result(), "sid": sid, "sequence": sequence})
             }
             Self::Ignored { reason } => json!({"result": self.result(), "reason": reason}),
@@ -106,8 +110,13 @@ impl Reply {
     #[must_use]
     pub fn result(&self) -> &'static str {
         match self {
-            Self::Stored(Stored { how: How::Stored, .. }) => "stored",
-            Self::Stored(Stored { how: How::Duplicate, .. }) => "duplicate",
+            Self::Stored(Stored {
+                how: How::Stored, ..
+            }) => "stored",
+            Self::Stored(Stored {
+                how: How::Duplicate,
+                ..
+            }) => "duplicate",
             Self::Stored(Stored { how: How::Late, .. }) => "late",
             Self::Ignored { .. } => "ignored",
             Self::Test => "test",
@@ -127,23 +136,66 @@ mod tests {
 
     #[test]
     fn the_table_of_answers() {
-        let stored = |how| Reply::Stored(Stored { how, sid: "s".to_owned(), sequence: 3 });
+        let stored = |how| {
+            Reply::Stored(Stored {
+                how,
+                sid: "s".to_owned(),
+                sequence: 3,
+            })
+        };
         for (reply, status, body) in [
-            (stored(How::Stored), 200, r#"{"result":"stored","sequence":3,"sid":"s"}"#),
-            (stored(How::Duplicate), 200, r#"{"result":"duplicate","sequence":3,"sid":"s"}"#),
-            (stored(How::Late), 200, r#"{"result":"late","sequence":3,"sid":"s"}"#),
-            (Reply::Ignored { reason: "r" }, 200, r#"{"reason":"r","result":"ignored"}"#),
+            (
+                stored(How::Stored),
+                200,
+                r#"{"result":"stored","sequence":3,"sid":"s"}"#,
+            ),
+            (
+                stored(How::Duplicate),
+                200,
+                r#"{"result":"duplicate","sequence":3,"sid":"s"}"#,
+            ),
+            (
+                stored(How::Late),
+                200,
+                r#"{"result":"late","sequence":3,"sid":"s"}"#,
+            ),
+            (
+                Reply::Ignored { reason: "r" },
+                200,
+                r#"{"reason":"r","result":"ignored"}"#,
+            ),
             (Reply::Test, 200, r#"{"result":"test"}"#),
-            (Reply::Quarantined { reason: "r".to_owned() }, 200, r#"{"reason":"r","result":"quarantined"}"#),
-            (Reply::InvalidSignature, 401, r#"{"error":"invalid signature"}"#),
+            (
+                Reply::Quarantined {
+                    reason: "r".to_owned(),
+                },
+                200,
+                r#"{"reason":"r","result":"quarantined"}"#,
+            ),
+            (
+                Reply::InvalidSignature,
+                401,
+                r#"{"error":"invalid signature"}"#,
+            ),
             (Reply::Stale, 401, r#"{"error":"stale callback"}"#),
-            (Reply::MethodNotAllowed, 405, r#"{"error":"method not allowed"}"#),
+            (
+                Reply::MethodNotAllowed,
+                405,
+                r#"{"error":"method not allowed"}"#,
+            ),
             (Reply::TooLarge, 413, r#"{"error":"body too large"}"#),
-            (Reply::NotStored, 503, r#"{"error":"not stored, try again"}"#),
+            (
+                Reply::NotStored,
+                503,
+                r#"{"error":"not stored, try again"}"#,
+            ),
         ] {
             assert_eq!(reply.status(), status, "{reply:?}");
             let value: serde_json::Value = serde_json::from_str(&reply.body()).unwrap();
-            assert_eq!(value, serde_json::from_str::<serde_json::Value>(body).unwrap());
+            assert_eq!(
+                value,
+                serde_json::from_str::<serde_json::Value>(body).unwrap()
+            );
         }
         assert_eq!(Reply::MethodNotAllowed.header(), Some(("allow", "POST")));
         assert_eq!(Reply::NotStored.header(), Some(("retry-after", "1")));

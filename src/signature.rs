@@ -62,11 +62,19 @@ pub fn verify<'a>(
         ([], [digest]) if !require_v2 => matches::<Hmac<Sha1>, 20>(digest, body, secrets),
         (_, _) => false,
     };
-    if genuine { Ok(Verified(body)) } else { Err(SignatureError::Wrong) }
+    if genuine {
+        Ok(Verified(body))
+    } else {
+        Err(SignatureError::Wrong)
+    }
 }
 
 /// True if `digest` is the hex HMAC of `body` under one of `secrets`; every secret is tried, so that time tells nothing.
-fn matches<M: Mac + KeyInit, const LEN: usize>(digest: &[u8], body: &[u8], secrets: &[Secret]) -> bool {
+fn matches<M: Mac + KeyInit, const LEN: usize>(
+    digest: &[u8],
+    body: &[u8],
+    secrets: &[Secret],
+) -> bool {
     let Some(digest) = decode_hex::<LEN>(digest) else {
         return false;
     };
@@ -111,7 +119,8 @@ mod tests {
 
     fn check(v2: &[&[u8]], v1: &[&[u8]], require_v2: bool) -> Result<(), SignatureError> {
         let secrets = [Secret::new("an older one"), Secret::new("secret")];
-        verify(SignatureHeaders { v2, v1 }, BODY, &secrets, require_v2).map(|verified| assert_eq!(verified.body(), BODY))
+        verify(SignatureHeaders { v2, v1 }, BODY, &secrets, require_v2)
+            .map(|verified| assert_eq!(verified.body(), BODY))
     }
 
     #[test]
@@ -136,33 +145,56 @@ mod tests {
             (vec![], vec![], false, SignatureError::Missing),
             (vec![], vec![], true, SignatureError::Missing),
         ] {
-            assert_eq!(check(&v2, &v1, require_v2), Err(expected), "{v2:?} {v1:?} {require_v2}");
+            assert_eq!(
+                check(&v2, &v1, require_v2),
+                Err(expected),
+                "{v2:?} {v1:?} {require_v2}"
+            );
         }
     }
 
     #[test]
     fn no_flipped_bit_and_no_other_length_is_accepted() {
         for (header, check_one) in [
-            (V2, (|digest| check(&[digest], &[], false)) as fn(&[u8]) -> Result<(), SignatureError>),
+            (
+                V2,
+                (|digest| check(&[digest], &[], false)) as fn(&[u8]) -> Result<(), SignatureError>,
+            ),
             (V1, |digest| check(&[], &[digest], false)),
         ] {
             for position in 0..header.len() {
                 for bit in 0..8 {
                     let mut flipped = header.to_vec();
                     flipped[position] ^= 1 << bit;
-                    assert_eq!(check_one(&flipped), Err(SignatureError::Wrong), "{position} {bit}");
+                    assert_eq!(
+                        check_one(&flipped),
+                        Err(SignatureError::Wrong),
+                        "{position} {bit}"
+                    );
                 }
                 assert_eq!(check_one(&header[..position]), Err(SignatureError::Wrong));
             }
-            assert_eq!(check_one(&[header, b"0"].concat()), Err(SignatureError::Wrong));
-            assert_eq!(check_one(&[b" ", header].concat()), Err(SignatureError::Wrong));
-            assert_eq!(check_one(&header.to_ascii_uppercase()), Err(SignatureError::Wrong));
+            assert_eq!(
+                check_one(&[header, b"0"].concat()),
+                Err(SignatureError::Wrong)
+            );
+            assert_eq!(
+                check_one(&[b" ", header].concat()),
+                Err(SignatureError::Wrong)
+            );
+            assert_eq!(
+                check_one(&header.to_ascii_uppercase()),
+                Err(SignatureError::Wrong)
+            );
         }
     }
 
     #[test]
     fn without_a_secret_nothing_verifies() {
         let headers = SignatureHeaders { v2: &[V2], v1: &[] };
-        assert_eq!(verify(headers, BODY, &[], false), Err(SignatureError::Wrong));
+        assert_eq!(
+            verify(headers, BODY, &[], false),
+            Err(SignatureError::Wrong)
+        );
     }
 }

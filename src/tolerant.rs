@@ -44,7 +44,13 @@ pub(crate) fn boolean(value: &Value) -> Option<bool> {
 /// A time in ms since the epoch. Sister products send seconds; a number that can only be seconds is read as such.
 pub(crate) fn time_ms(value: &Value) -> Option<u64> {
     const SECONDS: std::ops::Range<u64> = 1_000_000_000..100_000_000_000;
-    uint(value).map(|time| if SECONDS.contains(&time) { time * 1000 } else { time })
+    uint(value).map(|time| {
+        if SECONDS.contains(&time) {
+            time * 1000
+        } else {
+            time
+        }
+    })
 }
 
 /// Fields of an object by name, read tolerantly. Of several names the first one present and readable counts, so that two
@@ -125,7 +131,10 @@ mod tests {
     #[test]
     fn seconds_become_milliseconds_and_milliseconds_stay() {
         assert_eq!(time_ms(&json!(1_715_331_647)), Some(1_715_331_647_000));
-        assert_eq!(time_ms(&json!(1_715_331_647_844_u64)), Some(1_715_331_647_844));
+        assert_eq!(
+            time_ms(&json!(1_715_331_647_844_u64)),
+            Some(1_715_331_647_844)
+        );
         assert_eq!(time_ms(&json!(0)), Some(0));
     }
 

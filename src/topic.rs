@@ -35,7 +35,11 @@ impl Topic {
             .attributes
             .iter()
             .filter_map(|(name, value)| {
-                let value = MessageAttributeValue::builder().data_type("String").string_value(value).build().ok()?;
+                let value = MessageAttributeValue::builder()
+                    .data_type("String")
+                    .string_value(value)
+                    .build()
+                    .ok()?;
                 Some(((*name).to_owned(), value))
             })
             .collect();

@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
 use std::error::Error;
 use tokio::net::TcpListener;
@@ -13,7 +13,10 @@ use tokio::net::TcpListener;
 pub(crate) type AnyError = Box<dyn Error + Send + Sync>;
 
 /// Serves `database` on `listener` and returns the endpoint's URL.
-pub(crate) fn serve(listener: TcpListener, database: dynoxide::Database) -> Result<String, AnyError> {
+pub(crate) fn serve(
+    listener: TcpListener,
+    database: dynoxide::Database,
+) -> Result<String, AnyError> {
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(dynoxide::server::serve_on(listener, database));
     Ok(url)
@@ -36,9 +39,21 @@ pub(crate) async fn create_table(client: &Client, name: &str) -> Result<(), AnyE
     if existing.table_names().iter().any(|table| table == name) {
         return Ok(());
     }
-    let attribute = |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
-    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-    let keys_only = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
+    let attribute = |name: &str, kind| {
+        AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(kind)
+            .build()
+    };
+    let key = |name: &str, kind| {
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind)
+            .build()
+    };
+    let keys_only = Projection::builder()
+        .projection_type(ProjectionType::KeysOnly)
+        .build();
     let index = |name: &str, partition: &str, sort: &str| -> Result<_, AnyError> {
         Ok(GlobalSecondaryIndex::builder()
             .index_name(name)
@@ -63,7 +78,15 @@ pub(crate) async fn create_table(client: &Client, name: &str) -> Result<(), AnyE
         .global_secondary_indexes(index("channel", "cname", "first_sendts")?)
         .send()
         .await?;
-    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires_at").build()?;
-    client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await?;
+    let ttl = TimeToLiveSpecification::builder()
+        .enabled(true)
+        .attribute_name("expires_at")
+        .build()?;
+    client
+        .update_time_to_live()
+        .table_name(name)
+        .time_to_live_specification(ttl)
+        .send()
+        .await?;
     Ok(())
 }

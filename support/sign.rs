@@ -19,7 +19,12 @@ pub(crate) fn v1(secret: &str, body: &[u8]) -> String {
 }
 
 fn hex<M: Mac + KeyInit>(secret: &str, body: &[u8]) -> String {
-    let mut mac = <M as KeyInit>::new_from_slice(secret.as_bytes()).expect("an HMAC takes a key of any length");
+    let mut mac = <M as KeyInit>::new_from_slice(secret.as_bytes())
+        .expect("an HMAC takes a key of any length");
     mac.update(body);
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

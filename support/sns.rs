@@ -13,7 +13,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// One published message.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "the tests and the example look at different fields")]
+#[allow(
+    dead_code,
+    reason = "the tests and the example look at different fields"
+)]
 pub(crate) struct Published {
     pub(crate) topic_arn: String,
     pub(crate) subject: String,
@@ -24,6 +27,7 @@ pub(crate) struct Published {
 }
 
 /// How the endpoint answers.
+#[allow(dead_code, reason = "for tests")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     /// As it should.
@@ -57,7 +61,9 @@ impl Sns {
             listeners: Mutex::default(),
             asked: Notify::new(),
         };
-        let sns = Self { state: Arc::new(state) };
+        let sns = Self {
+            state: Arc::new(state),
+        };
         let endpoint = sns.clone();
         let router = Router::new().fallback(move |body: Bytes| {
             let endpoint = endpoint.clone();
@@ -69,13 +75,21 @@ impl Sns {
 
     /// Everything published so far.
     pub(crate) fn published(&self) -> Vec<Published> {
-        self.state.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Tells the endpoint how to answer from now on.
     #[allow(dead_code, reason = "for tests")]
     pub(crate) fn set_mood(&self, mood: Mood) {
-        *self.state.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+        *self
+            .state
+            .mood
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = mood;
     }
 
     /// Waits until somebody asks to publish.
@@ -88,25 +102,45 @@ impl Sns {
     #[allow(dead_code, reason = "for the example")]
     pub(crate) fn listen(&self) -> UnboundedReceiver<Published> {
         let (sender, receiver) = unbounded_channel();
-        self.state.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.state
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(sender);
         receiver
     }
 
     async fn answer(&self, body: &[u8]) -> Response {
-        let mood = *self.state.mood.lock().unwrap_or_else(PoisonError::into_inner);
+        let mood = *self
+            .state
+            .mood
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.state.asked.notify_one();
         match mood {
             Mood::Well => {}
-            Mood::Down => return (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError")).into_response(),
+            Mood::Down => {
+                return (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError")).into_response();
+            }
             Mood::Hanging => std::future::pending().await,
         }
         let Some(message) = parse(body) else {
             return (StatusCode::BAD_REQUEST, error("InvalidParameter")).into_response();
         };
-        for listener in self.state.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for listener in self
+            .state
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             let _ = listener.send(message.clone());
         }
-        let mut published = self.state.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut published = self
+            .state
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         published.push(message);
         let id = format!("00000000-0000-4000-8000-{:012}", published.len());
         let answer = format!(
@@ -131,7 +165,10 @@ fn parse(body: &[u8]) -> Option<Published> {
         return None;
     }
     let subject = form.get("Subject")?.clone();
-    if subject.is_empty() || subject.len() >= 100 || !subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+    if subject.is_empty()
+        || subject.len() >= 100
+        || !subject.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    {
         return None;
     }
     let texts: BTreeMap<String, String> = serde_json::from_str(form.get("Message")?).ok()?;

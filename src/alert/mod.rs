@@ -65,8 +65,13 @@ impl AlertKind {
         Self::Failover,
     ];
     /// The kinds sent without being asked for.
-    pub const DEFAULT: [Self; 5] =
-        [Self::FatalError, Self::AbnormalExit, Self::BackupOnlyUpload, Self::SessionSilent, Self::UploadUnconfirmed];
+    pub const DEFAULT: [Self; 5] = [
+        Self::FatalError,
+        Self::AbnormalExit,
+        Self::BackupOnlyUpload,
+        Self::SessionSilent,
+        Self::UploadUnconfirmed,
+    ];
 
     /// The word in the message, in the table and in `ALERT_KINDS`.
     #[must_use]
@@ -93,8 +98,14 @@ impl AlertKind {
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
-            Self::FatalError | Self::AbnormalExit | Self::SessionSilent | Self::ComponentFailure => Severity::Critical,
-            Self::BackupOnlyUpload | Self::UploadUnconfirmed | Self::RecordingGap | Self::Failover => Severity::Warning,
+            Self::FatalError
+            | Self::AbnormalExit
+            | Self::SessionSilent
+            | Self::ComponentFailure => Severity::Critical,
+            Self::BackupOnlyUpload
+            | Self::UploadUnconfirmed
+            | Self::RecordingGap
+            | Self::Failover => Severity::Warning,
         }
     }
 }
@@ -126,7 +137,9 @@ impl Alert {
     /// The alert that `notification` asks for, if it asks for one of `kinds`.
     #[must_use]
     pub fn of(notification: &Notification, kinds: &[AlertKind]) -> Option<Self> {
-        let (kind, codes) = alarms(&notification.event).into_iter().find(|(kind, _)| kinds.contains(kind))?;
+        let (kind, codes) = alarms(&notification.event)
+            .into_iter()
+            .find(|(kind, _)| kinds.contains(kind))?;
         Some(Self {
             kind,
             item: format!("alert#{}", notification.suffix()),
@@ -154,9 +167,21 @@ impl Alert {
 
 /// Everything alarming about an event, the most telling first.
 fn alarms(event: &Event) -> Vec<(AlertKind, BTreeMap<String, String>)> {
-    let when = |alarming: bool, kind, codes| if alarming { vec![(kind, codes)] } else { Vec::new() };
+    let when = |alarming: bool, kind, codes| {
+        if alarming {
+            vec![(kind, codes)]
+        } else {
+            Vec::new()
+        }
+    };
     match event {
-        Event::CloudRecordingError { module, error_level, error_code, stat, error_msg } => when(
+        Event::CloudRecordingError {
+            module,
+            error_level,
+            error_code,
+            stat,
+            error_msg,
+        } => when(
             error_level.is_some_and(|level| level.is_fatal()),
             AlertKind::FatalError,
             codes([
@@ -164,7 +189,13 @@ fn alarms(event: &Event) -> Vec<(AlertKind, BTreeMap<String, String>)> {
                 ("errorLevel", error_level.map(|code| code.0.to_string())),
                 ("errorCode", error_code.map(|code| code.to_string())),
                 ("stat", stat.map(|code| code.0.to_string())),
-                ("errorMsg", error_msg.as_deref().filter(|text| !text.is_empty()).map(|text| clean(text, 500))),
+                (
+                    "errorMsg",
+                    error_msg
+                        .as_deref()
+                        .filter(|text| !text.is_empty())
+                        .map(|text| clean(text, 500)),
+                ),
             ]),
         ),
         Event::SessionExit { leave_status } => when(
@@ -179,7 +210,9 @@ fn alarms(event: &Event) -> Vec<(AlertKind, BTreeMap<String, String>)> {
             alarms.extend(when(failed, AlertKind::ComponentFailure, codes));
             alarms
         }
-        Event::UploaderStarted { status } | Event::Uploaded { status, .. } | Event::RecorderStarted { status } => when(
+        Event::UploaderStarted { status }
+        | Event::Uploaded { status, .. }
+        | Event::RecorderStarted { status } => when(
             status.is_some_and(|status| status.is_abnormal()),
             AlertKind::ComponentFailure,
             codes([("status", status.map(|code| code.0.to_string()))]),
@@ -197,25 +230,41 @@ fn alarms(event: &Event) -> Vec<(AlertKind, BTreeMap<String, String>)> {
         Event::WebRecorderStopped { code, message, .. } => when(
             code.is_some_and(|code| code.is_abnormal()),
             AlertKind::ComponentFailure,
-            codes([("code", code.map(|code| code.0.to_string())), ("message", message.as_deref().map(|text| clean(text, 100)))]),
+            codes([
+                ("code", code.map(|code| code.0.to_string())),
+                ("message", message.as_deref().map(|text| clean(text, 100))),
+            ]),
         ),
         Event::WebRecorderCapabilityLimit { limit_type } => when(
             true,
             AlertKind::ComponentFailure,
-            codes([("limitType", limit_type.as_deref().map(|text| clean(text, 100)))]),
+            codes([(
+                "limitType",
+                limit_type.as_deref().map(|text| clean(text, 100)),
+            )]),
         ),
-        Event::RecorderSliceStart { start_utc_ms: Some(start), discontinue_utc_ms: Some(stop), stream_uid, .. } => when(
+        Event::RecorderSliceStart {
+            start_utc_ms: Some(start),
+            discontinue_utc_ms: Some(stop),
+            stream_uid,
+            ..
+        } => when(
             stop < start,
             AlertKind::RecordingGap,
             codes([
                 ("startUtcMs", Some(start.to_string())),
                 ("discontinueUtcMs", Some(stop.to_string())),
-                ("streamUid", stream_uid.as_deref().map(|text| clean(text, 100))),
+                (
+                    "streamUid",
+                    stream_uid.as_deref().map(|text| clean(text, 100)),
+                ),
             ]),
         ),
-        Event::SessionFailover { new_uid } => {
-            when(true, AlertKind::Failover, codes([("newUid", new_uid.as_deref().map(|text| clean(text, 100)))]))
-        }
+        Event::SessionFailover { new_uid } => when(
+            true,
+            AlertKind::Failover,
+            codes([("newUid", new_uid.as_deref().map(|text| clean(text, 100)))]),
+        ),
         Event::CloudRecordingWarning { .. }
         | Event::CloudRecordingFileInfos { .. }
         | Event::HighAvailabilityRegistered
@@ -241,7 +290,10 @@ fn alarms(event: &Event) -> Vec<(AlertKind, BTreeMap<String, String>)> {
 }
 
 fn codes<const N: usize>(entries: [(&str, Option<String>); N]) -> BTreeMap<String, String> {
-    entries.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    entries
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -24,10 +24,17 @@ fn kind(event_type: u32, details: Value, kinds: &[AlertKind]) -> Option<AlertKin
 }
 
 fn printed(event_type: u32, details: Value) -> String {
-    let Message { subject, email, sms, default, attributes } =
-        message(&Alert::of(&notification(event_type, details), &AlertKind::ALL).unwrap());
+    let Message {
+        subject,
+        email,
+        sms,
+        default,
+        attributes,
+    } = message(&Alert::of(&notification(event_type, details), &AlertKind::ALL).unwrap());
     let default = serde_json::to_string_pretty(&default).unwrap();
-    format!("SUBJECT\n{subject}\n\nSMS\n{sms}\n\nEMAIL\n{email}\nDEFAULT\n{default}\n\nATTRIBUTES\n{attributes:?}\n")
+    format!(
+        "SUBJECT\n{subject}\n\nSMS\n{sms}\n\nEMAIL\n{email}\nDEFAULT\n{default}\n\nATTRIBUTES\n{attributes:?}\n"
+    )
 }
 
 #[test]
@@ -45,27 +52,45 @@ fn each_event_alerts_as_the_table_says() {
         (31, json!({"status": 1}), Some(AlertKind::ComponentFailure)),
         (30, json!({"status": 1}), Some(AlertKind::ComponentFailure)),
         (40, json!({"status": 1}), Some(AlertKind::ComponentFailure)),
-        (41, json!({"leaveCode": 0}), Some(AlertKind::ComponentFailure)),
+        (
+            41,
+            json!({"leaveCode": 0}),
+            Some(AlertKind::ComponentFailure),
+        ),
         (41, json!({"leaveCode": 24}), None),
         (3, json!({"status": 20}), Some(AlertKind::ComponentFailure)),
         (71, json!({"code": 1}), None),
         (71, json!({"code": 4}), Some(AlertKind::ComponentFailure)),
         (72, json!({}), Some(AlertKind::ComponentFailure)),
         (42, json!({"startUtcMs": 9, "discontinueUtcMs": 9}), None),
-        (42, json!({"startUtcMs": 9, "discontinueUtcMs": 4}), Some(AlertKind::RecordingGap)),
+        (
+            42,
+            json!({"startUtcMs": 9, "discontinueUtcMs": 4}),
+            Some(AlertKind::RecordingGap),
+        ),
         (12, json!({"newUid": 5}), Some(AlertKind::Failover)),
         (33, json!({"progress": 5}), None),
         (999, json!({"errorLevel": 5}), None),
     ] {
-        assert_eq!(kind(event_type, details.clone(), &AlertKind::ALL), expected, "{event_type} {details}");
+        assert_eq!(
+            kind(event_type, details.clone(), &AlertKind::ALL),
+            expected,
+            "{event_type} {details}"
+        );
     }
 }
 
 #[test]
 fn only_the_kinds_asked_for_alert() {
     assert_eq!(kind(12, json!({"newUid": 5}), &AlertKind::DEFAULT), None);
-    assert_eq!(kind(32, json!({"status": 1}), &AlertKind::DEFAULT), Some(AlertKind::BackupOnlyUpload));
-    assert_eq!(kind(32, json!({"status": 1}), &[AlertKind::ComponentFailure]), Some(AlertKind::ComponentFailure));
+    assert_eq!(
+        kind(32, json!({"status": 1}), &AlertKind::DEFAULT),
+        Some(AlertKind::BackupOnlyUpload)
+    );
+    assert_eq!(
+        kind(32, json!({"status": 1}), &[AlertKind::ComponentFailure]),
+        Some(AlertKind::ComponentFailure)
+    );
 }
 
 #[test]
@@ -88,8 +113,16 @@ fn the_words_of_a_backup() {
 
 #[test]
 fn the_words_of_a_gap_tell_how_much_is_lost() {
-    let alert = Alert::of(&notification(42, json!({"startUtcMs": 20_500, "discontinueUtcMs": 8_000})), &AlertKind::ALL).unwrap();
-    assert!(message(&alert).email.contains("12.5 s are lost"), "{}", message(&alert).email);
+    let alert = Alert::of(
+        &notification(42, json!({"startUtcMs": 20_500, "discontinueUtcMs": 8_000})),
+        &AlertKind::ALL,
+    )
+    .unwrap();
+    assert!(
+        message(&alert).email.contains("12.5 s are lost"),
+        "{}",
+        message(&alert).email
+    );
 }
 
 proptest! {

@@ -51,8 +51,17 @@ pub fn message(alert: &Alert) -> Message {
     let when = utc(alert.at);
     let loud = severity.to_uppercase();
 
-    let subject = ascii(&format!("[{loud}] {} in channel {cname}", words.title), MAX_SUBJECT);
-    let sms = ascii(&format!("{loud} {}, {when}, sid {}, channel {cname}", words.title, alert.sid), MAX_SMS);
+    let subject = ascii(
+        &format!("[{loud}] {} in channel {cname}", words.title),
+        MAX_SUBJECT,
+    );
+    let sms = ascii(
+        &format!(
+            "{loud} {}, {when}, sid {}, channel {cname}",
+            words.title, alert.sid
+        ),
+        MAX_SMS,
+    );
 
     let mut email = format!("{} ({severity})\n\n", words.title);
     for (label, value) in [
@@ -61,8 +70,14 @@ pub fn message(alert: &Alert) -> Message {
         ("Channel", &cname),
         ("Recording", &alert.sid),
         ("Recorder uid", &clean(&alert.uid, MAX_UID)),
-        ("Callback", &format!("number {}, event {}", alert.sequence, alert.event_type)),
-        ("Agora's text", alert.codes.get("errorMsg").map_or("", String::as_str)),
+        (
+            "Callback",
+            &format!("number {}, event {}", alert.sequence, alert.event_type),
+        ),
+        (
+            "Agora's text",
+            alert.codes.get("errorMsg").map_or("", String::as_str),
+        ),
     ] {
         if !value.is_empty() {
             email.push_str(&format!("{label:<14}: {value}\n"));
@@ -72,7 +87,10 @@ pub fn message(alert: &Alert) -> Message {
     for (number, step) in (1..).zip(&words.steps) {
         email.push_str(&format!("{number}. {step}\n"));
     }
-    email.push_str(&format!("\nAlert id: {}. The same alert may come twice; its id is always the same.\n", alert.id()));
+    email.push_str(&format!(
+        "\nAlert id: {}. The same alert may come twice; its id is always the same.\n",
+        alert.id()
+    ));
 
     let mut context = serde_json::Map::new();
     for (name, value) in [
@@ -89,7 +107,9 @@ pub fn message(alert: &Alert) -> Message {
         context.insert(name.to_owned(), Value::String(value));
     }
     for (name, value) in &alert.codes {
-        context.entry(name.clone()).or_insert_with(|| Value::String(value.clone()));
+        context
+            .entry(name.clone())
+            .or_insert_with(|| Value::String(value.clone()));
     }
     let title = format!("{}: {}", severity_mark(severity), words.title);
     let default = json!({
@@ -118,13 +138,26 @@ pub fn message(alert: &Alert) -> Message {
         ("severity", severity.to_owned()),
         ("eventType", alert.event_type.to_string()),
     ];
-    attributes.extend(alert.codes.get("errorCode").map(|code| ("errorCode", code.clone())));
-    Message { subject, email, sms, default, attributes }
+    attributes.extend(
+        alert
+            .codes
+            .get("errorCode")
+            .map(|code| ("errorCode", code.clone())),
+    );
+    Message {
+        subject,
+        email,
+        sms,
+        default,
+        attributes,
+    }
 }
 
 fn severity_mark(severity: &str) -> String {
     let mut letters = severity.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 fn words(alert: &Alert) -> Words {
@@ -211,38 +244,68 @@ fn fatal_error(alert: &Alert) -> Words {
     let code = alert.code("errorCode");
     let place = match module.and_then(|module| Some((module, module.meaning()?))) {
         Some((_, name)) => format!("in the {name}"),
-        None => module.map_or_else(|| "in an unnamed module".to_owned(), |module| format!("in module {module}")),
+        None => module.map_or_else(
+            || "in an unnamed module".to_owned(),
+            |module| format!("in module {module}"),
+        ),
     };
     let number = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
-    let meaning = code.and_then(|code| event::error_meaning(module, code)).unwrap_or("a code Agora doesn't document");
-    let mut steps = vec!["Call query for this recording: 404 or status 20 means that it has stopped.".to_owned()];
+    let meaning = code
+        .and_then(|code| event::error_meaning(module, code))
+        .unwrap_or("a code Agora doesn't document");
+    let mut steps = vec![
+        "Call query for this recording: 404 or status 20 means that it has stopped.".to_owned(),
+    ];
     let cause = match (module, code) {
-        (Some(Module::RECORDER), Some(109 | 110)) => Some("Make a new token for exactly this channel and recorder uid."),
-        (Some(Module::RECORDER), Some(101)) => Some("Check the App ID."),
-        (Some(Module::RECORDER), Some(120)) => Some("Check the decryption mode and key that the recording was started with."),
-        (Some(Module::UPLOADER), Some(32)) => Some("Check storageConfig: vendor, region, bucket, access key, secret key."),
-        (Some(Module::UPLOADER), Some(47 | 51)) | (Some(Module::PLATFORM), Some(50)) => {
-            Some("Check that your storage takes uploads, and which files arrived; what was not uploaded may be lost.")
+        (Some(Module::RECORDER), Some(109 | 110)) => {
+            Some("Make a new token for exactly this channel and recorder uid.")
         }
+        (Some(Module::RECORDER), Some(101)) => Some("Check the App ID."),
+        (Some(Module::RECORDER), Some(120)) => {
+            Some("Check the decryption mode and key that the recording was started with.")
+        }
+        (Some(Module::UPLOADER), Some(32)) => {
+            Some("Check storageConfig: vendor, region, bucket, access key, secret key.")
+        }
+        (Some(Module::UPLOADER), Some(47 | 51)) | (Some(Module::PLATFORM), Some(50)) => Some(
+            "Check that your storage takes uploads, and which files arrived; what was not uploaded may be lost.",
+        ),
         (Some(_) | None, _) => None,
     };
     steps.extend(cause.map(str::to_owned));
     steps.push(
         "If it has stopped and the call goes on: start a new recording now (acquire, then start with another recorder uid).".to_owned(),
     );
-    Words { title: format!("Fatal recording error {number}"), what: format!("Fatal error {number} {place}: {meaning}."), steps }
+    Words {
+        title: format!("Fatal recording error {number}"),
+        what: format!("Fatal error {number} {place}: {meaning}."),
+        steps,
+    }
 }
 
 fn codes_in_words(alert: &Alert) -> String {
-    let codes: Vec<_> = alert.codes.iter().map(|(name, value)| format!("{name} {value}")).collect();
-    if codes.is_empty() { "no code".to_owned() } else { codes.join(", ") }
+    let codes: Vec<_> = alert
+        .codes
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    if codes.is_empty() {
+        "no code".to_owned()
+    } else {
+        codes.join(", ")
+    }
 }
 
 /// A time for a person: `2026-03-02 14:05:33 UTC`; the number itself where it is no date.
 #[must_use]
 pub fn utc(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(|| format!("{ms} ms"), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    let time = i64::try_from(ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(
+        || format!("{ms} ms"),
+        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
 }
 
 /// One line without control, line-breaking or direction-changing characters, at most `limit` characters.
@@ -252,7 +315,11 @@ pub fn clean(text: &str, limit: usize) -> String {
         c.is_control()
             || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
     };
-    let mut cleaned: String = text.chars().take(limit).map(|c| if unseen(c) { '\u{fffd}' } else { c }).collect();
+    let mut cleaned: String = text
+        .chars()
+        .take(limit)
+        .map(|c| if unseen(c) { '\u{fffd}' } else { c })
+        .collect();
     if text.chars().nth(limit).is_some() {
         cleaned.pop();
         cleaned.push('…');
@@ -262,10 +329,22 @@ pub fn clean(text: &str, limit: usize) -> String {
 
 /// Printable ASCII, at most `limit` characters.
 fn ascii(text: &str, limit: usize) -> String {
-    text.chars().take(limit).map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
+    text.chars()
+        .take(limit)
+        .map(|c| {
+            if c == ' ' || c.is_ascii_graphic() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
 }
 
 /// Text inside chat markdown: no mention, link or code span can begin or end in it.
 fn markdown(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('`', "'")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('`', "'")
 }

@@ -277,7 +277,9 @@ impl LeaveCode {
             8 => Some("stop was called"),
             bits if !(0..32).contains(&bits) => None,
             bits if bits & Self::CLIENT_LEAVE != 0 => Some("stop was called"),
-            bits if bits & Self::NO_USERS != 0 => Some("there was no user in the channel for the idle time"),
+            bits if bits & Self::NO_USERS != 0 => {
+                Some("there was no user in the channel for the idle time")
+            }
             bits if bits & Self::SIGNAL != 0 => Some("the recorder was killed by a signal"),
             _ => None,
         }
@@ -357,9 +359,15 @@ mod tests {
 
     #[test]
     fn known_codes_speak_and_unknown_codes_keep_their_number() {
-        assert_eq!(ServiceStatus::ABNORMAL_EXIT.to_string(), "20 (the recording exits abnormally)");
+        assert_eq!(
+            ServiceStatus::ABNORMAL_EXIT.to_string(),
+            "20 (the recording exits abnormally)"
+        );
         assert_eq!(ServiceStatus(99).to_string(), "99");
-        assert_eq!(UploadErrorCode::UPLOAD_FAILED.meaning(), Some("the recording file upload failed"));
+        assert_eq!(
+            UploadErrorCode::UPLOAD_FAILED.meaning(),
+            Some("the recording file upload failed")
+        );
         assert_eq!(TrackType::read("hologram").as_str(), "hologram");
     }
 
@@ -367,8 +375,14 @@ mod tests {
     fn a_leave_code_is_read_as_the_bit_mask_of_real_traffic() {
         assert_eq!(LeaveCode(24).meaning(), Some("stop was called"));
         assert_eq!(LeaveCode(8).meaning(), Some("stop was called"));
-        assert_eq!(LeaveCode(4).meaning(), Some("there was no user in the channel for the idle time"));
-        assert_eq!(LeaveCode(2).meaning(), Some("the recorder was killed by a signal"));
+        assert_eq!(
+            LeaveCode(4).meaning(),
+            Some("there was no user in the channel for the idle time")
+        );
+        assert_eq!(
+            LeaveCode(2).meaning(),
+            Some("the recorder was killed by a signal")
+        );
         assert_eq!(LeaveCode(64).meaning(), None);
         assert_eq!(LeaveCode(-1).meaning(), None);
         assert!(LeaveCode(0).is_init_failure());
@@ -376,10 +390,16 @@ mod tests {
 
     #[test]
     fn the_same_error_code_means_different_things_in_different_modules() {
-        assert_eq!(error_meaning(Some(Module::UPLOADER), 47), Some("the recording file upload failed"));
+        assert_eq!(
+            error_meaning(Some(Module::UPLOADER), 47),
+            Some("the recording file upload failed")
+        );
         assert_eq!(error_meaning(Some(Module::RECORDER), 47), None);
         assert_eq!(error_meaning(None, 47), None);
-        assert_eq!(warning_meaning(Some(Module::UPLOADER), 32), UploadWarnCode::REUPLOAD_TO_BACKUP.meaning());
+        assert_eq!(
+            warning_meaning(Some(Module::UPLOADER), 32),
+            UploadWarnCode::REUPLOAD_TO_BACKUP.meaning()
+        );
     }
 
     #[test]

@@ -7,9 +7,10 @@
 mod codes;
 
 pub use codes::{
-    ComponentStatus, ErrorLevel, LeaveCode, LeaveStatus, Module, PlatformErrorCode, RecorderErrorCode, RecorderWarnCode,
-    RecordingMode, ServiceStatus, ServiceType, Stat, StreamState, TrackType, UploadErrorCode, UploadWarnCode, WebStopCode,
-    error_meaning, warning_meaning,
+    ComponentStatus, ErrorLevel, LeaveCode, LeaveStatus, Module, PlatformErrorCode,
+    RecorderErrorCode, RecorderWarnCode, RecordingMode, ServiceStatus, ServiceType, Stat,
+    StreamState, TrackType, UploadErrorCode, UploadWarnCode, WebStopCode, error_meaning,
+    warning_meaning,
 };
 
 use crate::tolerant::{Fields, boolean, int, text, time_ms, uint};
@@ -137,12 +138,12 @@ pub enum Event {
     RecorderAudioInfoChanged,
     /// 47: undocumented, `recorder_video_info_changed`.
     RecorderVideoInfoChanged,
-    /// 60: the upload to ApsaraVideo for VoD has started.
+    /// 60: the upload to the video-on-demand service has started.
     VodStarted {
         /// `aliVodInfo.videoId`.
         video_id: Option<String>,
     },
-    /// 61: all files are in ApsaraVideo for VoD.
+    /// 61: all files are in the video-on-demand service.
     VodTriggered,
     /// 70: the web page recorder starts.
     WebRecorderStarted {
@@ -264,9 +265,17 @@ impl Event {
                 recording_mode: fields.int("recordingMode").map(RecordingMode),
                 file_list: file_list(fields),
             },
-            4 => Self::CloudRecordingFileInfos { file_list: file_list(fields) },
-            11 => Self::SessionExit { leave_status: fields.get(&["leaveStatus", "exitStatus"], int).map(LeaveStatus) },
-            Self::SESSION_FAILOVER => Self::SessionFailover { new_uid: fields.text("newUid").filter(|uid| !uid.is_empty()) },
+            4 => Self::CloudRecordingFileInfos {
+                file_list: file_list(fields),
+            },
+            11 => Self::SessionExit {
+                leave_status: fields
+                    .get(&["leaveStatus", "exitStatus"], int)
+                    .map(LeaveStatus),
+            },
+            Self::SESSION_FAILOVER => Self::SessionFailover {
+                new_uid: fields.text("newUid").filter(|uid| !uid.is_empty()),
+            },
             13 => Self::HighAvailabilityRegistered,
             30 => Self::UploaderStarted { status: status() },
             31 => Self::Uploaded {
@@ -279,10 +288,14 @@ impl Event {
                 file_list: file_list(fields),
                 uploading_status: fields.text("uploadingStatus"),
             },
-            Self::UPLOADING_PROGRESS => Self::UploadingProgress { progress: fields.int("progress") },
+            Self::UPLOADING_PROGRESS => Self::UploadingProgress {
+                progress: fields.int("progress"),
+            },
             34 => Self::StorageTokenExpired,
             40 => Self::RecorderStarted { status: status() },
-            41 => Self::RecorderLeave { leave_code: fields.int("leaveCode").map(LeaveCode) },
+            41 => Self::RecorderLeave {
+                leave_code: fields.int("leaveCode").map(LeaveCode),
+            },
             42 => Self::RecorderSliceStart {
                 start_utc_ms: fields.get(&["startUtcMs"], time_ms),
                 discontinue_utc_ms: fields.get(&["discontinueUtcMs"], time_ms),
@@ -291,33 +304,61 @@ impl Event {
                 track_type: fields.text("trackType").as_deref().map(TrackType::read),
             },
             43 | 44 => Self::StreamStateChanged {
-                stream: if event_type == 43 { Stream::Audio } else { Stream::Video },
+                stream: if event_type == 43 {
+                    Stream::Audio
+                } else {
+                    Stream::Video
+                },
                 stream_uid: fields.text("streamUid"),
                 state: fields.int("state").map(StreamState),
                 utc_ms: fields.get(&["utcMs", "UtcMs"], time_ms),
             },
-            45 => Self::RecorderSnapshotFile { file_name: fields.get(&["fileName", "filename"], text) },
+            45 => Self::RecorderSnapshotFile {
+                file_name: fields.get(&["fileName", "filename"], text),
+            },
             46 => Self::RecorderAudioInfoChanged,
             47 => Self::RecorderVideoInfoChanged,
             60 => Self::VodStarted {
-                video_id: fields.0.and_then(|map| map.get("aliVodInfo")).and_then(|info| Fields::of(info).text("videoId")),
+                video_id: fields
+                    .0
+                    .and_then(|map| map.get("aliVodInfo"))
+                    .and_then(|info| Fields::of(info).text("videoId")),
             },
             61 => Self::VodTriggered,
-            70 => Self::WebRecorderStarted { recorder_start_time: fields.get(&["recorderStartTime"], time_ms) },
+            70 => Self::WebRecorderStarted {
+                recorder_start_time: fields.get(&["recorderStartTime"], time_ms),
+            },
             71 => Self::WebRecorderStopped {
                 code: fields.int("code").map(WebStopCode),
                 message: fields.text("message"),
                 reason: fields.text("details"),
                 file_list: file_list(fields),
             },
-            72 => Self::WebRecorderCapabilityLimit { limit_type: fields.text("limitType") },
-            73 => Self::WebRecorderReload { reason: fields.text("reason") },
+            72 => Self::WebRecorderCapabilityLimit {
+                limit_type: fields.text("limitType"),
+            },
+            73 => Self::WebRecorderReload {
+                reason: fields.text("reason"),
+            },
             80 => Self::TranscoderStarted,
-            81 => Self::TranscoderCompleted { result: fields.text("result") },
-            90 => Self::DownloadFailed { file_name: fields.get(&["fileName", "filename"], text) },
-            100 => Self::RtmpPublishStatus { rtmp_url: fields.text("rtmpUrl"), status: fields.text("status") },
-            110..=113 => Self::CloudTranscoder { event_type, task_id: fields.text("taskId") },
-            1001 => Self::PostponeTranscodeFinalResult { result: fields.text("result"), file_list: file_list(fields) },
+            81 => Self::TranscoderCompleted {
+                result: fields.text("result"),
+            },
+            90 => Self::DownloadFailed {
+                file_name: fields.get(&["fileName", "filename"], text),
+            },
+            100 => Self::RtmpPublishStatus {
+                rtmp_url: fields.text("rtmpUrl"),
+                status: fields.text("status"),
+            },
+            110..=113 => Self::CloudTranscoder {
+                event_type,
+                task_id: fields.text("taskId"),
+            },
+            1001 => Self::PostponeTranscodeFinalResult {
+                result: fields.text("result"),
+                file_list: file_list(fields),
+            },
             other => Self::Other { event_type: other },
         }
     }
@@ -341,8 +382,14 @@ impl Event {
             Self::RecorderStarted { .. } => "recorder_started",
             Self::RecorderLeave { .. } => "recorder_leave",
             Self::RecorderSliceStart { .. } => "recorder_slice_start",
-            Self::StreamStateChanged { stream: Stream::Audio, .. } => "recorder_audio_stream_state_changed",
-            Self::StreamStateChanged { stream: Stream::Video, .. } => "recorder_video_stream_state_changed",
+            Self::StreamStateChanged {
+                stream: Stream::Audio,
+                ..
+            } => "recorder_audio_stream_state_changed",
+            Self::StreamStateChanged {
+                stream: Stream::Video,
+                ..
+            } => "recorder_video_stream_state_changed",
             Self::RecorderSnapshotFile { .. } => "recorder_snapshot_file",
             Self::RecorderAudioInfoChanged => "recorder_audio_info_changed",
             Self::RecorderVideoInfoChanged => "recorder_video_info_changed",
@@ -356,9 +403,15 @@ impl Event {
             Self::TranscoderCompleted { .. } => "transcoder_completed",
             Self::DownloadFailed { .. } => "download_failed",
             Self::RtmpPublishStatus { .. } => "rtmp_publish_status",
-            Self::CloudTranscoder { event_type: 110, .. } => "cloud_transcoder_started",
-            Self::CloudTranscoder { event_type: 111, .. } => "cloud_transcoder_stopped",
-            Self::CloudTranscoder { event_type: 112, .. } => "cloud_transcoder_status",
+            Self::CloudTranscoder {
+                event_type: 110, ..
+            } => "cloud_transcoder_started",
+            Self::CloudTranscoder {
+                event_type: 111, ..
+            } => "cloud_transcoder_stopped",
+            Self::CloudTranscoder {
+                event_type: 112, ..
+            } => "cloud_transcoder_status",
             Self::CloudTranscoder { .. } => "cloud_transcoder_updated",
             Self::PostponeTranscodeFinalResult { .. } => "postpone_transcode_final_result",
             Self::Other { .. } => "unknown",
@@ -373,10 +426,12 @@ fn file_list(fields: Fields<'_>) -> Vec<RecordedFile> {
     };
     match value {
         Value::Array(files) => files.iter().filter_map(recorded_file).collect(),
-        Value::String(name) if name.starts_with('[') => match serde_json::from_str::<Vec<Value>>(name) {
-            Ok(files) => files.iter().filter_map(recorded_file).collect(),
-            Err(_) => recorded_file(value).into_iter().collect(),
-        },
+        Value::String(name) if name.starts_with('[') => {
+            match serde_json::from_str::<Vec<Value>>(name) {
+                Ok(files) => files.iter().filter_map(recorded_file).collect(),
+                Err(_) => recorded_file(value).into_iter().collect(),
+            }
+        }
         Value::String(_) | Value::Number(_) | Value::Object(_) | Value::Bool(_) | Value::Null => {
             recorded_file(value).into_iter().collect()
         }
@@ -388,7 +443,10 @@ fn recorded_file(value: &Value) -> Option<RecordedFile> {
         Value::Object(_) => Fields::of(value),
         Value::String(name) if name.is_empty() => return None,
         Value::String(_) | Value::Number(_) => {
-            return text(value).map(|file_name| RecordedFile { file_name, ..RecordedFile::default() });
+            return text(value).map(|file_name| RecordedFile {
+                file_name,
+                ..RecordedFile::default()
+            });
         }
         Value::Array(_) | Value::Bool(_) | Value::Null => return None,
     };
@@ -413,7 +471,10 @@ mod tests {
             let event = Event::read(event_type, &json!({}));
             assert_ne!(event.name(), "unknown", "{event_type}");
         }
-        assert_eq!(Event::read(777, &json!({})), Event::Other { event_type: 777 });
+        assert_eq!(
+            Event::read(777, &json!({})),
+            Event::Other { event_type: 777 }
+        );
     }
 
     #[test]
@@ -434,7 +495,10 @@ mod tests {
     #[test]
     fn both_editions_of_a_field_are_read() {
         let exit = |details| Event::read(11, &details);
-        assert_eq!(exit(json!({"leaveStatus": 1})), exit(json!({"exitStatus": "1"})));
+        assert_eq!(
+            exit(json!({"leaveStatus": 1})),
+            exit(json!({"exitStatus": "1"}))
+        );
         let stream = |details| Event::read(44, &details);
         assert_eq!(
             stream(json!({"streamUid": 57297, "state": "1", "UtcMs": 1_568_008_013_025_u64})),
@@ -447,12 +511,21 @@ mod tests {
     #[test]
     fn a_file_list_is_read_as_a_name_a_string_of_json_or_an_array() {
         let files = |list| match Event::read(4, &json!({ "fileList": list })) {
-            Event::CloudRecordingFileInfos { file_list } => file_list.into_iter().map(|file| file.file_name).collect::<Vec<_>>(),
+            Event::CloudRecordingFileInfos { file_list } => file_list
+                .into_iter()
+                .map(|file| file.file_name)
+                .collect::<Vec<_>>(),
             other => panic!("{other:?}"),
         };
         assert_eq!(files(json!("a.m3u8")), ["a.m3u8"]);
-        assert_eq!(files(json!("[\"a.m3u8\",{\"filename\":\"b.mp4\"}]")), ["a.m3u8", "b.mp4"]);
-        assert_eq!(files(json!([{"fileName": "a.m3u8", "isPlayable": "true"}, null, {}])), ["a.m3u8"]);
+        assert_eq!(
+            files(json!("[\"a.m3u8\",{\"filename\":\"b.mp4\"}]")),
+            ["a.m3u8", "b.mp4"]
+        );
+        assert_eq!(
+            files(json!([{"fileName": "a.m3u8", "isPlayable": "true"}, null, {}])),
+            ["a.m3u8"]
+        );
         assert_eq!(files(json!("[broken")), ["[broken"]);
         assert_eq!(files(json!("")), Vec::<String>::new());
         assert_eq!(files(json!(null)), Vec::<String>::new());
@@ -461,7 +534,10 @@ mod tests {
     #[test]
     fn details_that_are_no_object_leave_every_field_empty() {
         for details in [json!(null), json!([]), json!("x"), json!(5)] {
-            assert_eq!(Event::read(33, &details), Event::UploadingProgress { progress: None });
+            assert_eq!(
+                Event::read(33, &details),
+                Event::UploadingProgress { progress: None }
+            );
         }
     }
 }

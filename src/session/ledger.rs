@@ -51,7 +51,13 @@ impl Ledger {
     /// A ledger of nothing but archived ranges, to take a late number out of.
     #[must_use]
     pub fn of_archive(missing: Vec<Range>) -> Self {
-        Self { first: Some(0), last: Some(u64::MAX), received_from: u64::MAX, missing, ..Self::default() }
+        Self {
+            first: Some(0),
+            last: Some(u64::MAX),
+            received_from: u64::MAX,
+            missing,
+            ..Self::default()
+        }
     }
 
     /// Notes `sequence` as received. `from_zero`: the numbers below the first one received count as missing too.
@@ -86,7 +92,11 @@ impl Ledger {
     }
 
     fn insert_below_window(&mut self, sequence: u64, first: u64) -> Noted {
-        if let Some(index) = self.missing.iter().position(|(from, to)| (*from..=*to).contains(&sequence)) {
+        if let Some(index) = self
+            .missing
+            .iter()
+            .position(|(from, to)| (*from..=*to).contains(&sequence))
+        {
             let (from, to) = self.missing.remove(index);
             if sequence < to {
                 self.missing.insert(index, (sequence + 1, to));
@@ -107,7 +117,11 @@ impl Ledger {
             self.first = Some(sequence);
             return Noted::New;
         }
-        if self.truncated { Noted::Archived } else { Noted::Known }
+        if self.truncated {
+            Noted::Archived
+        } else {
+            Noted::Known
+        }
     }
 
     /// Makes the numbers below the first one count as missing, or not.
@@ -191,9 +205,17 @@ mod tests {
 
     /// What is missing, by the definition.
     fn expected(received: &BTreeSet<u64>, from_zero: bool) -> Vec<u64> {
-        let Some(last) = received.last() else { return Vec::new() };
-        let start = if from_zero { 0 } else { *received.first().unwrap() };
-        (start..=*last).filter(|sequence| !received.contains(sequence)).collect()
+        let Some(last) = received.last() else {
+            return Vec::new();
+        };
+        let start = if from_zero {
+            0
+        } else {
+            *received.first().unwrap()
+        };
+        (start..=*last)
+            .filter(|sequence| !received.contains(sequence))
+            .collect()
     }
 
     fn numbers(ranges: &[Range]) -> Vec<u64> {
@@ -219,7 +241,10 @@ mod tests {
 
     #[test]
     fn a_hostile_jump_costs_one_range() {
-        assert_eq!(ledger([0, 9_999_999_999], true).missing_ranges(), [(1, 9_999_999_998)]);
+        assert_eq!(
+            ledger([0, 9_999_999_999], true).missing_ranges(),
+            [(1, 9_999_999_998)]
+        );
     }
 
     #[test]
@@ -227,9 +252,18 @@ mod tests {
         let mut ledger = ledger([3, 5, 7, 9, 11], true);
         ledger.fold();
         assert_eq!(ledger.archive(), [(4, 4), (6, 6), (8, 8), (10, 10)]);
-        assert_eq!((ledger.missing.as_slice(), ledger.truncated), (&[(0, 2)][..], true));
+        assert_eq!(
+            (ledger.missing.as_slice(), ledger.truncated),
+            (&[(0, 2)][..], true)
+        );
         assert_eq!(ledger.archive(), []);
-        for (sequence, noted) in [(6, Noted::Archived), (5, Noted::Archived), (13, Noted::New), (1, Noted::New), (1, Noted::Archived)] {
+        for (sequence, noted) in [
+            (6, Noted::Archived),
+            (5, Noted::Archived),
+            (13, Noted::New),
+            (1, Noted::New),
+            (1, Noted::Archived),
+        ] {
             assert_eq!(ledger.insert(sequence, true), noted, "{sequence}");
         }
         assert_eq!(ledger.missing_ranges(), [(0, 0), (2, 2), (12, 12)]);

@@ -45,7 +45,11 @@ impl Fact {
             sequence: notification.sequence,
             sendts: notification.sendts,
             registers: register::registers(&notification.event, notification.event_type),
-            new_uid: if let Event::SessionFailover { new_uid } = &notification.event { new_uid.clone() } else { None },
+            new_uid: if let Event::SessionFailover { new_uid } = &notification.event {
+                new_uid.clone()
+            } else {
+                None
+            },
         }
     }
 }
@@ -70,7 +74,10 @@ pub struct Recorder {
 impl Recorder {
     /// What orders recorders: when it was announced, else when it began; two that began together by uid.
     fn order(&self) -> (u64, &str) {
-        (self.announced_at.or(self.since).unwrap_or(u64::MAX), &self.uid)
+        (
+            self.announced_at.or(self.since).unwrap_or(u64::MAX),
+            &self.uid,
+        )
     }
 
     fn put(&mut self, name: RegisterName, register: Register) -> bool {
@@ -114,7 +121,10 @@ impl Session {
     /// The recorder that a callback under `uid` belongs to; one without a uid belongs to the recorder at work.
     #[must_use]
     pub fn recorder_of(&self, uid: &str) -> Option<&Recorder> {
-        self.recorders.iter().find(|recorder| recorder.uid == uid).or_else(|| self.current())
+        self.recorders
+            .iter()
+            .find(|recorder| recorder.uid == uid)
+            .or_else(|| self.current())
     }
 
     /// How many recorders came before the one at work.
@@ -139,7 +149,12 @@ impl Session {
             .enumerate()
             .rev()
             .filter(|(index, _)| name != RegisterName::Exit || *index == newest)
-            .find_map(|(index, recorder)| recorder.registers.get(&name).map(|register| (index, register)))
+            .find_map(|(index, recorder)| {
+                recorder
+                    .registers
+                    .get(&name)
+                    .map(|register| (index, register))
+            })
     }
 
     /// Merges one callback in.
@@ -150,7 +165,11 @@ impl Session {
         }
         let from_zero = self.recorders.is_empty();
         let Some(recorder) = self.recorder(&fact.uid, fact.sendts) else {
-            return Merged { noted: Noted::New, behind: true, changed };
+            return Merged {
+                noted: Noted::New,
+                behind: true,
+                changed,
+            };
         };
         let last = recorder.ledger.last;
         let first = recorder.ledger.first;
@@ -159,7 +178,9 @@ impl Session {
 
         if first.is_none_or(|first| fact.sequence < first) {
             recorder.since = Some(fact.sendts);
-        } else if first == Some(fact.sequence) && recorder.since.is_none_or(|since| fact.sendts < since) {
+        } else if first == Some(fact.sequence)
+            && recorder.since.is_none_or(|since| fact.sendts < since)
+        {
             recorder.since = Some(fact.sendts);
             changed = true;
         }
@@ -170,13 +191,21 @@ impl Session {
             changed = true;
         }
         for (name, fields) in &fact.registers {
-            let register = Register { sequence: fact.sequence, at: fact.sendts, fields: fields.clone() };
+            let register = Register {
+                sequence: fact.sequence,
+                at: fact.sendts,
+                fields: fields.clone(),
+            };
             changed |= recorder.put(*name, register);
         }
         let uid = recorder.uid.clone();
         self.order();
         let at_work = self.current().is_some_and(|current| current.uid == uid);
-        Merged { noted, behind: !at_work || last.is_some_and(|last| fact.sequence < last), changed }
+        Merged {
+            noted,
+            behind: !at_work || last.is_some_and(|last| fact.sequence < last),
+            changed,
+        }
     }
 
     /// Notes that event 12 announced a recorder: it is at work from then on, though it hasn't said a word.
@@ -185,12 +214,19 @@ impl Session {
             return false;
         };
         let mut changed = false;
-        if recorder.announced_at.is_none_or(|announced_at| at < announced_at) {
+        if recorder
+            .announced_at
+            .is_none_or(|announced_at| at < announced_at)
+        {
             recorder.announced_at = Some(at);
             changed = true;
         }
         // Its own counter starts anew: number 0 makes anything it says itself newer than its announcement.
-        let starting = Register { sequence: 0, at, fields: register::phase_fields(Phase::Starting) };
+        let starting = Register {
+            sequence: 0,
+            at,
+            fields: register::phase_fields(Phase::Starting),
+        };
         changed |= recorder.put(RegisterName::Phase, starting);
         self.order();
         changed
@@ -199,12 +235,18 @@ impl Session {
     /// The recorder `uid`, put last if it is new; one without a uid is the recorder at work. `None` if there are too many
     /// recorders and this one, heard of at `at`, is older than all of them.
     fn recorder(&mut self, uid: &str, at: u64) -> Option<&mut Recorder> {
-        let known = self.recorders.iter().position(|recorder| recorder.uid == uid);
+        let known = self
+            .recorders
+            .iter()
+            .position(|recorder| recorder.uid == uid);
         if let Some(index) = known {
             return self.recorders.get_mut(index);
         }
         // A recorder that never said its uid is the one that now does.
-        let nameless = self.recorders.last().is_some_and(|newest| newest.uid.is_empty());
+        let nameless = self
+            .recorders
+            .last()
+            .is_some_and(|newest| newest.uid.is_empty());
         if nameless || (uid.is_empty() && !self.recorders.is_empty()) {
             let newest = self.recorders.last_mut()?;
             if nameless {
@@ -213,21 +255,31 @@ impl Session {
             return Some(newest);
         }
         if self.recorders.len() >= MAX_RECORDERS {
-            if self.recorders.first().is_some_and(|oldest| at < oldest.order().0) {
+            if self
+                .recorders
+                .first()
+                .is_some_and(|oldest| at < oldest.order().0)
+            {
                 return None;
             }
             self.recorders.remove(0);
             self.forgotten += 1;
         }
-        self.recorders.push(Recorder { uid: uid.to_owned(), ..Recorder::default() });
+        self.recorders.push(Recorder {
+            uid: uid.to_owned(),
+            ..Recorder::default()
+        });
         self.recorders.last_mut()
     }
 
     /// Puts the recorders in order again. Only the very first one's numbers count from zero.
     fn order(&mut self) {
-        self.recorders.sort_by(|one, other| one.order().cmp(&other.order()));
+        self.recorders
+            .sort_by(|one, other| one.order().cmp(&other.order()));
         for (index, recorder) in self.recorders.iter_mut().enumerate() {
-            recorder.ledger.lead_from_zero(index == 0 && self.forgotten == 0);
+            recorder
+                .ledger
+                .lead_from_zero(index == 0 && self.forgotten == 0);
         }
     }
 }

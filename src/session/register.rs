@@ -136,9 +136,9 @@ pub struct Register {
 #[must_use]
 pub(super) fn phase(event: &Event) -> Option<Phase> {
     match event {
-        Event::CloudRecordingError { error_level, .. } => {
-            error_level.is_some_and(|level| level.is_fatal()).then_some(Phase::Failed)
-        }
+        Event::CloudRecordingError { error_level, .. } => error_level
+            .is_some_and(|level| level.is_fatal())
+            .then_some(Phase::Failed),
         Event::CloudRecordingStatusUpdate { status, .. } => match *status {
             Some(
                 ServiceStatus::NOT_STARTED
@@ -147,19 +147,33 @@ pub(super) fn phase(event: &Event) -> Option<Phase> {
                 | ServiceStatus::UPLOADER_READY,
             ) => Some(Phase::Starting),
             Some(ServiceStatus::RECORDER_READY | ServiceStatus::RUNNING) => Some(Phase::Recording),
-            Some(ServiceStatus::STOPPED | ServiceStatus::SERVICE_STOPPED | ServiceStatus::READY_TO_EXIT) => {
-                Some(Phase::Stopping)
-            }
+            Some(
+                ServiceStatus::STOPPED
+                | ServiceStatus::SERVICE_STOPPED
+                | ServiceStatus::READY_TO_EXIT,
+            ) => Some(Phase::Stopping),
             Some(ServiceStatus::ABNORMAL_EXIT) => Some(Phase::Failed),
             Some(ServiceStatus(_)) | None => None,
         },
-        Event::SessionExit { leave_status } => Some(failed_if(leave_status.is_some_and(|s| s.is_abnormal()), Phase::Ended)),
-        Event::RecorderStarted { status } => Some(failed_if(status.is_some_and(|s| s.is_abnormal()), Phase::Recording)),
-        Event::RecorderLeave { leave_code } => {
-            Some(failed_if(leave_code.is_some_and(|code| code.is_init_failure()), Phase::Stopping))
+        Event::SessionExit { leave_status } => Some(failed_if(
+            leave_status.is_some_and(|s| s.is_abnormal()),
+            Phase::Ended,
+        )),
+        Event::RecorderStarted { status } => Some(failed_if(
+            status.is_some_and(|s| s.is_abnormal()),
+            Phase::Recording,
+        )),
+        Event::RecorderLeave { leave_code } => Some(failed_if(
+            leave_code.is_some_and(|code| code.is_init_failure()),
+            Phase::Stopping,
+        )),
+        Event::RecorderSliceStart { .. } | Event::WebRecorderStarted { .. } => {
+            Some(Phase::Recording)
         }
-        Event::RecorderSliceStart { .. } | Event::WebRecorderStarted { .. } => Some(Phase::Recording),
-        Event::WebRecorderStopped { code, .. } => Some(failed_if(code.is_some_and(|c| c.is_abnormal()), Phase::Stopping)),
+        Event::WebRecorderStopped { code, .. } => Some(failed_if(
+            code.is_some_and(|c| c.is_abnormal()),
+            Phase::Stopping,
+        )),
         Event::WebRecorderCapabilityLimit { .. } => Some(Phase::Failed),
         Event::CloudRecordingWarning { .. }
         | Event::CloudRecordingFileInfos { .. }
@@ -202,37 +216,73 @@ pub(super) fn phase_fields(phase: Phase) -> Fields {
 pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fields)> {
     let number = || ("eventType", Some(Scalar::Int(i64::from(event_type))));
     let own = match event {
-        Event::CloudRecordingError { module, error_level, error_code, error_msg, .. } => Some((
+        Event::CloudRecordingError {
+            module,
+            error_level,
+            error_code,
+            error_msg,
+            ..
+        } => Some((
             RegisterName::LastError,
             fields([
                 ("module", module.map(|code| Scalar::Int(code.0))),
                 ("errorLevel", error_level.map(|code| Scalar::Int(code.0))),
                 ("errorCode", error_code.map(Scalar::Int)),
-                ("errorMsg", error_msg.as_deref().filter(|text| !text.is_empty()).map(cut)),
+                (
+                    "errorMsg",
+                    error_msg
+                        .as_deref()
+                        .filter(|text| !text.is_empty())
+                        .map(cut),
+                ),
             ]),
         )),
         Event::CloudRecordingWarning { module, warn_code } => Some((
             RegisterName::LastWarning,
-            fields([("module", module.map(|code| Scalar::Int(code.0))), ("warnCode", warn_code.map(Scalar::Int))]),
+            fields([
+                ("module", module.map(|code| Scalar::Int(code.0))),
+                ("warnCode", warn_code.map(Scalar::Int)),
+            ]),
         )),
-        Event::CloudRecordingStatusUpdate { status, recording_mode, .. } => Some((
+        Event::CloudRecordingStatusUpdate {
+            status,
+            recording_mode,
+            ..
+        } => Some((
             RegisterName::Status,
             fields([
                 ("status", status.map(|code| Scalar::Int(code.0))),
-                ("recordingMode", recording_mode.map(|code| Scalar::Int(code.0))),
+                (
+                    "recordingMode",
+                    recording_mode.map(|code| Scalar::Int(code.0)),
+                ),
             ]),
         )),
         Event::CloudRecordingFileInfos { file_list } => Some((
             RegisterName::Playlist,
-            fields([("fileList", file_list.first().map(|file| cut(&file.file_name)))]),
+            fields([(
+                "fileList",
+                file_list.first().map(|file| cut(&file.file_name)),
+            )]),
         )),
-        Event::SessionExit { leave_status } => {
-            Some((RegisterName::Exit, fields([("leaveStatus", leave_status.map(|code| Scalar::Int(code.0)))])))
+        Event::SessionExit { leave_status } => Some((
+            RegisterName::Exit,
+            fields([("leaveStatus", leave_status.map(|code| Scalar::Int(code.0)))]),
+        )),
+        Event::UploaderStarted { status } => Some((
+            RegisterName::Upload,
+            fields([number(), ("status", status.map(|code| Scalar::Int(code.0)))]),
+        )),
+        Event::Uploaded {
+            status,
+            uploading_status,
+            ..
         }
-        Event::UploaderStarted { status } => {
-            Some((RegisterName::Upload, fields([number(), ("status", status.map(|code| Scalar::Int(code.0)))])))
-        }
-        Event::Uploaded { status, uploading_status, .. } | Event::Backuped { status, uploading_status, .. } => Some((
+        | Event::Backuped {
+            status,
+            uploading_status,
+            ..
+        } => Some((
             RegisterName::Upload,
             fields([
                 number(),
@@ -240,25 +290,41 @@ pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fi
                 ("uploadingStatus", uploading_status.as_deref().map(cut)),
             ]),
         )),
-        Event::UploadingProgress { progress } => {
-            progress.map(|progress| (RegisterName::Progress, fields([("progress", Some(Scalar::Int(progress)))])))
-        }
-        Event::RecorderStarted { status } => {
-            Some((RegisterName::Recorder, fields([number(), ("status", status.map(|code| Scalar::Int(code.0)))])))
-        }
-        Event::RecorderLeave { leave_code } => {
-            Some((RegisterName::Recorder, fields([number(), ("leaveCode", leave_code.map(|code| Scalar::Int(code.0)))])))
-        }
-        Event::WebRecorderStopped { code, .. } => {
-            Some((RegisterName::Recorder, fields([number(), ("code", code.map(|code| Scalar::Int(code.0)))])))
-        }
+        Event::UploadingProgress { progress } => progress.map(|progress| {
+            (
+                RegisterName::Progress,
+                fields([("progress", Some(Scalar::Int(progress)))]),
+            )
+        }),
+        Event::RecorderStarted { status } => Some((
+            RegisterName::Recorder,
+            fields([number(), ("status", status.map(|code| Scalar::Int(code.0)))]),
+        )),
+        Event::RecorderLeave { leave_code } => Some((
+            RegisterName::Recorder,
+            fields([
+                number(),
+                ("leaveCode", leave_code.map(|code| Scalar::Int(code.0))),
+            ]),
+        )),
+        Event::WebRecorderStopped { code, .. } => Some((
+            RegisterName::Recorder,
+            fields([number(), ("code", code.map(|code| Scalar::Int(code.0)))]),
+        )),
         Event::WebRecorderStarted { .. } | Event::WebRecorderCapabilityLimit { .. } => {
             Some((RegisterName::Recorder, fields([number()])))
         }
         // Whose slice it is stays in the event's item: a session has many, and the session's item should stay small.
-        Event::RecorderSliceStart { start_utc_ms, discontinue_utc_ms, .. } => Some((
+        Event::RecorderSliceStart {
+            start_utc_ms,
+            discontinue_utc_ms,
+            ..
+        } => Some((
             RegisterName::Slice,
-            fields([("startUtcMs", start_utc_ms.and_then(time)), ("discontinueUtcMs", discontinue_utc_ms.and_then(time))]),
+            fields([
+                ("startUtcMs", start_utc_ms.and_then(time)),
+                ("discontinueUtcMs", discontinue_utc_ms.and_then(time)),
+            ]),
         )),
         Event::SessionFailover { .. }
         | Event::HighAvailabilityRegistered
@@ -283,7 +349,10 @@ pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fi
 }
 
 fn fields<const N: usize>(entries: [(&str, Option<Scalar>); N]) -> Fields {
-    entries.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    entries
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 fn time(ms: u64) -> Option<Scalar> {
@@ -291,7 +360,11 @@ fn time(ms: u64) -> Option<Scalar> {
 }
 
 fn cut(text: &str) -> Scalar {
-    Scalar::Text(text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default().to_owned())
+    Scalar::Text(
+        text.get(..text.floor_char_boundary(MAX_TEXT))
+            .unwrap_or_default()
+            .to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -325,7 +398,11 @@ mod tests {
             (999, json!({}), None),
         ];
         for (event_type, details, expected) in rows {
-            assert_eq!(phase(&Event::read(event_type, &details)), expected, "{event_type} {details}");
+            assert_eq!(
+                phase(&Event::read(event_type, &details)),
+                expected,
+                "{event_type} {details}"
+            );
         }
     }
 
@@ -333,7 +410,12 @@ mod tests {
     fn texts_in_registers_are_cut_at_a_character() {
         let name = "é".repeat(MAX_TEXT);
         let registers = registers(&Event::read(4, &json!({ "fileList": name })), 4);
-        let Some((RegisterName::Playlist, fields)) = registers.first() else { panic!("{registers:?}") };
-        assert_eq!(fields.get("fileList"), Some(&Scalar::Text("é".repeat(MAX_TEXT / 2))));
+        let Some((RegisterName::Playlist, fields)) = registers.first() else {
+            panic!("{registers:?}")
+        };
+        assert_eq!(
+            fields.get("fileList"),
+            Some(&Scalar::Text("é".repeat(MAX_TEXT / 2)))
+        );
     }
 }

@@ -8,8 +8,23 @@ fn view(session: &Session) -> impl PartialEq + std::fmt::Debug + use<> {
         .recorders
         .iter()
         .map(|recorder| {
-            let Recorder { uid, announced_at, since, last_sendts, ledger, registers } = recorder.clone();
-            (uid, announced_at, since, last_sendts, ledger.missing_ranges(), ledger.last, registers)
+            let Recorder {
+                uid,
+                announced_at,
+                since,
+                last_sendts,
+                ledger,
+                registers,
+            } = recorder.clone();
+            (
+                uid,
+                announced_at,
+                since,
+                last_sendts,
+                ledger.missing_ranges(),
+                ledger.last,
+                registers,
+            )
         })
         .collect();
     (session.generation(), recorders)
@@ -23,19 +38,31 @@ fn fold<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Session {
     session
 }
 
-fn fact(uid: &str, sequence: u64, sendts: u64, event_type: u32, details: &serde_json::Value) -> Fact {
+fn fact(
+    uid: &str,
+    sequence: u64,
+    sendts: u64,
+    event_type: u32,
+    details: &serde_json::Value,
+) -> Fact {
     let event = Event::read(event_type, details);
     Fact {
         uid: uid.to_owned(),
         sequence,
         sendts,
         registers: register::registers(&event, event_type),
-        new_uid: if let Event::SessionFailover { new_uid } = event { new_uid } else { None },
+        new_uid: if let Event::SessionFailover { new_uid } = event {
+            new_uid
+        } else {
+            None
+        },
     }
 }
 
 fn phase(session: &Session) -> Option<Scalar> {
-    session.register(RegisterName::Phase).and_then(|(_, register)| register.fields.get("phase").cloned())
+    session
+        .register(RegisterName::Phase)
+        .and_then(|(_, register)| register.fields.get("phase").cloned())
 }
 
 fn word(phase: Phase) -> Option<Scalar> {
@@ -45,7 +72,10 @@ fn word(phase: Phase) -> Option<Scalar> {
 /// An event and its details, chosen by a number.
 fn event(choice: u8, value: i64) -> (u32, serde_json::Value) {
     match choice % 14 {
-        0 => (1, json!({"errorLevel": value % 6, "errorCode": value, "module": value % 3})),
+        0 => (
+            1,
+            json!({"errorLevel": value % 6, "errorCode": value, "module": value % 3}),
+        ),
         1 => (2, json!({"module": 1, "warnCode": 31})),
         2 => (3, json!({"status": value % 9})),
         3 => (4, json!({"fileList": format!("{value}.m3u8")})),
@@ -145,7 +175,13 @@ fn a_replaced_recorder_cannot_end_the_session() {
     let announced = fold([&old_start, &failover, &old_exit]);
     assert_eq!(phase(&announced), word(Phase::Starting));
     assert_eq!(announced.register(RegisterName::Exit), None);
-    assert_eq!((announced.generation(), announced.current().unwrap().uid.as_str()), (1, "6"));
+    assert_eq!(
+        (
+            announced.generation(),
+            announced.current().unwrap().uid.as_str()
+        ),
+        (1, "6")
+    );
 
     for order in [
         [&old_start, &failover, &old_exit, &new_start],
@@ -154,7 +190,13 @@ fn a_replaced_recorder_cannot_end_the_session() {
     ] {
         let session = fold(order);
         assert_eq!(phase(&session), word(Phase::Recording), "{order:?}");
-        assert_eq!((session.generation(), session.current().unwrap().uid.as_str()), (1, "6"));
+        assert_eq!(
+            (
+                session.generation(),
+                session.current().unwrap().uid.as_str()
+            ),
+            (1, "6")
+        );
         assert_eq!(session.current().unwrap().ledger.missing_ranges(), []);
     }
 }
@@ -174,13 +216,56 @@ fn an_unannounced_recorder_that_began_later_takes_over() {
 #[test]
 fn merging_tells_late_known_and_new_apart() {
     let mut session = fold(&[fact("5", 2, 200, 33, &json!({"progress": 5}))]);
-    let mut merge = |sequence, sendts, progress: i64| session.apply(&fact("5", sequence, sendts, 33, &json!({ "progress": progress })));
-    assert_eq!(merge(5, 500, 9), Merged { noted: Noted::New, behind: false, changed: true });
-    assert_eq!(merge(3, 300, 7), Merged { noted: Noted::New, behind: true, changed: true });
-    assert_eq!(merge(3, 300, 7), Merged { noted: Noted::Known, behind: true, changed: false });
-    assert_eq!(merge(5, 500, 9), Merged { noted: Noted::Known, behind: false, changed: false });
+    let mut merge = |sequence, sendts, progress: i64| {
+        session.apply(&fact(
+            "5",
+            sequence,
+            sendts,
+            33,
+            &json!({ "progress": progress }),
+        ))
+    };
+    assert_eq!(
+        merge(5, 500, 9),
+        Merged {
+            noted: Noted::New,
+            behind: false,
+            changed: true
+        }
+    );
+    assert_eq!(
+        merge(3, 300, 7),
+        Merged {
+            noted: Noted::New,
+            behind: true,
+            changed: true
+        }
+    );
+    assert_eq!(
+        merge(3, 300, 7),
+        Merged {
+            noted: Noted::Known,
+            behind: true,
+            changed: false
+        }
+    );
+    assert_eq!(
+        merge(5, 500, 9),
+        Merged {
+            noted: Noted::Known,
+            behind: false,
+            changed: false
+        }
+    );
     // The same number with a newer fact: some producers never count.
-    assert_eq!(merge(5, 600, 10), Merged { noted: Noted::Known, behind: false, changed: true });
+    assert_eq!(
+        merge(5, 600, 10),
+        Merged {
+            noted: Noted::Known,
+            behind: false,
+            changed: true
+        }
+    );
 }
 
 #[test]
@@ -191,18 +276,37 @@ fn a_callback_without_a_uid_belongs_to_the_recorder_at_work() {
         fact("", 2, 300, 41, &json!({"leaveCode": 8})),
     ]);
     assert_eq!(session.generation(), 0);
-    assert_eq!((session.current().unwrap().uid.as_str(), phase(&session)), ("5", word(Phase::Stopping)));
+    assert_eq!(
+        (session.current().unwrap().uid.as_str(), phase(&session)),
+        ("5", word(Phase::Stopping))
+    );
 }
 
 #[test]
 fn endless_failovers_stay_bounded() {
     let mut session = Session::default();
     for uid in 0..100 {
-        session.apply(&fact(&uid.to_string(), 0, 1000 + uid, 40, &json!({"status": 0})));
+        session.apply(&fact(
+            &uid.to_string(),
+            0,
+            1000 + uid,
+            40,
+            &json!({"status": 0}),
+        ));
     }
-    assert_eq!((session.recorders.len(), session.generation()), (MAX_RECORDERS, 99));
+    assert_eq!(
+        (session.recorders.len(), session.generation()),
+        (MAX_RECORDERS, 99)
+    );
     let before = session.clone();
     let late = session.apply(&fact("3", 1, 1003, 33, &json!({"progress": 5})));
-    assert_eq!(late, Merged { noted: Noted::New, behind: true, changed: false });
+    assert_eq!(
+        late,
+        Merged {
+            noted: Noted::New,
+            behind: true,
+            changed: false
+        }
+    );
     assert_eq!(session, before);
 }

@@ -35,7 +35,11 @@ pub(super) fn read_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 
 /// A register as an attribute; `generation` is written when it isn't 0.
 pub(super) fn register_attribute(register: &Register, generation: u64) -> AttributeValue {
-    let mut map: Item = register.fields.iter().map(|(name, value)| (name.clone(), scalar_attribute(value))).collect();
+    let mut map: Item = register
+        .fields
+        .iter()
+        .map(|(name, value)| (name.clone(), scalar_attribute(value)))
+        .collect();
     map.insert("sequence".to_owned(), number(register.sequence));
     map.insert("at".to_owned(), number(register.at));
     if generation > 0 {
@@ -67,7 +71,11 @@ fn read_register(value: &AttributeValue) -> Option<(Register, u64)> {
         .filter(|(name, _)| !matches!(name.as_str(), "sequence" | "at" | "generation"))
         .filter_map(|(name, value)| Some((name.clone(), read_scalar(value)?)))
         .collect();
-    let register = Register { sequence: read_number(map, "sequence")?, at: read_number(map, "at")?, fields };
+    let register = Register {
+        sequence: read_number(map, "sequence")?,
+        at: read_number(map, "at")?,
+        fields,
+    };
     Some((register, read_number(map, "generation").unwrap_or(0)))
 }
 
@@ -81,7 +89,11 @@ pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
             let from = recorder.ledger.received_from;
             recorder.ledger.fold();
             if recorder.ledger.truncated {
-                pages.push(Page { uid: recorder.uid.clone(), from, ranges: recorder.ledger.archive() });
+                pages.push(Page {
+                    uid: recorder.uid.clone(),
+                    from,
+                    ranges: recorder.ledger.archive(),
+                });
             }
         }
     }
@@ -93,7 +105,11 @@ pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
         let ranges = current.ledger.archive();
         current.ledger.truncated = !ranges.is_empty();
         if current.ledger.truncated {
-            pages.push(Page { uid: current.uid.clone(), from: 0, ranges });
+            pages.push(Page {
+                uid: current.uid.clone(),
+                from: 0,
+                ranges,
+            });
         }
     }
     pages
@@ -103,7 +119,11 @@ pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
 fn grows_too_large(session: &Session, item: &Item) -> bool {
     let mut written = item.clone();
     write_session(session, &mut written);
-    size(&written) + session.current().map_or(0, |current| growth(&current.ledger)) > WRITE_UNIT
+    size(&written)
+        + session
+            .current()
+            .map_or(0, |current| growth(&current.ledger))
+        > WRITE_UNIT
 }
 
 /// A page of the archive: ranges of missing callbacks of one recorder that have no room in the session's item.
@@ -136,7 +156,12 @@ pub(super) fn page_key(uid: &str, from: u64) -> String {
 
 /// Ranges as a flat list of numbers: from, to, from, to.
 pub(super) fn flat_ranges(ranges: &[Range]) -> AttributeValue {
-    AttributeValue::L(ranges.iter().flat_map(|(from, to)| [number(from), number(to)]).collect())
+    AttributeValue::L(
+        ranges
+            .iter()
+            .flat_map(|(from, to)| [number(from), number(to)])
+            .collect(),
+    )
 }
 
 /// The ranges of a page's item.
@@ -144,7 +169,11 @@ pub(super) fn read_page(item: &Item) -> Vec<Range> {
     let Some(AttributeValue::L(flat)) = item.get("ranges") else {
         return Vec::new();
     };
-    flat.as_chunks::<2>().0.iter().filter_map(|[from, to]| Some((read_int(from)?, read_int(to)?))).collect()
+    flat.as_chunks::<2>()
+        .0
+        .iter()
+        .filter_map(|[from, to]| Some((read_int(from)?, read_int(to)?)))
+        .collect()
 }
 
 /// Writes what `session` says over `item`; the rest of `item` stays.
@@ -156,7 +185,10 @@ pub(super) fn write_session(session: &Session, item: &mut Item) {
     for name in RegisterName::ALL {
         match session.register(name) {
             Some((index, register)) => {
-                item.insert(name.as_str().to_owned(), register_attribute(register, session.generation_of(index)));
+                item.insert(
+                    name.as_str().to_owned(),
+                    register_attribute(register, session.generation_of(index)),
+                );
             }
             None => {
                 item.remove(name.as_str());
@@ -166,20 +198,38 @@ pub(super) fn write_session(session: &Session, item: &mut Item) {
     if previous.is_empty() {
         item.remove("previous");
     } else {
-        item.insert("previous".to_owned(), AttributeValue::L(previous.iter().map(previous_attribute).collect()));
+        item.insert(
+            "previous".to_owned(),
+            AttributeValue::L(previous.iter().map(previous_attribute).collect()),
+        );
     }
     write_recorder(current, item);
     // The first number of the very first recorder follows from what is missing before it.
-    put(item, "first_sequence", current.ledger.first.filter(|_| session.generation() > 0).map(number));
+    put(
+        item,
+        "first_sequence",
+        current
+            .ledger
+            .first
+            .filter(|_| session.generation() > 0)
+            .map(number),
+    );
 }
 
 /// A replaced recorder.
 fn previous_attribute(recorder: &Recorder) -> AttributeValue {
     let mut map = Item::new();
     write_recorder(recorder, &mut map);
-    put(&mut map, "first_sequence", recorder.ledger.first.map(number));
-    let registers =
-        recorder.registers.iter().map(|(name, register)| (name.as_str().to_owned(), register_attribute(register, 0))).collect();
+    put(
+        &mut map,
+        "first_sequence",
+        recorder.ledger.first.map(number),
+    );
+    let registers = recorder
+        .registers
+        .iter()
+        .map(|(name, register)| (name.as_str().to_owned(), register_attribute(register, 0)))
+        .collect();
     map.insert("registers".to_owned(), AttributeValue::M(registers));
     AttributeValue::M(map)
 }
@@ -188,19 +238,42 @@ fn write_recorder(recorder: &Recorder, item: &mut Item) {
     item.insert("uid".to_owned(), text(recorder.uid.as_str()));
     put(item, "since", recorder.since.map(number));
     put(item, "announced_at", recorder.announced_at.map(number));
-    item.insert("last_sendts".to_owned(), number(recorder.last_sendts.max(recorder.announced_at.unwrap_or(0))));
+    item.insert(
+        "last_sendts".to_owned(),
+        number(recorder.last_sendts.max(recorder.announced_at.unwrap_or(0))),
+    );
     write_ledger(&recorder.ledger, item);
 }
 
 fn write_ledger(ledger: &Ledger, item: &mut Item) {
     put(item, "last_sequence", ledger.last.map(number));
-    put(item, "received_from", ledger.last.map(|_| number(ledger.received_from)));
-    let received = ledger.received.iter().map(ToString::to_string).collect::<Vec<_>>();
-    put(item, "received", (!received.is_empty()).then_some(AttributeValue::Ns(received)));
+    put(
+        item,
+        "received_from",
+        ledger.last.map(|_| number(ledger.received_from)),
+    );
+    let received = ledger
+        .received
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
+    put(
+        item,
+        "received",
+        (!received.is_empty()).then_some(AttributeValue::Ns(received)),
+    );
     let ranges = |(from, to): &(u64, u64)| AttributeValue::L(vec![number(from), number(to)]);
     let missing = AttributeValue::L(ledger.missing.iter().map(ranges).collect());
-    put(item, "missing", (!ledger.missing.is_empty()).then_some(missing));
-    put(item, "missing_truncated", ledger.truncated.then_some(AttributeValue::Bool(true)));
+    put(
+        item,
+        "missing",
+        (!ledger.missing.is_empty()).then_some(missing),
+    );
+    put(
+        item,
+        "missing_truncated",
+        ledger.truncated.then_some(AttributeValue::Bool(true)),
+    );
 }
 
 fn put(item: &mut Item, name: &str, value: Option<AttributeValue>) {
@@ -218,7 +291,10 @@ pub fn read_session(item: &Item) -> Session {
         Some(_) | None => Vec::new(),
     };
     let Some(mut current) = read_recorder(item) else {
-        return Session { recorders, forgotten: 0 };
+        return Session {
+            recorders,
+            forgotten: 0,
+        };
     };
     let generation = read_number(item, "generation").unwrap_or(0);
     current.registers = RegisterName::ALL
@@ -229,7 +305,10 @@ pub fn read_session(item: &Item) -> Session {
         .collect();
     let forgotten = generation.saturating_sub(u64::try_from(recorders.len()).unwrap_or(u64::MAX));
     recorders.push(current);
-    Session { recorders, forgotten }
+    Session {
+        recorders,
+        forgotten,
+    }
 }
 
 fn read_previous(value: &AttributeValue) -> Option<Recorder> {
@@ -247,7 +326,10 @@ fn read_previous(value: &AttributeValue) -> Option<Recorder> {
 fn read_recorder(item: &Item) -> Option<Recorder> {
     let last = read_number(item, "last_sequence");
     let received: BTreeSet<u64> = match item.get("received") {
-        Some(AttributeValue::Ns(numbers)) => numbers.iter().filter_map(|number| number.parse().ok()).collect(),
+        Some(AttributeValue::Ns(numbers)) => numbers
+            .iter()
+            .filter_map(|number| number.parse().ok())
+            .collect(),
         Some(_) | None => BTreeSet::new(),
     };
     let received_from = read_number(item, "received_from").unwrap_or(0);
@@ -290,7 +372,11 @@ fn read_int(value: &AttributeValue) -> Option<u64> {
 
 /// The first 8 hex digits of the SHA-256.
 fn short_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// How many bytes the item can grow before its window folds: the window's numbers, and some for registers that grow.
@@ -303,7 +389,9 @@ fn growth(ledger: &Ledger) -> usize {
 /// The size of an item as DynamoDB counts it, in bytes.
 #[must_use]
 pub fn size(item: &Item) -> usize {
-    item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
+    item.iter()
+        .map(|(name, value)| name.len() + value_size(value))
+        .sum()
 }
 
 fn value_size(value: &AttributeValue) -> usize {
@@ -314,8 +402,18 @@ fn value_size(value: &AttributeValue) -> usize {
         AttributeValue::Ss(texts) => texts.iter().map(String::len).sum(),
         AttributeValue::B(bytes) => bytes.as_ref().len(),
         AttributeValue::Bs(all) => all.iter().map(|bytes| bytes.as_ref().len()).sum(),
-        AttributeValue::L(values) => 3 + values.iter().map(|value| 1 + value_size(value)).sum::<usize>(),
-        AttributeValue::M(map) => 3 + map.iter().map(|(name, value)| 1 + name.len() + value_size(value)).sum::<usize>(),
+        AttributeValue::L(values) => {
+            3 + values
+                .iter()
+                .map(|value| 1 + value_size(value))
+                .sum::<usize>()
+        }
+        AttributeValue::M(map) => {
+            3 + map
+                .iter()
+                .map(|(name, value)| 1 + name.len() + value_size(value))
+                .sum::<usize>()
+        }
         _ => 1,
     }
 }
@@ -334,7 +432,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn numbers(ranges: impl IntoIterator<Item = Range>) -> BTreeSet<u64> {
-        ranges.into_iter().flat_map(|(from, to)| from..=to).collect()
+        ranges
+            .into_iter()
+            .flat_map(|(from, to)| from..=to)
+            .collect()
     }
 
     /// The table's part in this: the session's item and the pages.
@@ -350,9 +451,14 @@ mod tests {
             let mut session = read_session(&self.item);
             let pages = make_room(&mut session, &self.item);
             write_session(&session, &mut self.item);
-            self.pages.extend(pages.into_iter().map(|page| (page.key(), page.ranges)));
+            self.pages
+                .extend(pages.into_iter().map(|page| (page.key(), page.ranges)));
             if session.apply(fact).noted == Noted::Archived {
-                for (_, ranges) in self.pages.iter_mut().filter(|(key, _)| key.starts_with(&Page::prefix(&fact.uid))) {
+                for (_, ranges) in self
+                    .pages
+                    .iter_mut()
+                    .filter(|(key, _)| key.starts_with(&Page::prefix(&fact.uid)))
+                {
                     let mut ledger = Ledger::of_archive(ranges.clone());
                     ledger.insert(fact.sequence, false);
                     *ranges = ledger.missing;
@@ -362,8 +468,15 @@ mod tests {
         }
 
         fn missing(&self, recorder: &Recorder) -> BTreeSet<u64> {
-            let pages = self.pages.iter().filter(|(key, _)| key.starts_with(&Page::prefix(&recorder.uid)));
-            numbers(pages.flat_map(|(_, ranges)| ranges.clone()).chain(recorder.ledger.missing_ranges()))
+            let pages = self
+                .pages
+                .iter()
+                .filter(|(key, _)| key.starts_with(&Page::prefix(&recorder.uid)));
+            numbers(
+                pages
+                    .flat_map(|(_, ranges)| ranges.clone())
+                    .chain(recorder.ledger.missing_ranges()),
+            )
         }
     }
 

@@ -23,8 +23,8 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure::AllOld};
 use item::{
-    Page, flat_ranges, make_room, number, page_key, read_number, read_page, read_text, register_attribute, text,
-    write_session,
+    Page, flat_ranges, make_room, number, page_key, read_number, read_page, read_text,
+    register_attribute, text, write_session,
 };
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -44,7 +44,8 @@ const MAX_GENERATIONS: usize = 256;
 /// No such item yet.
 const IS_NEW: &str = "attribute_not_exists(sid)";
 /// The callback is newer than all of the recorder at work, and the window has room.
-const IS_NEWEST: &str = "uid = :uid AND generation = :generation AND last_sequence < :n AND size(received) < :window";
+const IS_NEWEST: &str =
+    "uid = :uid AND generation = :generation AND last_sequence < :n AND size(received) < :window";
 /// Nobody wrote the session since it was read.
 const IS_UNCHANGED: &str = "version = :version";
 /// The session was not there when it was read.
@@ -119,7 +120,12 @@ impl Store {
     /// A store on `table` whose items live for `retention_secs` after their last write.
     #[must_use]
     pub fn new(client: Client, table: String, retention_secs: u64) -> Self {
-        Self { client, table, retention_secs, generations: Mutex::default() }
+        Self {
+            client,
+            table,
+            retention_secs,
+            generations: Mutex::default(),
+        }
     }
 
     /// Makes the first request, so that the connection and the credentials are ready when a callback comes. Whether it succeeds
@@ -140,11 +146,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn put_event(&self, notification: &Notification, body: &[u8], now_ms: u64) -> Result<EventWrite, StoreError> {
+    pub async fn put_event(
+        &self,
+        notification: &Notification,
+        body: &[u8],
+        now_ms: u64,
+    ) -> Result<EventWrite, StoreError> {
         let details = value::verbatim(&notification.details);
         let mut item = Item::from([
             ("sid".to_owned(), text(notification.sid.as_str())),
-            ("item".to_owned(), text(format!("event#{}", notification.suffix()))),
+            (
+                "item".to_owned(),
+                text(format!("event#{}", notification.suffix())),
+            ),
             ("sequence".to_owned(), number(notification.sequence)),
             ("event_type".to_owned(), number(notification.event_type)),
             ("name".to_owned(), text(notification.event.name())),
@@ -155,16 +169,34 @@ impl Store {
             ("details".to_owned(), details.attribute),
         ]);
         let optional = [
-            ("service_type", notification.service_type.map(|service_type| number(service_type.0))),
+            (
+                "service_type",
+                notification
+                    .service_type
+                    .map(|service_type| number(service_type.0)),
+            ),
             ("notify_ms", notification.notify_ms.map(number)),
             ("notice_id", notification.notice_id.clone().map(text)),
             ("body", (!details.exact).then(|| body_attribute(body))),
         ];
-        item.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(item)).condition_expression(IS_NEW);
+        item.extend(
+            optional
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+        );
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(IS_NEW);
         match put.send().await {
             Ok(_) => Ok(EventWrite::New),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
                 Ok(EventWrite::Known)
             }
             Err(error) => Err(failed("PutItem event", error)),
@@ -175,21 +207,37 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Call`], and [`StoreError::Conflict`] when others are always faster.
-    pub async fn write_session(&self, notification: &Notification, now_ms: u64) -> Result<SessionWrite, StoreError> {
+    pub async fn write_session(
+        &self,
+        notification: &Notification,
+        now_ms: u64,
+    ) -> Result<SessionWrite, StoreError> {
         let fact = Fact::of(notification);
         // A callback that announces another recorder says something about two of them: never the fast path.
         let mut stored = if fact.new_uid.is_some() {
             self.session(&notification.sid).await?
         } else {
             match self.write_newest(notification, &fact, now_ms).await? {
-                Newest::Written => return Ok(SessionWrite { known: false, behind: false, changed: true, attempts: 1 }),
+                Newest::Written => {
+                    return Ok(SessionWrite {
+                        known: false,
+                        behind: false,
+                        changed: true,
+                        attempts: 1,
+                    });
+                }
                 Newest::Refused(item) => item,
             }
         };
         for attempts in 2..MAX_ATTEMPTS {
             let mut session = stored.as_ref().map(read_session).unwrap_or_default();
-            let pages = stored.as_ref().map_or_else(Vec::new, |item| make_room(&mut session, item));
-            let version = stored.as_ref().and_then(|item| read_number(item, "version")).unwrap_or(0);
+            let pages = stored
+                .as_ref()
+                .map_or_else(Vec::new, |item| make_room(&mut session, item));
+            let version = stored
+                .as_ref()
+                .and_then(|item| read_number(item, "version"))
+                .unwrap_or(0);
             let roomy = session.clone();
             let merged = session.apply(&fact);
             self.remember_generation(&notification.sid, session.generation());
@@ -198,23 +246,37 @@ impl Store {
                 Noted::Known => false,
                 // Its own number may be among those that have to make room: archive first, then look there.
                 Noted::Archived if !pages.is_empty() => {
-                    self.put_pages(&notification.sid, &pages, version, now_ms).await?;
-                    self.replace_session(notification, &roomy, stored, now_ms).await?;
+                    self.put_pages(&notification.sid, &pages, version, now_ms)
+                        .await?;
+                    self.replace_session(notification, &roomy, stored, now_ms)
+                        .await?;
                     stored = self.session(&notification.sid).await?;
                     continue;
                 }
                 Noted::Archived => match session.recorder_of(&fact.uid) {
-                    Some(recorder) => self.fill_page(&notification.sid, recorder, fact.sequence, version).await?,
+                    Some(recorder) => {
+                        self.fill_page(&notification.sid, recorder, fact.sequence, version)
+                            .await?
+                    }
                     None => false,
                 },
             };
             let changed = merged.changed || was_missing;
-            let write = SessionWrite { known: !was_missing, behind: merged.behind, changed, attempts };
+            let write = SessionWrite {
+                known: !was_missing,
+                behind: merged.behind,
+                changed,
+                attempts,
+            };
             if !merged.changed && stored.is_some() {
                 return Ok(write);
             }
-            self.put_pages(&notification.sid, &pages, version, now_ms).await?;
-            match self.replace_session(notification, &session, stored, now_ms).await? {
+            self.put_pages(&notification.sid, &pages, version, now_ms)
+                .await?;
+            match self
+                .replace_session(notification, &session, stored, now_ms)
+                .await?
+            {
                 None => return Ok(write),
                 Some(newer) => stored = newer,
             }
@@ -225,14 +287,23 @@ impl Store {
     }
 
     /// The fast path: one request that writes blindly what a callback newer than all says, and opens a session.
-    async fn write_newest(&self, notification: &Notification, fact: &Fact, now_ms: u64) -> Result<Newest, StoreError> {
+    async fn write_newest(
+        &self,
+        notification: &Notification,
+        fact: &Fact,
+        now_ms: u64,
+    ) -> Result<Newest, StoreError> {
         let generation = self.guess_generation(&notification.sid);
         let opening = [
             ("#schema", "schema", number(1)),
             ("first_sendts", "first_sendts", number(fact.sendts)),
             ("since", "since", number(fact.sendts)),
             ("received_from", "received_from", number(0)),
-            ("watch_shard", "watch_shard", text(watch_shard(notification.sid.as_str()))),
+            (
+                "watch_shard",
+                "watch_shard",
+                text(watch_shard(notification.sid.as_str())),
+            ),
             ("watch_at", "watch_at", number(now_ms + FIRST_LOOK_MS)),
         ];
         let always = [
@@ -243,7 +314,11 @@ impl Store {
             ("updated_at", number(now_ms)),
             ("expires_at", number(self.expires_at(now_ms))),
         ];
-        let condition = if generation == 0 { format!("{IS_NEW} OR ({IS_NEWEST})") } else { IS_NEWEST.to_owned() };
+        let condition = if generation == 0 {
+            format!("{IS_NEW} OR ({IS_NEWEST})")
+        } else {
+            IS_NEWEST.to_owned()
+        };
         let mut set = String::with_capacity(512);
         let mut request = self
             .client
@@ -256,7 +331,10 @@ impl Store {
             .expression_attribute_names("#schema", "schema")
             .expression_attribute_values(":n", number(fact.sequence))
             .expression_attribute_values(":window", number(WINDOW))
-            .expression_attribute_values(":received", AttributeValue::Ns(vec![fact.sequence.to_string()]))
+            .expression_attribute_values(
+                ":received",
+                AttributeValue::Ns(vec![fact.sequence.to_string()]),
+            )
             .expression_attribute_values(":one", number(1));
         if let Some(cname) = channel(notification) {
             set.push_str("cname = if_not_exists(cname, :cname), ");
@@ -268,11 +346,18 @@ impl Store {
         }
         for (name, fields) in &fact.registers {
             let name = name.as_str();
-            let register = Register { sequence: fact.sequence, at: fact.sendts, fields: fields.clone() };
+            let register = Register {
+                sequence: fact.sequence,
+                at: fact.sendts,
+                fields: fields.clone(),
+            };
             set.push_str(&format!("#{name} = :{name}, "));
             request = request
                 .expression_attribute_names(format!("#{name}"), name)
-                .expression_attribute_values(format!(":{name}"), register_attribute(&register, generation));
+                .expression_attribute_values(
+                    format!(":{name}"),
+                    register_attribute(&register, generation),
+                );
         }
         for (index, (name, value)) in always.into_iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
@@ -283,7 +368,11 @@ impl Store {
         match request.update_expression(update).send().await {
             Ok(_) => Ok(Newest::Written),
             // An attribute that somebody spoiled by hand: the slow path reads around it.
-            Err(error) if error.as_service_error().is_some_and(|e| e.code() == Some("ValidationException")) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.code() == Some("ValidationException")) =>
+            {
                 self.session(&notification.sid).await.map(Newest::Refused)
             }
             Err(error) => refused(error, "UpdateItem session").map(Newest::Refused),
@@ -302,14 +391,22 @@ impl Store {
         let version = item.get("version").cloned();
         let next_version = read_number(&item, "version").unwrap_or(0) + 1;
         write_session(session, &mut item);
-        let expires_at = self.expires_at(now_ms).max(read_number(&item, "expires_at").unwrap_or(0));
+        let expires_at = self
+            .expires_at(now_ms)
+            .max(read_number(&item, "expires_at").unwrap_or(0));
         item.insert("updated_at".to_owned(), number(now_ms));
         item.insert("expires_at".to_owned(), number(expires_at));
         item.insert("version".to_owned(), number(next_version));
-        let mut request =
-            self.client.put_item().table_name(&self.table).set_item(Some(item)).return_values_on_condition_check_failure(AllOld);
+        let mut request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .return_values_on_condition_check_failure(AllOld);
         request = match version {
-            Some(version) => request.condition_expression(IS_UNCHANGED).expression_attribute_values(":version", version),
+            Some(version) => request
+                .condition_expression(IS_UNCHANGED)
+                .expression_attribute_values(":version", version),
             None => request.condition_expression(HAS_NO_VERSION),
         };
         match request.send().await {
@@ -320,7 +417,13 @@ impl Store {
 
     /// Puts pages of the archive, unless a later version of the session did. The session's item owns them only once it is
     /// written, too.
-    async fn put_pages(&self, sid: &Sid, pages: &[Page], version: u64, now_ms: u64) -> Result<(), StoreError> {
+    async fn put_pages(
+        &self,
+        sid: &Sid,
+        pages: &[Page],
+        version: u64,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
         for page in pages {
             let put = self
                 .client
@@ -345,7 +448,13 @@ impl Store {
 
     /// Takes the number of a late callback out of the archive; false if it isn't missing there. `version` is the session's: later
     /// than that of any page it owns, so that no latecomer puts the page again as it was.
-    async fn fill_page(&self, sid: &Sid, recorder: &Recorder, sequence: u64, version: u64) -> Result<bool, StoreError> {
+    async fn fill_page(
+        &self,
+        sid: &Sid,
+        recorder: &Recorder,
+        sequence: u64,
+        version: u64,
+    ) -> Result<bool, StoreError> {
         for _ in 0..MAX_ATTEMPTS {
             let mut holed = None;
             for page in self.pages(sid, recorder).await? {
@@ -433,11 +542,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn session(&self, sid: &Sid) -> Result<Option<Item>, StoreError> {
-        let got = self.session_request(sid).send().await.map_err(|error| failed("GetItem session", error))?;
+        let got = self
+            .session_request(sid)
+            .send()
+            .await
+            .map_err(|error| failed("GetItem session", error))?;
         Ok(got.item)
     }
 
-    fn session_request(&self, sid: &Sid) -> aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder {
+    fn session_request(
+        &self,
+        sid: &Sid,
+    ) -> aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder {
         self.client
             .get_item()
             .table_name(&self.table)
@@ -450,7 +566,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn claim_alert(&self, alert: &Alert, owner: &str, now_ms: u64) -> Result<Claim, StoreError> {
+    pub async fn claim_alert(
+        &self,
+        alert: &Alert,
+        owner: &str,
+        now_ms: u64,
+    ) -> Result<Claim, StoreError> {
         let item = alert_item(alert, owner, now_ms, self.expires_at(now_ms));
         let put = self
             .client
@@ -476,11 +597,18 @@ impl Store {
         self.take_over_alert(alert, owner, now_ms).await
     }
 
-    async fn take_over_alert(&self, alert: &Alert, owner: &str, now_ms: u64) -> Result<Claim, StoreError> {
+    async fn take_over_alert(
+        &self,
+        alert: &Alert,
+        owner: &str,
+        now_ms: u64,
+    ) -> Result<Claim, StoreError> {
         let due_at = number(now_ms + LEASE_MS);
         let update = self
             .alert_request(alert, owner)
-            .update_expression("SET #owner = :owner, due_at = :due_at, watch_at = :due_at ADD tries :one")
+            .update_expression(
+                "SET #owner = :owner, due_at = :due_at, watch_at = :due_at ADD tries :one",
+            )
             .condition_expression(IS_DUE)
             .expression_attribute_values(":now", number(now_ms))
             .expression_attribute_values(":due_at", due_at)
@@ -489,7 +617,8 @@ impl Store {
             Ok(_) => Ok(Claim::Ours),
             Err(error) => {
                 let stored = refused(error, "UpdateItem alert claim")?.unwrap_or_default();
-                let ours = read_text(&stored, "owner") == Some(owner) && read_text(&stored, "state") == Some("pending");
+                let ours = read_text(&stored, "owner") == Some(owner)
+                    && read_text(&stored, "state") == Some("pending");
                 Ok(if ours { Claim::Ours } else { Claim::Others })
             }
         }
@@ -499,7 +628,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn mark_sent(&self, alert: &Alert, owner: &str, message_id: &str, now_ms: u64) -> Result<(), StoreError> {
+    pub async fn mark_sent(
+        &self,
+        alert: &Alert,
+        owner: &str,
+        message_id: &str,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
         let update = self
             .alert_request(alert, owner)
             .update_expression(
@@ -515,7 +650,11 @@ impl Store {
         }
     }
 
-    fn alert_request(&self, alert: &Alert, owner: &str) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {
+    fn alert_request(
+        &self,
+        alert: &Alert,
+        owner: &str,
+    ) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.table)
@@ -539,7 +678,10 @@ impl Store {
         notice_id: Option<String>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let hash = Sha256::digest(body).iter().take(8).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
+        let hash = Sha256::digest(body)
+            .iter()
+            .take(8)
+            .fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
         let put = self
             .client
             .put_item()
@@ -554,11 +696,16 @@ impl Store {
             Some(notice_id) => put.item("notice_id", text(notice_id)),
             None => put,
         };
-        put.send().await.map(|_| ()).map_err(|error| failed("PutItem quarantine", error))
+        put.send()
+            .await
+            .map(|_| ())
+            .map_err(|error| failed("PutItem quarantine", error))
     }
 
     fn guess_generation(&self, sid: &Sid) -> u64 {
-        self.generations.lock().map_or(0, |generations| generations.get(sid.as_str()).copied().unwrap_or(0))
+        self.generations.lock().map_or(0, |generations| {
+            generations.get(sid.as_str()).copied().unwrap_or(0)
+        })
     }
 
     fn remember_generation(&self, sid: &Sid, generation: u64) {
@@ -590,7 +737,10 @@ where
 {
     match aws_sdk_dynamodb::Error::from(error) {
         aws_sdk_dynamodb::Error::ConditionalCheckFailedException(refusal) => Ok(refusal.item),
-        other => Err(StoreError::Call { call, source: Box::new(other) }),
+        other => Err(StoreError::Call {
+            call,
+            source: Box::new(other),
+        }),
     }
 }
 
@@ -599,11 +749,18 @@ where
     E: Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    StoreError::Call { call, source: Box::new(error) }
+    StoreError::Call {
+        call,
+        source: Box::new(error),
+    }
 }
 
 fn alert_item(alert: &Alert, owner: &str, now_ms: u64, expires_at: u64) -> Item {
-    let codes = alert.codes.iter().map(|(name, value)| (name.clone(), text(value.as_str()))).collect();
+    let codes = alert
+        .codes
+        .iter()
+        .map(|(name, value)| (name.clone(), text(value.as_str())))
+        .collect();
     Item::from([
         ("sid".to_owned(), text(alert.sid.as_str())),
         ("item".to_owned(), text(alert.item.as_str())),

@@ -18,14 +18,23 @@ pub(super) struct Verbatim {
 
 pub(super) fn verbatim(value: &Value) -> Verbatim {
     let mut exact = true;
-    let attribute = if fits(value, MAX_DEPTH) { attribute(value, &mut exact) } else { AttributeValue::S(value.to_string()) };
+    let attribute = if fits(value, MAX_DEPTH) {
+        attribute(value, &mut exact)
+    } else {
+        AttributeValue::S(value.to_string())
+    };
     Verbatim { attribute, exact }
 }
 
 /// True if DynamoDB can hold the structure: not too deep, no empty names.
 fn fits(value: &Value, depth: usize) -> bool {
     match value {
-        Value::Object(map) => depth > 0 && map.iter().all(|(name, value)| !name.is_empty() && fits(value, depth - 1)),
+        Value::Object(map) => {
+            depth > 0
+                && map
+                    .iter()
+                    .all(|(name, value)| !name.is_empty() && fits(value, depth - 1))
+        }
         Value::Array(values) => depth > 0 && values.iter().all(|value| fits(value, depth - 1)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
     }
@@ -37,10 +46,14 @@ fn attribute(value: &Value, exact: &mut bool) -> AttributeValue {
         Value::Bool(flag) => AttributeValue::Bool(*flag),
         Value::Number(number) => number_attribute(number, exact),
         Value::String(text) => AttributeValue::S(text.clone()),
-        Value::Array(values) => AttributeValue::L(values.iter().map(|value| attribute(value, exact)).collect()),
-        Value::Object(map) => {
-            AttributeValue::M(map.iter().map(|(name, value)| (name.clone(), attribute(value, exact))).collect())
+        Value::Array(values) => {
+            AttributeValue::L(values.iter().map(|value| attribute(value, exact)).collect())
         }
+        Value::Object(map) => AttributeValue::M(
+            map.iter()
+                .map(|(name, value)| (name.clone(), attribute(value, exact)))
+                .collect(),
+        ),
     }
 }
 
@@ -71,7 +84,11 @@ mod tests {
     fn numbers_that_dynamodb_cannot_hold_become_texts() {
         for (value, expected, exact) in [
             (json!(1), AttributeValue::N("1".to_owned()), true),
-            (json!(u64::MAX), AttributeValue::N(u64::MAX.to_string()), true),
+            (
+                json!(u64::MAX),
+                AttributeValue::N(u64::MAX.to_string()),
+                true,
+            ),
             (json!(1.5), AttributeValue::N("1.5".to_owned()), true),
             (json!(-0.0), AttributeValue::N("0".to_owned()), true),
             (json!(1e300), AttributeValue::S("1e+300".to_owned()), false),
@@ -86,8 +103,14 @@ mod tests {
     #[test]
     fn what_is_nested_too_deep_or_nameless_becomes_text() {
         let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
-        assert_eq!(verbatim(&deep).attribute, AttributeValue::S(deep.to_string()));
+        assert_eq!(
+            verbatim(&deep).attribute,
+            AttributeValue::S(deep.to_string())
+        );
         let nameless = json!({"": 1});
-        assert_eq!(verbatim(&nameless).attribute, AttributeValue::S(nameless.to_string()));
+        assert_eq!(
+            verbatim(&nameless).attribute,
+            AttributeValue::S(nameless.to_string())
+        );
     }
 }

@@ -5,7 +5,11 @@ use crate::support::sns::Mood;
 use agora_recording_callbacks::receive::AlertOutcome;
 use serde_json::json;
 
-const KINDS: [(u32, &str); 3] = [(1, "fatal_error"), (11, "abnormal_exit"), (32, "backup_only_upload")];
+const KINDS: [(u32, &str); 3] = [
+    (1, "fatal_error"),
+    (11, "abnormal_exit"),
+    (32, "backup_only_upload"),
+];
 
 #[tokio::test]
 async fn killed_between_the_item_and_the_publish_the_resend_after_the_lease_publishes_once() {
@@ -19,13 +23,22 @@ async fn killed_between_the_item_and_the_publish_the_resend_after_the_lease_publ
         world.sns.asked().await;
         killed.kill().await;
         let alert = world.items_with("a", "alert#").await.remove(0);
-        assert_eq!((alert["state"].as_s().unwrap().as_str(), alert["kind"].as_s().unwrap().as_str()), ("pending", kind));
+        assert_eq!(
+            (
+                alert["state"].as_s().unwrap().as_str(),
+                alert["kind"].as_s().unwrap().as_str()
+            ),
+            ("pending", kind)
+        );
         assert_eq!(world.sns.published().len(), 0);
 
         world.sns.set_mood(Mood::Well);
         let function = Function::start(&world, &[]).await;
         let within_the_lease = function.invoke(event(&body)).await;
-        assert_eq!((&within_the_lease["statusCode"], world.sns.published().len()), (&json!(200), 0));
+        assert_eq!(
+            (&within_the_lease["statusCode"], world.sns.published().len()),
+            (&json!(200), 0)
+        );
 
         world.end_leases("a").await;
         for _ in 0..2 {
@@ -33,8 +46,18 @@ async fn killed_between_the_item_and_the_publish_the_resend_after_the_lease_publ
             assert_eq!(world.sns.published().len(), 1, "{kind}");
         }
         let alert = world.items_with("a", "alert#").await.remove(0);
-        assert_eq!((alert["state"].as_s().unwrap().as_str(), alert["tries"].as_n().unwrap().as_str()), ("sent", "2"));
-        assert!(alert.contains_key("sent_at") && alert.contains_key("sns_message_id") && !alert.contains_key("watch_at"));
+        assert_eq!(
+            (
+                alert["state"].as_s().unwrap().as_str(),
+                alert["tries"].as_n().unwrap().as_str()
+            ),
+            ("sent", "2")
+        );
+        assert!(
+            alert.contains_key("sent_at")
+                && alert.contains_key("sns_message_id")
+                && !alert.contains_key("watch_at")
+        );
     }
 }
 
@@ -47,11 +70,17 @@ async fn a_doubled_callback_at_the_same_moment_publishes_once() {
         let other = Function::start(&world, &[]).await;
         // Both are warm before they are asked at the same moment.
         for function in [&one, &other] {
-            function.invoke(event(&callback("b", "5", 0, 40, &event_details(40)))).await;
+            function
+                .invoke(event(&callback("b", "5", 0, 40, &event_details(40))))
+                .await;
         }
         for _ in 0..10 {
-            let (first, second) = tokio::join!(one.invoke(event(&body)), other.invoke(event(&body)));
-            assert_eq!((&first["statusCode"], &second["statusCode"]), (&json!(200), &json!(200)));
+            let (first, second) =
+                tokio::join!(one.invoke(event(&body)), other.invoke(event(&body)));
+            assert_eq!(
+                (&first["statusCode"], &second["statusCode"]),
+                (&json!(200), &json!(200))
+            );
         }
         assert_eq!(world.sns.published().len(), 1, "{kind}");
     }
@@ -63,9 +92,14 @@ async fn many_copies_in_one_moment_publish_each_alert_once() {
     let receivers: Vec<_> = (0..8).map(|_| world.receiver()).collect();
     for sequence in 0..20 {
         let body = callback("a", "5", sequence, 1, &event_details(1));
-        let copies = receivers.iter().map(|receiver| world.deliver(receiver, body.as_bytes()));
+        let copies = receivers
+            .iter()
+            .map(|receiver| world.deliver(receiver, body.as_bytes()));
         let outcomes = futures_join(copies).await;
-        let published = outcomes.iter().filter(|handled| handled.alert == Some(AlertOutcome::Published)).count();
+        let published = outcomes
+            .iter()
+            .filter(|handled| handled.alert == Some(AlertOutcome::Published))
+            .count();
         assert_eq!(published, 1);
         assert!(outcomes.iter().all(|handled| handled.reply.status() == 200));
     }
@@ -94,11 +128,26 @@ async fn with_sns_down_or_hanging_the_callback_is_stored_and_the_alert_stays_pen
 async fn an_alert_is_written_down_before_anything_else() {
     let world = World::new().await;
     let receiver = world.receiver();
-    world.deliver(&receiver, callback("a", "5", 0, 40, &event_details(40)).as_bytes()).await;
+    world
+        .deliver(
+            &receiver,
+            callback("a", "5", 0, 40, &event_details(40)).as_bytes(),
+        )
+        .await;
     world.proxy.take();
-    let handled = world.deliver(&receiver, callback("a", "5", 1, 11, &event_details(11)).as_bytes()).await;
+    let handled = world
+        .deliver(
+            &receiver,
+            callback("a", "5", 1, 11, &event_details(11)).as_bytes(),
+        )
+        .await;
     assert_eq!(handled.alert, Some(AlertOutcome::Published));
-    let operations: Vec<_> = world.proxy.take().into_iter().map(|exchange| exchange.operation).collect();
+    let operations: Vec<_> = world
+        .proxy
+        .take()
+        .into_iter()
+        .map(|exchange| exchange.operation)
+        .collect();
     assert_eq!(operations.first().map(String::as_str), Some("PutItem"));
     assert_eq!(operations.len(), 4, "{operations:?}");
     let alert = world.items_with("a", "alert#").await.remove(0);
@@ -109,20 +158,34 @@ async fn an_alert_is_written_down_before_anything_else() {
 async fn what_is_published_is_what_the_contract_says() {
     let world = World::new().await;
     let receiver = world.receiver();
-    world.deliver(&receiver, callback("a", "5", 3, 1, &event_details(1)).as_bytes()).await;
+    world
+        .deliver(
+            &receiver,
+            callback("a", "5", 3, 1, &event_details(1)).as_bytes(),
+        )
+        .await;
     let published = world.sns.published().remove(0);
     let context = &published.default["metadata"]["additionalContext"];
     assert_eq!(published.default["version"], "1.0");
     assert_eq!(published.default["source"], "custom");
     assert_eq!(published.default["metadata"]["threadId"], "a");
-    assert_eq!((&context["kind"], &context["severity"], &context["sid"]), (&json!("fatal_error"), &json!("critical"), &json!("a")));
-    assert_eq!((&context["errorCode"], &context["sequence"]), (&json!("110"), &json!("3")));
+    assert_eq!(
+        (&context["kind"], &context["severity"], &context["sid"]),
+        (&json!("fatal_error"), &json!("critical"), &json!("a"))
+    );
+    assert_eq!(
+        (&context["errorCode"], &context["sequence"]),
+        (&json!("110"), &json!("3"))
+    );
     assert_eq!(published.attributes["kind"], "fatal_error");
     assert_eq!(published.attributes["errorCode"], "110");
     assert!(published.sms.len() <= 140 && published.subject.starts_with("[CRITICAL]"));
     let alert = world.items_with("a", "alert#").await.remove(0);
     let event = world.items_with("a", "event#").await.remove(0);
-    assert_eq!(alert["item"].as_s().unwrap().strip_prefix("alert#"), event["item"].as_s().unwrap().strip_prefix("event#"));
+    assert_eq!(
+        alert["item"].as_s().unwrap().strip_prefix("alert#"),
+        event["item"].as_s().unwrap().strip_prefix("event#")
+    );
 }
 
 /// Runs all at once on this task.
@@ -137,7 +200,11 @@ async fn futures_join<T>(futures: impl Iterator<Item = impl Future<Output = T>>)
                 *slot = Some(value);
             }
         }
-        if done.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if done.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     done.into_iter().flatten().collect()

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 fn answer(response: &Value) -> (u64, Value) {
     assert_eq!(response["headers"]["content-type"], "application/json");
-    (response["statusCode"].as_u64().unwrap(), serde_json::from_str(response["body"].as_str().unwrap()).unwrap())
+    (
+        response["statusCode"].as_u64().unwrap(),
+        serde_json::from_str(response["body"].as_str().unwrap()).unwrap(),
+    )
 }
 
 fn started(sid: &str) -> String {
@@ -22,7 +25,10 @@ fn with_header(mut event: Value, name: &str, value: &str) -> Value {
 
 fn without_signature(body: &str) -> Value {
     let mut event = event(body);
-    event["headers"].as_object_mut().unwrap().remove("agora-signature-v2");
+    event["headers"]
+        .as_object_mut()
+        .unwrap()
+        .remove("agora-signature-v2");
     event
 }
 
@@ -31,16 +37,22 @@ async fn a_callback_is_stored_then_a_duplicate_and_an_older_one_is_late() {
     let world = World::new().await;
     let function = Function::start(&world, &[]).await;
     let newer = callback("a", "5", 7, 41, &json!({"leaveCode": 24}));
-    for (body, result, sequence) in
-        [(&newer, "stored", 7), (&newer, "duplicate", 7), (&started("a"), "late", 1), (&started("a"), "duplicate", 1)]
-    {
+    for (body, result, sequence) in [
+        (&newer, "stored", 7),
+        (&newer, "duplicate", 7),
+        (&started("a"), "late", 1),
+        (&started("a"), "duplicate", 1),
+    ] {
         let expected = json!({"result": result, "sid": "a", "sequence": sequence});
         assert_eq!(answer(&function.invoke(event(body)).await), (200, expected));
     }
     let heartbeat = callback("a", "5", 3, 33, &event_details(33));
     for result in ["late", "duplicate"] {
         let expected = json!({"result": result, "sid": "a", "sequence": 3});
-        assert_eq!(answer(&function.invoke(event(&heartbeat)).await), (200, expected));
+        assert_eq!(
+            answer(&function.invoke(event(&heartbeat)).await),
+            (200, expected)
+        );
     }
 }
 
@@ -51,18 +63,31 @@ async fn an_unknown_event_type_is_kept_verbatim() {
     let details = json!({"msgName": "brand_new", "list": [1, "two", {"three": null}]});
     let body = callback("a", "5", 0, 777, &details);
     let expected = json!({"result": "stored", "sid": "a", "sequence": 0});
-    assert_eq!(answer(&function.invoke(event(&body)).await), (200, expected));
+    assert_eq!(
+        answer(&function.invoke(event(&body)).await),
+        (200, expected)
+    );
     let items = world.items_with("a", "event#0000000000#777#").await;
     assert_eq!(items[0]["name"].as_s().unwrap(), "unknown");
-    assert_eq!(items[0]["details"].as_m().unwrap()["list"].as_l().unwrap().len(), 3);
+    assert_eq!(
+        items[0]["details"].as_m().unwrap()["list"]
+            .as_l()
+            .unwrap()
+            .len(),
+        3
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_a_callback_of_ours_is_answered_and_not_stored() {
     let world = World::new().await;
     let function = Function::start(&world, &[]).await;
-    let other_product = json!({"productId": 1, "eventType": 102, "payload": {"channelName": "x"}}).to_string();
-    assert_eq!(answer(&function.invoke(event(&other_product)).await).1["result"], "ignored");
+    let other_product =
+        json!({"productId": 1, "eventType": 102, "payload": {"channelName": "x"}}).to_string();
+    assert_eq!(
+        answer(&function.invoke(event(&other_product)).await).1["result"],
+        "ignored"
+    );
     for check in [
         json!({"productId": 3, "eventType": 1, "payload": {"cname": "test_webhook", "details": {"errorLevel": 5}}}),
         json!({"productId": 1, "eventType": 101, "payload": {"channelName": "test_webhook"}}),
@@ -70,10 +95,23 @@ async fn what_is_not_a_callback_of_ours_is_answered_and_not_stored() {
         json!({"productId": 3, "eventType": 40, "payload": {"cname": "test"}}),
     ] {
         let check = check.to_string();
-        assert_eq!(answer(&function.invoke(event(&check)).await), (200, json!({"result": "test"})));
-        assert_eq!(answer(&function.invoke(without_signature(&check)).await), (200, json!({"result": "test"})));
-        let wrong = with_header(without_signature(&check), "agora-signature-v2", &"0".repeat(64));
-        assert_eq!(answer(&function.invoke(wrong).await), (401, json!({"error": "invalid signature"})));
+        assert_eq!(
+            answer(&function.invoke(event(&check)).await),
+            (200, json!({"result": "test"}))
+        );
+        assert_eq!(
+            answer(&function.invoke(without_signature(&check)).await),
+            (200, json!({"result": "test"}))
+        );
+        let wrong = with_header(
+            without_signature(&check),
+            "agora-signature-v2",
+            &"0".repeat(64),
+        );
+        assert_eq!(
+            answer(&function.invoke(wrong).await),
+            (401, json!({"error": "invalid signature"}))
+        );
     }
     assert_eq!(world.scan().await.len(), 0);
     assert_eq!(world.sns.published().len(), 0);
@@ -84,13 +122,33 @@ async fn an_unsigned_request_is_treated_as_configured() {
     let world = World::new().await;
     let check = json!({"payload": {"cname": "test_webhook"}}).to_string();
     for (mode, check_answer, other_answer) in [
-        ("test", (200, json!({"result": "test"})), (401, json!({"error": "invalid signature"}))),
-        ("any", (200, json!({"result": "test"})), (200, json!({"result": "ignored", "reason": "unsigned"}))),
-        ("never", (401, json!({"error": "invalid signature"})), (401, json!({"error": "invalid signature"}))),
+        (
+            "test",
+            (200, json!({"result": "test"})),
+            (401, json!({"error": "invalid signature"})),
+        ),
+        (
+            "any",
+            (200, json!({"result": "test"})),
+            (200, json!({"result": "ignored", "reason": "unsigned"})),
+        ),
+        (
+            "never",
+            (401, json!({"error": "invalid signature"})),
+            (401, json!({"error": "invalid signature"})),
+        ),
     ] {
         let function = Function::start(&world, &[("UNSIGNED_CHECK", mode)]).await;
-        assert_eq!(answer(&function.invoke(without_signature(&check)).await), check_answer, "{mode}");
-        assert_eq!(answer(&function.invoke(without_signature(&started("a"))).await), other_answer, "{mode}");
+        assert_eq!(
+            answer(&function.invoke(without_signature(&check)).await),
+            check_answer,
+            "{mode}"
+        );
+        assert_eq!(
+            answer(&function.invoke(without_signature(&started("a"))).await),
+            other_answer,
+            "{mode}"
+        );
     }
     assert_eq!(world.scan().await.len(), 0);
 }
@@ -103,22 +161,47 @@ async fn an_authentic_body_that_cannot_be_read_goes_to_quarantine_whole() {
         ("not JSON", "not a JSON object"),
         ("", "not a JSON object"),
         ("[]", "not a JSON object"),
-        (r#"{"noticeId":"n1","productId":3,"eventType":40,"payload":{"sequence":1}}"#, "no sid"),
-        (r#"{"eventType":40,"payload":{"sid":"../x","sequence":1}}"#, "illegal sid"),
-        (r#"{"eventType":40,"payload":{"sid":"a"}}"#, "no readable sequence"),
-        (r#"{"payload":{"sid":"a","sequence":1}}"#, "no readable eventType"),
+        (
+            r#"{"noticeId":"n1","productId":3,"eventType":40,"payload":{"sequence":1}}"#,
+            "no sid",
+        ),
+        (
+            r#"{"eventType":40,"payload":{"sid":"../x","sequence":1}}"#,
+            "illegal sid",
+        ),
+        (
+            r#"{"eventType":40,"payload":{"sid":"a"}}"#,
+            "no readable sequence",
+        ),
+        (
+            r#"{"payload":{"sid":"a","sequence":1}}"#,
+            "no readable eventType",
+        ),
     ];
     for (body, reason) in bodies {
         let expected = json!({"result": "quarantined", "reason": reason});
-        assert_eq!(answer(&function.invoke(event(body)).await), (200, expected), "{body}");
+        assert_eq!(
+            answer(&function.invoke(event(body)).await),
+            (200, expected),
+            "{body}"
+        );
     }
     let items = world.scan().await;
     assert_eq!(items.len(), bodies.len());
     for (body, reason) in bodies {
-        let item = items.iter().find(|item| item["body"].as_s().unwrap() == body).unwrap();
-        assert!(item["sid"].as_s().unwrap().starts_with("quarantine#20"), "{item:?}");
+        let item = items
+            .iter()
+            .find(|item| item["body"].as_s().unwrap() == body)
+            .unwrap();
+        assert!(
+            item["sid"].as_s().unwrap().starts_with("quarantine#20"),
+            "{item:?}"
+        );
         assert_eq!(item["reason"].as_s().unwrap(), reason);
-        assert_eq!(item.get("notice_id").map(|id| id.as_s().unwrap().as_str()), (reason == "no sid").then_some("n1"));
+        assert_eq!(
+            item.get("notice_id").map(|id| id.as_s().unwrap().as_str()),
+            (reason == "no sid").then_some("n1")
+        );
     }
 }
 
@@ -135,9 +218,17 @@ async fn a_wrong_or_missing_signature_is_refused_with_the_same_bytes() {
     let mut answers = Vec::new();
     for refused in [
         without_signature(&body),
-        with_header(event(&body), "agora-signature-v2", &sign::v2("another secret", body.as_bytes())),
+        with_header(
+            event(&body),
+            "agora-signature-v2",
+            &sign::v2("another secret", body.as_bytes()),
+        ),
         with_header(event(&body), "agora-signature-v2", &v1),
-        with_header(with_header(event(&body), "agora-signature-v2", "00"), "agora-signature", &v1),
+        with_header(
+            with_header(event(&body), "agora-signature-v2", "00"),
+            "agora-signature",
+            &v1,
+        ),
         tampered,
         not_base64,
     ] {
@@ -145,7 +236,12 @@ async fn a_wrong_or_missing_signature_is_refused_with_the_same_bytes() {
         assert_eq!(response["statusCode"], 401);
         answers.push(response["body"].as_str().unwrap().to_owned());
     }
-    assert!(answers.iter().all(|answer| answer == r#"{"error":"invalid signature"}"#), "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer == r#"{"error":"invalid signature"}"#),
+        "{answers:?}"
+    );
     assert_eq!(world.scan().await.len(), 0);
 }
 
@@ -153,12 +249,20 @@ async fn a_wrong_or_missing_signature_is_refused_with_the_same_bytes() {
 async fn sha1_signatures_count_until_they_are_turned_off_and_secrets_can_be_several() {
     let world = World::new().await;
     let body = started("a");
-    let sha1_only = with_header(without_signature(&body), "agora-signature", &sign::v1(sign::LOCAL_SECRET, body.as_bytes()));
+    let sha1_only = with_header(
+        without_signature(&body),
+        "agora-signature",
+        &sign::v1(sign::LOCAL_SECRET, body.as_bytes()),
+    );
     let strict = Function::start(&world, &[("REQUIRE_SIGNATURE_V2", "true")]).await;
     assert_eq!(strict.invoke(sha1_only.clone()).await["statusCode"], 401);
     let several = Function::start(&world, &[("AGORA_SECRET", "new-secret, local-secret")]).await;
     assert_eq!(several.invoke(sha1_only).await["statusCode"], 200);
-    let new = with_header(event(&body), "agora-signature-v2", &sign::v2("new-secret", body.as_bytes()));
+    let new = with_header(
+        event(&body),
+        "agora-signature-v2",
+        &sign::v2("new-secret", body.as_bytes()),
+    );
     assert_eq!(several.invoke(new).await["statusCode"], 200);
 }
 
@@ -181,7 +285,10 @@ async fn a_stale_callback_is_refused() {
     ] {
         let (answered, body) = answer(&function.invoke(at(notify_ms)).await);
         assert_eq!(answered, status, "{body}");
-        assert!(status == 200 || body == json!({"error": "stale callback"}), "{body}");
+        assert!(
+            status == 200 || body == json!({"error": "stale callback"}),
+            "{body}"
+        );
     }
 }
 
@@ -194,26 +301,41 @@ async fn other_methods_and_large_bodies_are_refused() {
     let response = function.invoke(get).await;
     assert_eq!(answer(&response).0, 405);
     assert_eq!(response["headers"]["allow"], "POST");
-    assert_eq!(answer(&function.invoke(event(&"x".repeat(300 * 1024))).await).0, 413);
+    assert_eq!(
+        answer(&function.invoke(event(&"x".repeat(300 * 1024))).await).0,
+        413
+    );
     let mut encoded = event(&"x".repeat(300 * 1024));
     encoded["body"] = json!(STANDARD.encode("x".repeat(300 * 1024)));
     encoded["isBase64Encoded"] = json!(true);
     assert_eq!(answer(&function.invoke(encoded).await).0, 413);
     let fits = "x".repeat(256 * 1024);
-    assert_eq!(answer(&function.invoke(event(&fits)).await).1["result"], "quarantined");
+    assert_eq!(
+        answer(&function.invoke(event(&fits)).await).1["result"],
+        "quarantined"
+    );
 }
 
 #[tokio::test]
 async fn what_cannot_be_stored_in_time_is_asked_for_again() {
     let world = World::new().await;
     let function = Function::start(&world, &[]).await;
-    assert_eq!(function.invoke(event(&started("a"))).await["statusCode"], 200);
+    assert_eq!(
+        function.invoke(event(&started("a"))).await["statusCode"],
+        200
+    );
     world.proxy.hang(true);
     let response = function.invoke_within(event(&started("b")), 1_500).await;
-    assert_eq!(answer(&response), (503, json!({"error": "not stored, try again"})));
+    assert_eq!(
+        answer(&response),
+        (503, json!({"error": "not stored, try again"}))
+    );
     assert_eq!(response["headers"]["retry-after"], "1");
     world.proxy.hang(false);
-    assert_eq!(function.invoke(event(&started("b"))).await["statusCode"], 200);
+    assert_eq!(
+        function.invoke(event(&started("b"))).await["statusCode"],
+        200
+    );
 }
 
 #[tokio::test]
@@ -248,34 +370,65 @@ async fn four_kinds_of_envelope_give_the_same_answer_and_the_same_items() {
     });
 
     let mut seen = Vec::new();
-    for (name, envelope) in
-        [("function URL", event(&body)), ("HTTP v2", http_v2), ("REST v1", rest_v1), ("ALB", alb), ("ALB, multi-value", alb_multi)]
-    {
+    for (name, envelope) in [
+        ("function URL", event(&body)),
+        ("HTTP v2", http_v2),
+        ("REST v1", rest_v1),
+        ("ALB", alb),
+        ("ALB, multi-value", alb_multi),
+    ] {
         let world = World::new().await;
         let function = Function::start(&world, &[]).await;
         let response = function.invoke(envelope).await;
         if name.starts_with("ALB") {
-            assert_eq!(response["multiValueHeaders"]["content-type"], json!(["application/json"]));
+            assert_eq!(
+                response["multiValueHeaders"]["content-type"],
+                json!(["application/json"])
+            );
             assert_eq!(response["statusDescription"], "200 stored");
         }
-        let items: Vec<String> = world.items("a").await.into_iter().map(|item| crate::harness::stable(&item)).collect();
+        let items: Vec<String> = world
+            .items("a")
+            .await
+            .into_iter()
+            .map(|item| crate::harness::stable(&item))
+            .collect();
         assert_eq!(items.len(), 3, "{items:?}");
         seen.push((name, answer(&response), items, world.sns.published().len()));
     }
     for other in &seen[1..] {
-        assert_eq!((&other.1, &other.2, other.3), (&seen[0].1, &seen[0].2, 1), "{}", other.0);
+        assert_eq!(
+            (&other.1, &other.2, other.3),
+            (&seen[0].1, &seen[0].2, 1),
+            "{}",
+            other.0
+        );
     }
-    assert_eq!(seen[0].1, (200, json!({"result": "stored", "sid": "a", "sequence": 1})));
+    assert_eq!(
+        seen[0].1,
+        (200, json!({"result": "stored", "sid": "a", "sequence": 1}))
+    );
 }
 
 #[tokio::test]
 async fn a_bad_configuration_stops_the_function_at_init_with_one_line() {
     let world = World::new().await;
     for (variable, value, line) in [
-        ("AGORA_SECRET", "", "configuration: AGORA_SECRET is not set\n"),
+        (
+            "AGORA_SECRET",
+            "",
+            "configuration: AGORA_SECRET is not set\n",
+        ),
         ("TABLE_NAME", "", "configuration: TABLE_NAME is not set\n"),
-        ("RETENTION_DAYS", "soon", "configuration: RETENTION_DAYS is \"soon\"; expected a number of days from 1 up\n"),
+        (
+            "RETENTION_DAYS",
+            "soon",
+            "configuration: RETENTION_DAYS is \"soon\"; expected a number of days from 1 up\n",
+        ),
     ] {
-        assert_eq!(Function::refuse(&world, &[(variable, value)]).await, (line.to_owned(), false));
+        assert_eq!(
+            Function::refuse(&world, &[(variable, value)]).await,
+            (line.to_owned(), false)
+        );
     }
 }

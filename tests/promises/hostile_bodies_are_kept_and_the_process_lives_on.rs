@@ -16,7 +16,9 @@ fn binary_event(body: &[u8]) -> Value {
 }
 
 fn with_details(details: &str) -> Vec<u8> {
-    callback("a", "5", 1, 40, &json!("DETAILS")).replace("\"DETAILS\"", details).into_bytes()
+    callback("a", "5", 1, 40, &json!("DETAILS"))
+        .replace("\"DETAILS\"", details)
+        .into_bytes()
 }
 
 #[tokio::test]
@@ -45,7 +47,10 @@ async fn each_gets_its_answer_and_the_process_lives_on() {
     for body in &quarantined {
         let answer = function.invoke(binary_event(body)).await;
         assert_eq!(answer["statusCode"], 200, "{answer}");
-        assert!(answer["body"].as_str().unwrap().contains("quarantined"), "{answer}");
+        assert!(
+            answer["body"].as_str().unwrap().contains("quarantined"),
+            "{answer}"
+        );
     }
     let kept = world.scan().await;
     assert_eq!(kept.len(), quarantined.len());
@@ -55,7 +60,11 @@ async fn each_gets_its_answer_and_the_process_lives_on() {
             aws_sdk_dynamodb::types::AttributeValue::B(bytes) => bytes.as_ref() == body,
             _ => false,
         });
-        assert!(is_kept, "{:?}", String::from_utf8_lossy(&body[..body.len().min(80)]));
+        assert!(
+            is_kept,
+            "{:?}",
+            String::from_utf8_lossy(&body[..body.len().min(80)])
+        );
     }
 
     let stored = [
@@ -76,7 +85,10 @@ async fn each_gets_its_answer_and_the_process_lives_on() {
     for body in &stored {
         let answer = function.invoke(binary_event(body)).await;
         assert_eq!(answer["statusCode"], 200, "{answer}");
-        assert!(answer["body"].as_str().unwrap().contains(r#""sid":"a""#), "{answer}");
+        assert!(
+            answer["body"].as_str().unwrap().contains(r#""sid":"a""#),
+            "{answer}"
+        );
     }
     assert_eq!(world.items_with("a", "event#").await.len(), stored.len());
 
@@ -85,8 +97,17 @@ async fn each_gets_its_answer_and_the_process_lives_on() {
         "payload": {"cname": "c".repeat(20_000), "uid": "u".repeat(20_000), "sid": "b", "sequence": 9_999_999_999_u64,
             "sendts": u64::MAX / 2, "details": {"exitStatus": i64::MAX}},
     });
-    let answer = function.invoke(binary_event(long.to_string().as_bytes())).await;
-    assert_eq!((&answer["statusCode"], answer["body"].as_str().unwrap().contains("stored")), (&json!(200), true), "{answer}");
+    let answer = function
+        .invoke(binary_event(long.to_string().as_bytes()))
+        .await;
+    assert_eq!(
+        (
+            &answer["statusCode"],
+            answer["body"].as_str().unwrap().contains("stored")
+        ),
+        (&json!(200), true),
+        "{answer}"
+    );
     assert!(agora_recording_callbacks::store::size(&world.session_item("b").await) < 16 * 1024);
 
     assert!(function.lives());
@@ -99,7 +120,9 @@ async fn numbers_with_more_digits_than_the_table_holds_are_kept_in_the_body() {
     let world = World::new().await;
     let receiver = world.receiver();
     let number = "123456789012345678901234567890";
-    world.deliver(&receiver, &with_details(&format!("{{\"huge\":{number}}}"))).await;
+    world
+        .deliver(&receiver, &with_details(&format!("{{\"huge\":{number}}}")))
+        .await;
     let item = world.items_with("a", "event#").await.remove(0);
     assert!(item["body"].as_s().unwrap().contains(number));
 }

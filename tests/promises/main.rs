@@ -1,6 +1,14 @@
 //! What the receiver promises, tested from outside: real requests to a DynamoDB engine over a socket, the real binary behind a
 //! Lambda Runtime API, an SNS endpoint that can misbehave. One module a promise.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 #[path = "../../support/mod.rs"]
 mod support;
 

@@ -14,7 +14,10 @@ fn samples() -> Vec<(String, Value)> {
         .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
         .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap();
-            (path.file_stem().unwrap().to_str().unwrap().to_owned(), serde_json::from_str(&text).unwrap())
+            (
+                path.file_stem().unwrap().to_str().unwrap().to_owned(),
+                serde_json::from_str(&text).unwrap(),
+            )
         })
         .collect();
     samples.sort_by(|one, other| one.0.cmp(&other.0));
@@ -26,16 +29,36 @@ fn there_is_one_for_every_event_type_of_the_specification_and_its_signatures_hol
     let mut event_types = BTreeSet::new();
     for (name, sample) in samples() {
         if name == "console-check" {
-            assert!(!sample["headers"].as_object().unwrap().keys().any(|header| header.starts_with("agora-")));
+            assert!(
+                !sample["headers"]
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .any(|header| header.starts_with("agora-"))
+            );
             continue;
         }
         let body = sample["body"].as_str().unwrap();
-        assert_eq!(sample["headers"]["agora-signature-v2"], sign::v2(LOCAL_SECRET, body.as_bytes()), "{name}");
-        assert_eq!(sample["headers"]["agora-signature"], sign::v1(LOCAL_SECRET, body.as_bytes()), "{name}");
+        assert_eq!(
+            sample["headers"]["agora-signature-v2"],
+            sign::v2(LOCAL_SECRET, body.as_bytes()),
+            "{name}"
+        );
+        assert_eq!(
+            sample["headers"]["agora-signature"],
+            sign::v1(LOCAL_SECRET, body.as_bytes()),
+            "{name}"
+        );
         let callback: Value = serde_json::from_str(body).unwrap();
         event_types.insert(callback["eventType"].as_u64().unwrap());
-        assert!(name.starts_with(&format!("{:02}-", callback["eventType"].as_u64().unwrap())), "{name}");
-        assert!(name.ends_with(callback["payload"]["details"]["msgName"].as_str().unwrap()), "{name}");
+        assert!(
+            name.starts_with(&format!("{:02}-", callback["eventType"].as_u64().unwrap())),
+            "{name}"
+        );
+        assert!(
+            name.ends_with(callback["payload"]["details"]["msgName"].as_str().unwrap()),
+            "{name}"
+        );
     }
     for event_type in [1, 2, 3, 4, 11, 30, 31, 32, 33, 40, 41, 42, 43, 44] {
         assert!(event_types.contains(&event_type), "{event_type}");
@@ -49,31 +72,63 @@ async fn each_is_answered_by_the_real_binary() {
     for (name, sample) in samples() {
         let answer = function.invoke(sample).await;
         let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        let expected = if name == "console-check" { &["test"][..] } else { &["stored", "late"] };
+        let expected = if name == "console-check" {
+            &["test"][..]
+        } else {
+            &["stored", "late"]
+        };
         assert_eq!(answer["statusCode"], 200, "{name}");
-        assert!(expected.contains(&body["result"].as_str().unwrap()), "{name} {body}");
+        assert!(
+            expected.contains(&body["result"].as_str().unwrap()),
+            "{name} {body}"
+        );
     }
-    let kinds: BTreeSet<String> =
-        world.sns.published().into_iter().map(|published| published.attributes["kind"].clone()).collect();
-    assert_eq!(kinds, BTreeSet::from(["backup_only_upload".to_owned(), "fatal_error".to_owned()]));
+    let kinds: BTreeSet<String> = world
+        .sns
+        .published()
+        .into_iter()
+        .map(|published| published.attributes["kind"].clone())
+        .collect();
+    assert_eq!(
+        kinds,
+        BTreeSet::from(["backup_only_upload".to_owned(), "fatal_error".to_owned()])
+    );
 }
 
 #[tokio::test]
 async fn whole_sessions_end_as_they_should_in_the_real_binary() {
     let world = World::new().await;
     let function = Function::start(&world, &[]).await;
-    for SampleSession { name, ordered, phase, alerts, missing, .. } in &SESSIONS {
+    for SampleSession {
+        name,
+        ordered,
+        phase,
+        alerts,
+        missing,
+        ..
+    } in &SESSIONS
+    {
         let published = world.sns.published().len();
         let mut sid = String::new();
         for line in ordered.lines() {
             let answer = function.invoke(crate::harness::event(line)).await;
             assert_eq!(answer["statusCode"], 200, "{name} {answer}");
-            sid = serde_json::from_str::<Value>(line).unwrap()["sid"].as_str().unwrap().to_owned();
+            sid = serde_json::from_str::<Value>(line).unwrap()["sid"]
+                .as_str()
+                .unwrap()
+                .to_owned();
         }
         let item = world.session_item(&sid).await;
-        assert_eq!(item["phase"].as_m().unwrap()["phase"].as_s().unwrap(), phase, "{name}");
+        assert_eq!(
+            item["phase"].as_m().unwrap()["phase"].as_s().unwrap(),
+            phase,
+            "{name}"
+        );
         assert_eq!(world.missing(&sid).await.pop().unwrap(), *missing, "{name}");
-        let mut kinds: Vec<_> = world.sns.published()[published..].iter().map(|p| p.attributes["kind"].clone()).collect();
+        let mut kinds: Vec<_> = world.sns.published()[published..]
+            .iter()
+            .map(|p| p.attributes["kind"].clone())
+            .collect();
         kinds.sort();
         assert_eq!(kinds, *alerts, "{name}");
     }

@@ -11,14 +11,25 @@ async fn open(world: &World, sid: &str) -> u64 {
     let events = [
         (30, json!({"status": 0})),
         (40, json!({"status": 0})),
-        (42, json!({"startUtcMs": 1_772_460_001_700_u64, "discontinueUtcMs": 1_772_460_001_700_u64, "mixedAllUser": true, "streamUid": "0", "trackType": "audio_and_video"})),
-        (43, json!({"streamUid": "0", "state": 0, "utcMs": 1_772_460_001_900_u64})),
+        (
+            42,
+            json!({"startUtcMs": 1_772_460_001_700_u64, "discontinueUtcMs": 1_772_460_001_700_u64, "mixedAllUser": true, "streamUid": "0", "trackType": "audio_and_video"}),
+        ),
+        (
+            43,
+            json!({"streamUid": "0", "state": 0, "utcMs": 1_772_460_001_900_u64}),
+        ),
         (4, json!({"fileList": file})),
         (2, json!({"module": 1, "warnCode": 31})),
     ];
     let mut sequence = 0;
     for (event_type, details) in events {
-        world.deliver(&receiver, callback(sid, "527841", sequence, event_type, &details).as_bytes()).await;
+        world
+            .deliver(
+                &receiver,
+                callback(sid, "527841", sequence, event_type, &details).as_bytes(),
+            )
+            .await;
         sequence += 1;
     }
     sequence
@@ -26,7 +37,10 @@ async fn open(world: &World, sid: &str) -> u64 {
 
 fn cost(exchanges: &[Exchange]) -> (f64, f64) {
     let requests = f64::from(u32::try_from(exchanges.len()).unwrap());
-    (requests, exchanges.iter().map(|exchange| exchange.units).sum())
+    (
+        requests,
+        exchanges.iter().map(|exchange| exchange.units).sum(),
+    )
 }
 
 /// Sends `count` heartbeats, the numbers chosen by `next`, and checks every hundred in a row.
@@ -41,7 +55,12 @@ async fn heartbeats(name: &str, count: usize, next: impl Fn(u64) -> u64) {
     for beat in 0..count {
         sequence = next(sequence);
         let progress = json!({"progress": 10_000 * beat / count});
-        let handled = world.deliver(&receiver, callback(sid, "527841", sequence, 33, &progress).as_bytes()).await;
+        let handled = world
+            .deliver(
+                &receiver,
+                callback(sid, "527841", sequence, 33, &progress).as_bytes(),
+            )
+            .await;
         assert_eq!(handled.reply.result(), "stored");
         each.push(cost(&world.proxy.take()));
         sequence += 1;
@@ -55,10 +74,19 @@ async fn heartbeats(name: &str, count: usize, next: impl Fn(u64) -> u64) {
         let units: f64 = hundred.iter().map(|(_, units)| units).sum();
         worst = (worst.0.max(requests), worst.1.max(units));
     }
-    assert!(worst.0 <= 105.0 && worst.1 <= 105.0, "{name}: {worst:?} for 100 heartbeats");
-    assert!(worst.0 >= 100.0 && worst.1 >= 100.0, "{name}: {worst:?}: the engine didn't count");
+    assert!(
+        worst.0 <= 105.0 && worst.1 <= 105.0,
+        "{name}: {worst:?} for 100 heartbeats"
+    );
+    assert!(
+        worst.0 >= 100.0 && worst.1 >= 100.0,
+        "{name}: {worst:?}: the engine didn't count"
+    );
     assert!(largest <= 1024, "{name}: {largest} bytes");
-    println!("{name}: {largest} bytes; at worst {} requests and {} units for 100 heartbeats", worst.0, worst.1);
+    println!(
+        "{name}: {largest} bytes; at worst {} requests and {} units for 100 heartbeats",
+        worst.0, worst.1
+    );
 }
 
 #[tokio::test]
@@ -73,7 +101,14 @@ async fn a_heartbeat_costs_the_same_with_a_hole_before_every_one() {
 
 #[tokio::test]
 async fn a_heartbeat_costs_the_same_with_a_hole_now_and_then() {
-    heartbeats("a hole in ten", 2_000, |sequence| if sequence % 10 == 3 { sequence + 1 } else { sequence }).await;
+    heartbeats("a hole in ten", 2_000, |sequence| {
+        if sequence % 10 == 3 {
+            sequence + 1
+        } else {
+            sequence
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -87,7 +122,12 @@ async fn another_ordinary_callback_costs_two_requests_and_two_units() {
     for sequence in first..first + 100 {
         let event_type = if sequence % 2 == 0 { 43 } else { 44 };
         let details = json!({"streamUid": "57297", "state": sequence / 2 % 2, "utcMs": 1_772_460_009_000_u64});
-        world.deliver(&receiver, callback(sid, "527841", sequence, event_type, &details).as_bytes()).await;
+        world
+            .deliver(
+                &receiver,
+                callback(sid, "527841", sequence, event_type, &details).as_bytes(),
+            )
+            .await;
         costs.push(cost(&world.proxy.take()));
     }
     let plain = costs.iter().filter(|cost| **cost == (2.0, 2.0)).count();

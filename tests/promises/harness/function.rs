@@ -17,8 +17,16 @@ pub(crate) struct Function {
 impl Function {
     /// Starts the binary on the parts of `world`, with `more` in its environment.
     pub(crate) async fn start(world: &World, more: &[(&str, &str)]) -> Self {
-        let simulator = Simulator::builder().function_name("callback").build().await.unwrap();
-        let process = command(world, more).envs(simulator.lambda_env_vars()).kill_on_drop(true).spawn().unwrap();
+        let simulator = Simulator::builder()
+            .function_name("callback")
+            .build()
+            .await
+            .unwrap();
+        let process = command(world, more)
+            .envs(simulator.lambda_env_vars())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
         Self { simulator, process }
     }
 
@@ -30,7 +38,11 @@ impl Function {
     /// Invokes it with that much time.
     pub(crate) async fn invoke_within(&self, event: Value, timeout_ms: u64) -> Value {
         let request_id = self.enqueue_within(event, timeout_ms).await;
-        let state = self.simulator.wait_for_invocation_complete(&request_id, Duration::from_secs(30)).await.unwrap();
+        let state = self
+            .simulator
+            .wait_for_invocation_complete(&request_id, Duration::from_secs(30))
+            .await
+            .unwrap();
         assert_eq!(state.status, InvocationStatus::Success, "{:?}", state.error);
         state.response.unwrap().payload
     }
@@ -41,7 +53,15 @@ impl Function {
     }
 
     async fn enqueue_within(&self, event: Value, timeout_ms: u64) -> String {
-        self.simulator.enqueue(InvocationBuilder::new().payload(event).timeout_ms(timeout_ms).build().unwrap()).await
+        self.simulator
+            .enqueue(
+                InvocationBuilder::new()
+                    .payload(event)
+                    .timeout_ms(timeout_ms)
+                    .build()
+                    .unwrap(),
+            )
+            .await
     }
 
     /// Kills it with SIGKILL.
@@ -56,8 +76,16 @@ impl Function {
 
     /// Starts the binary, expects it to stop by itself, and returns what it said and whether it succeeded.
     pub(crate) async fn refuse(world: &World, more: &[(&str, &str)]) -> (String, bool) {
-        let output = command(world, more).env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9").stderr(Stdio::piped()).output().await.unwrap();
-        (String::from_utf8(output.stderr).unwrap(), output.status.success())
+        let output = command(world, more)
+            .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9")
+            .stderr(Stdio::piped())
+            .output()
+            .await
+            .unwrap();
+        (
+            String::from_utf8(output.stderr).unwrap(),
+            output.status.success(),
+        )
     }
 }
 

@@ -16,7 +16,6 @@ pub(crate) struct Exchange {
     /// `PutItem`, `UpdateItem` …
     pub(crate) operation: String,
 
-
     /// What the request consumed; a refused conditional write doesn't say and costs the units of the item that is there.
     pub(crate) units: f64,
 }
@@ -33,12 +32,20 @@ impl Proxy {
     pub(crate) async fn start(engine: String) -> Result<(Self, String), AnyError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let proxy = Self { exchanges: Arc::default(), hangs: Arc::default() };
+        let proxy = Self {
+            exchanges: Arc::default(),
+            hangs: Arc::default(),
+        };
         let state = proxy.clone();
         let client = reqwest::Client::new();
         let router = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
             let (state, client, engine) = (state.clone(), client.clone(), engine.clone());
-            async move { state.forward(&client, &engine, &headers, &body).await.unwrap() }
+            async move {
+                state
+                    .forward(&client, &engine, &headers, &body)
+                    .await
+                    .unwrap()
+            }
         });
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok((proxy, url))
@@ -54,27 +61,46 @@ impl Proxy {
         self.hangs.store(hangs, Ordering::SeqCst);
     }
 
-    async fn forward(&self, client: &reqwest::Client, engine: &str, headers: &HeaderMap, body: &Bytes) -> Result<Response, AnyError> {
+    async fn forward(
+        &self,
+        client: &reqwest::Client,
+        engine: &str,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Response, AnyError> {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        let target = headers.get("x-amz-target").map_or("", |value| value.to_str().unwrap()).to_owned();
+        let target = headers
+            .get("x-amz-target")
+            .map_or("", |value| value.to_str().unwrap())
+            .to_owned();
         let mut request: Value = serde_json::from_slice(body)?;
         request["ReturnConsumedCapacity"] = "TOTAL".into();
         let mut forward = client.post(engine).body(request.to_string());
-        for (name, value) in headers.iter().filter(|(name, _)| name.as_str() != "content-length" && name.as_str() != "host") {
+        for (name, value) in headers
+            .iter()
+            .filter(|(name, _)| name.as_str() != "content-length" && name.as_str() != "host")
+        {
             forward = forward.header(name, value);
         }
         let answer = forward.send().await?;
         let status = answer.status().as_u16();
         let text = answer.text().await?;
         let value: Value = serde_json::from_str(&text)?;
-        let refused = value.get("Item").map_or(0.0, |item| f64::from(u32::try_from(size(item).div_ceil(1024)).unwrap()));
-        let units = value.pointer("/ConsumedCapacity/CapacityUnits").and_then(Value::as_f64);
+        let refused = value.get("Item").map_or(0.0, |item| {
+            f64::from(u32::try_from(size(item).div_ceil(1024)).unwrap())
+        });
+        let units = value
+            .pointer("/ConsumedCapacity/CapacityUnits")
+            .and_then(Value::as_f64);
         let is_refusal = status == 400;
         let operation = target.split('.').next_back().unwrap_or_default().to_owned();
         let units = units.unwrap_or(if is_refusal { refused } else { 0.0 });
-        self.exchanges.lock().unwrap().push(Exchange { operation, units });
+        self.exchanges
+            .lock()
+            .unwrap()
+            .push(Exchange { operation, units });
         let content_type = [("content-type", "application/x-amz-json-1.0")];
         Ok((StatusCode::from_u16(status)?, content_type, text).into_response())
     }
@@ -82,18 +108,47 @@ impl Proxy {
 
 /// The size of an item in DynamoDB's JSON, counted independently of the code under test.
 fn size(item: &Value) -> usize {
-    item.as_object().unwrap().iter().map(|(name, value)| name.len() + attribute_size(value)).sum()
+    item.as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| name.len() + attribute_size(value))
+        .sum()
 }
 
 fn attribute_size(value: &Value) -> usize {
     let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
-    let number = |text: &str| text.trim_start_matches('-').trim_end_matches('0').len().div_ceil(2) + 1;
+    let number = |text: &str| {
+        text.trim_start_matches('-')
+            .trim_end_matches('0')
+            .len()
+            .div_ceil(2)
+            + 1
+    };
     match kind.as_str() {
         "S" => value.as_str().unwrap().len(),
         "N" => number(value.as_str().unwrap()),
-        "NS" => value.as_array().unwrap().iter().map(|n| number(n.as_str().unwrap())).sum(),
-        "L" => 3 + value.as_array().unwrap().iter().map(|v| 1 + attribute_size(v)).sum::<usize>(),
-        "M" => 3 + value.as_object().unwrap().iter().map(|(name, v)| 1 + name.len() + attribute_size(v)).sum::<usize>(),
+        "NS" => value
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| number(n.as_str().unwrap()))
+            .sum(),
+        "L" => {
+            3 + value
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|v| 1 + attribute_size(v))
+                .sum::<usize>()
+        }
+        "M" => {
+            3 + value
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, v)| 1 + name.len() + attribute_size(v))
+                .sum::<usize>()
+        }
         "BOOL" | "NULL" => 1,
         other => panic!("{other}"),
     }

@@ -6,8 +6,8 @@ use crate::support::sign;
 use crate::support::sns::Sns;
 use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::config::Config;
-use agora_recording_callbacks::receive::{Call, Handled, Receiver, Request};
 use agora_recording_callbacks::notification::Sid;
+use agora_recording_callbacks::receive::{Call, Handled, Receiver, Request};
 use agora_recording_callbacks::session::{Range, Session};
 use agora_recording_callbacks::signature::SignatureHeaders;
 use agora_recording_callbacks::store::{Item, Store, read_session};
@@ -39,12 +39,22 @@ impl World {
     }
 
     async fn build() -> Result<Self, AnyError> {
-        let engine = serve(TcpListener::bind("127.0.0.1:0").await?, dynoxide::Database::memory()?)?;
+        let engine = serve(
+            TcpListener::bind("127.0.0.1:0").await?,
+            dynoxide::Database::memory()?,
+        )?;
         let dynamodb = client(&engine);
         create_table(&dynamodb, TABLE).await?;
         let (proxy, dynamodb_url) = Proxy::start(engine).await?;
         let (sns, sns_url) = Sns::serve(TcpListener::bind("127.0.0.1:0").await?)?;
-        Ok(Self { dynamodb, dynamodb_url, proxy, sns, sns_url, requests: AtomicU64::new(0) })
+        Ok(Self {
+            dynamodb,
+            dynamodb_url,
+            proxy,
+            sns,
+            sns_url,
+            requests: AtomicU64::new(0),
+        })
     }
 
     /// A receiver in this process that alerts of every kind.
@@ -69,7 +79,11 @@ impl World {
             .endpoint_url(&self.sns_url)
             .build();
         let store = self.store();
-        Receiver::new(config, store, Topic::new(aws_sdk_sns::Client::from_conf(sns), TOPIC.to_owned()))
+        Receiver::new(
+            config,
+            store,
+            Topic::new(aws_sdk_sns::Client::from_conf(sns), TOPIC.to_owned()),
+        )
     }
 
     /// A store of this process, through the proxy.
@@ -80,19 +94,43 @@ impl World {
     /// Sends one signed body to `receiver`, under a request id of its own.
     pub(crate) async fn deliver(&self, receiver: &Receiver, body: &[u8]) -> Handled {
         let n = self.requests.fetch_add(1, Ordering::SeqCst);
-        self.deliver_as(receiver, body, &format!("request-{n}"), 1_772_460_000_000 + n).await
+        self.deliver_as(
+            receiver,
+            body,
+            &format!("request-{n}"),
+            1_772_460_000_000 + n,
+        )
+        .await
     }
 
     /// Sends one signed body under a given request id at a given time.
-    pub(crate) async fn deliver_as(&self, receiver: &Receiver, body: &[u8], request_id: &str, now_ms: u64) -> Handled {
+    pub(crate) async fn deliver_as(
+        &self,
+        receiver: &Receiver,
+        body: &[u8],
+        request_id: &str,
+        now_ms: u64,
+    ) -> Handled {
         let digest = sign::v2(sign::LOCAL_SECRET, body);
         let request = Request {
             is_post: true,
-            signature: SignatureHeaders { v2: &[digest.as_bytes()], v1: &[] },
+            signature: SignatureHeaders {
+                v2: &[digest.as_bytes()],
+                v1: &[],
+            },
             body: Some(body),
         };
         let deadline = Instant::now() + Duration::from_secs(9);
-        receiver.receive(request, Call { request_id, now_ms, deadline }).await
+        receiver
+            .receive(
+                request,
+                Call {
+                    request_id,
+                    now_ms,
+                    deadline,
+                },
+            )
+            .await
     }
 
     /// All items of a partition, by sort key.
@@ -121,17 +159,31 @@ impl World {
 
     /// The items of a partition whose sort key begins with `prefix`.
     pub(crate) async fn items_with(&self, sid: &str, prefix: &str) -> Vec<Item> {
-        self.items(sid).await.into_iter().filter(|item| item["item"].as_s().unwrap().starts_with(prefix)).collect()
+        self.items(sid)
+            .await
+            .into_iter()
+            .filter(|item| item["item"].as_s().unwrap().starts_with(prefix))
+            .collect()
     }
 
     /// Every item of the table.
     pub(crate) async fn scan(&self) -> Vec<Item> {
-        self.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap_or_default()
+        self.dynamodb
+            .scan()
+            .table_name(TABLE)
+            .send()
+            .await
+            .unwrap()
+            .items
+            .unwrap_or_default()
     }
 
     /// The session's item.
     pub(crate) async fn session_item(&self, sid: &str) -> Item {
-        self.items_with(sid, "session").await.pop().unwrap_or_default()
+        self.items_with(sid, "session")
+            .await
+            .pop()
+            .unwrap_or_default()
     }
 
     /// The session.
@@ -168,7 +220,13 @@ impl World {
 }
 
 /// The body of a callback.
-pub(crate) fn callback(sid: &str, uid: &str, sequence: u64, event_type: u32, details: &Value) -> String {
+pub(crate) fn callback(
+    sid: &str,
+    uid: &str,
+    sequence: u64,
+    event_type: u32,
+    details: &Value,
+) -> String {
     let sendts = 1_772_460_000_123 + sequence * 1000;
     json!({
         "noticeId": format!("{sid}-{sequence}-{event_type}"),
@@ -198,11 +256,25 @@ pub(crate) fn event_details(event_type: u32) -> Value {
 /// An item as text, without what depends on when and through which copy it came.
 pub(crate) fn stable(item: &Item) -> String {
     const VOLATILE: [&str; 13] = [
-        "received_at", "notify_ms", "notice_id", "expires_at", "updated_at", "version", "first_sendts", "watch_at", "due_at",
-        "owner", "created_at", "sent_at", "sns_message_id",
+        "received_at",
+        "notify_ms",
+        "notice_id",
+        "expires_at",
+        "updated_at",
+        "version",
+        "first_sendts",
+        "watch_at",
+        "due_at",
+        "owner",
+        "created_at",
+        "sent_at",
+        "sns_message_id",
     ];
-    let sorted: std::collections::BTreeMap<_, _> =
-        item.iter().filter(|(name, _)| !VOLATILE.contains(&name.as_str())).map(|(name, value)| (name, sorted(value))).collect();
+    let sorted: std::collections::BTreeMap<_, _> = item
+        .iter()
+        .filter(|(name, _)| !VOLATILE.contains(&name.as_str()))
+        .map(|(name, value)| (name, sorted(value)))
+        .collect();
     format!("{sorted:?}")
 }
 
@@ -210,7 +282,10 @@ pub(crate) fn stable(item: &Item) -> String {
 fn sorted(value: &AttributeValue) -> String {
     match value {
         AttributeValue::M(map) => {
-            let sorted: std::collections::BTreeMap<_, _> = map.iter().map(|(name, value)| (name, self::sorted(value))).collect();
+            let sorted: std::collections::BTreeMap<_, _> = map
+                .iter()
+                .map(|(name, value)| (name, self::sorted(value)))
+                .collect();
             format!("{sorted:?}")
         }
         AttributeValue::L(values) => format!("{:?}", values.iter().map(sorted).collect::<Vec<_>>()),
