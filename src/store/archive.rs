@@ -1,0 +1,121 @@
+//! The archive: ranges of missing callbacks that have no room in their session's item.
+
+use super::item::{Item, Page, flat_ranges, number, page_key, read_page, text};
+use super::{MAX_ATTEMPTS, Store, StoreError, failed, refused};
+use crate::notification::Sid;
+use crate::session::{Ledger, Noted, Range, Recorder};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// No page yet, or one from an earlier version of the session.
+const IS_NO_OLDER: &str = "attribute_not_exists(sid) OR version <= :version";
+/// Nobody took a number out of the page since it was read.
+const IS_SAME_PAGE: &str = "ranges = :stored";
+
+impl Store {
+    /// Puts pages of the archive, unless a later version of the session did. The session's item owns them only once it is
+    /// written, too.
+    pub(super) async fn put_pages(
+        &self,
+        sid: &Sid,
+        pages: &[Page],
+        version: u64,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        for page in pages {
+            let put = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .item("sid", text(sid.as_str()))
+                .item("item", text(page.key()))
+                .item("ranges", flat_ranges(&page.ranges))
+                .item("version", number(version))
+                .item("expires_at", number(self.expires_at(now_ms)))
+                .condition_expression(IS_NO_OLDER)
+                .expression_attribute_values(":version", number(version));
+            match put.send().await {
+                Ok(_) => {}
+                Err(error) => {
+                    refused(error, "PutItem missing")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the number of a late callback out of the archive; false if it isn't missing there. `version` is the session's: later
+    /// than that of any page it owns, so that no latecomer puts the page again as it was.
+    pub(super) async fn fill_page(
+        &self,
+        sid: &Sid,
+        recorder: &Recorder,
+        sequence: u64,
+        version: u64,
+    ) -> Result<bool, StoreError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let mut holed = None;
+            for page in self.pages(sid, recorder).await? {
+                let mut ledger = Ledger::of_archive(read_page(&page));
+                if ledger.insert(sequence, false) == Noted::New {
+                    holed = Some((page, ledger.missing));
+                }
+            }
+            let Some((mut page, ranges)) = holed else {
+                return Ok(false);
+            };
+            let stored = page.remove("ranges").unwrap_or(AttributeValue::Null(true));
+            page.retain(|name, _| name == "sid" || name == "item");
+            let update = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(page))
+                .update_expression("SET ranges = :ranges, version = :version")
+                .condition_expression(IS_SAME_PAGE)
+                .expression_attribute_values(":ranges", flat_ranges(&ranges))
+                .expression_attribute_values(":stored", stored)
+                .expression_attribute_values(":version", number(version));
+            match update.send().await {
+                Ok(_) => return Ok(true),
+                Err(error) => refused(error, "UpdateItem missing")?,
+            };
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// All callbacks of one recorder of a session that are missing, archive included, as sorted ranges.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn missing(&self, sid: &Sid, recorder: &Recorder) -> Result<Vec<Range>, StoreError> {
+        let mut ranges = recorder.ledger.missing_ranges();
+        if recorder.ledger.truncated {
+            ranges.extend(self.pages(sid, recorder).await?.iter().flat_map(read_page));
+        }
+        ranges.sort_unstable();
+        Ok(ranges)
+    }
+
+    /// The pages of the archive that a recorder's ledger owns.
+    async fn pages(&self, sid: &Sid, recorder: &Recorder) -> Result<Vec<Item>, StoreError> {
+        let last_page = recorder.ledger.received_from.saturating_sub(1);
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("sid = :sid AND #item BETWEEN :first AND :last")
+            .expression_attribute_names("#item", "item")
+            .expression_attribute_values(":sid", text(sid.as_str()))
+            .expression_attribute_values(":first", text(page_key(&recorder.uid, 0)))
+            .expression_attribute_values(":last", text(page_key(&recorder.uid, last_page)))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut owned = Vec::new();
+        while let Some(page) = pages.next().await {
+            owned.push(page.map_err(|error| failed("Query missing", error))?);
+        }
+        Ok(owned)
+    }
+}

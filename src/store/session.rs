@@ -1,0 +1,317 @@
+//! A session's item: the fast path that reads nothing, and the slow path that merges.
+
+use super::item::{
+    Item, make_room, number, read_number, read_session, register_attribute, text, write_session,
+};
+use super::{IS_NEW, MAX_ATTEMPTS, Store, StoreError, failed, refused, watch_shard};
+use crate::notification::{Notification, Sid};
+use crate::session::{Fact, Noted, Register, Session, WINDOW};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
+use std::time::Duration;
+
+/// How long after a session began the watchdog looks at it first, in ms.
+const FIRST_LOOK_MS: u64 = 5 * 60 * 1000;
+/// Sessions with more than one recorder whose generation is remembered, at most.
+const MAX_GENERATIONS: usize = 256;
+/// The callback is newer than all of the recorder at work, and the window has room.
+const IS_NEWEST: &str =
+    "uid = :uid AND generation = :generation AND last_sequence < :n AND size(received) < :window";
+/// Nobody wrote the session since it was read.
+const IS_UNCHANGED: &str = "version = :version";
+/// The session was not there when it was read.
+const HAS_NO_VERSION: &str = "attribute_not_exists(version)";
+
+/// What became of the session's item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionWrite {
+    /// The callback's number was known already.
+    pub known: bool,
+    /// Newer callbacks came before it.
+    pub behind: bool,
+    /// It said something new.
+    pub changed: bool,
+    /// Requests it took.
+    pub attempts: u32,
+}
+
+/// What came of the fast path.
+enum Newest {
+    Written,
+    /// The condition doesn't hold; the item that is there.
+    Refused(Option<Item>),
+}
+
+impl Store {
+    /// Merges `notification` into its session.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`], and [`StoreError::Conflict`] when others are always faster.
+    pub async fn write_session(
+        &self,
+        notification: &Notification,
+        now_ms: u64,
+    ) -> Result<SessionWrite, StoreError> {
+        let fact = Fact::of(notification);
+        // A callback that announces another recorder says something about two of them: never the fast path.
+        let mut stored = if fact.new_uid.is_some() {
+            self.session(&notification.sid).await?
+        } else {
+            match self.write_newest(notification, &fact, now_ms).await? {
+                Newest::Written => {
+                    return Ok(SessionWrite {
+                        known: false,
+                        behind: false,
+                        changed: true,
+                        attempts: 1,
+                    });
+                }
+                Newest::Refused(item) => item,
+            }
+        };
+        let mut found_in_archive = false;
+        for attempts in 2..MAX_ATTEMPTS {
+            let mut session = stored.as_ref().map(read_session).unwrap_or_default();
+            let pages = stored
+                .as_ref()
+                .map_or_else(Vec::new, |item| make_room(&mut session, item));
+            let version = stored
+                .as_ref()
+                .and_then(|item| read_number(item, "version"))
+                .unwrap_or(0);
+            let roomy = session.clone();
+            let merged = session.apply(&fact);
+            self.remember_generation(&notification.sid, session.generation());
+            match (merged.noted, session.recorder_of(&fact.uid)) {
+                // Its own number may be among those that have to make room: archive first, then look there.
+                (Noted::Archived, _) if !pages.is_empty() => {
+                    self.put_pages(&notification.sid, &pages, version, now_ms)
+                        .await?;
+                    self.replace_session(notification, &roomy, stored, now_ms)
+                        .await?;
+                    stored = self.session(&notification.sid).await?;
+                    continue;
+                }
+                (Noted::Archived, Some(recorder)) => {
+                    let filled = self
+                        .fill_page(&notification.sid, recorder, fact.sequence, version)
+                        .await?;
+                    found_in_archive |= filled;
+                }
+                (Noted::New | Noted::Known | Noted::Archived, _) => {}
+            }
+            let write = SessionWrite {
+                known: merged.noted != Noted::New && !found_in_archive,
+                behind: merged.behind,
+                changed: merged.changed || found_in_archive,
+                attempts,
+            };
+            if !merged.changed && stored.is_some() {
+                return Ok(write);
+            }
+            self.put_pages(&notification.sid, &pages, version, now_ms)
+                .await?;
+            match self
+                .replace_session(notification, &session, stored, now_ms)
+                .await?
+            {
+                None => return Ok(write),
+                Some(newer) => stored = newer,
+            }
+            let jitter = fastrand::u64(0..=u64::from(attempts.min(10)) * 10);
+            tokio::time::sleep(Duration::from_millis(jitter)).await;
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// The fast path: one request that writes blindly what a callback newer than all says, and opens a session.
+    async fn write_newest(
+        &self,
+        notification: &Notification,
+        fact: &Fact,
+        now_ms: u64,
+    ) -> Result<Newest, StoreError> {
+        let generation = self.guess_generation(&notification.sid);
+        let opening = [
+            ("#schema", "schema", number(1)),
+            ("first_sendts", "first_sendts", number(fact.sendts)),
+            ("since", "since", number(fact.sendts)),
+            ("received_from", "received_from", number(0)),
+            (
+                "watch_shard",
+                "watch_shard",
+                text(watch_shard(notification.sid.as_str())),
+            ),
+            ("watch_at", "watch_at", number(now_ms + FIRST_LOOK_MS)),
+        ];
+        let always = [
+            ("uid", text(fact.uid.as_str())),
+            ("generation", number(generation)),
+            ("last_sequence", number(fact.sequence)),
+            ("last_sendts", number(fact.sendts)),
+            ("updated_at", number(now_ms)),
+            ("expires_at", number(self.expires_at(now_ms))),
+        ];
+        let condition = if generation == 0 {
+            format!("{IS_NEW} OR ({IS_NEWEST})")
+        } else {
+            IS_NEWEST.to_owned()
+        };
+        let mut set = String::with_capacity(512);
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("sid", text(notification.sid.as_str()))
+            .key("item", text("session"))
+            .condition_expression(condition)
+            .return_values_on_condition_check_failure(AllOld)
+            .expression_attribute_names("#schema", "schema")
+            .expression_attribute_values(":n", number(fact.sequence))
+            .expression_attribute_values(":window", number(WINDOW))
+            .expression_attribute_values(
+                ":received",
+                AttributeValue::Ns(vec![fact.sequence.to_string()]),
+            )
+            .expression_attribute_values(":one", number(1));
+        if let Some(cname) = channel(notification) {
+            set.push_str("cname = if_not_exists(cname, :cname), ");
+            request = request.expression_attribute_values(":cname", text(cname));
+        }
+        for (path, name, value) in opening {
+            set.push_str(&format!("{path} = if_not_exists({path}, :{name}), "));
+            request = request.expression_attribute_values(format!(":{name}"), value);
+        }
+        for (name, fields) in &fact.registers {
+            let name = name.as_str();
+            let register = Register {
+                sequence: fact.sequence,
+                at: fact.sendts,
+                fields: fields.clone(),
+            };
+            set.push_str(&format!("#{name} = :{name}, "));
+            request = request
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(
+                    format!(":{name}"),
+                    register_attribute(&register, generation),
+                );
+        }
+        for (index, (name, value)) in always.into_iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            set.push_str(&format!("{comma}{name} = :{name}"));
+            request = request.expression_attribute_values(format!(":{name}"), value);
+        }
+        let update = format!("SET {set} ADD received :received, version :one");
+        match request.update_expression(update).send().await {
+            Ok(_) => Ok(Newest::Written),
+            // An attribute that somebody spoiled by hand: the slow path reads around it.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.code() == Some("ValidationException")) =>
+            {
+                self.session(&notification.sid).await.map(Newest::Refused)
+            }
+            Err(error) => refused(error, "UpdateItem session").map(Newest::Refused),
+        }
+    }
+
+    /// The slow path's write. `None`: written. `Some`: somebody was faster, and this is what is there now.
+    async fn replace_session(
+        &self,
+        notification: &Notification,
+        session: &Session,
+        stored: Option<Item>,
+        now_ms: u64,
+    ) -> Result<Option<Option<Item>>, StoreError> {
+        let mut item = stored.unwrap_or_else(|| self.opened(notification, now_ms));
+        let version = item.get("version").cloned();
+        let next_version = read_number(&item, "version").unwrap_or(0) + 1;
+        write_session(session, &mut item);
+        let expires_at = self
+            .expires_at(now_ms)
+            .max(read_number(&item, "expires_at").unwrap_or(0));
+        item.insert("updated_at".to_owned(), number(now_ms));
+        item.insert("expires_at".to_owned(), number(expires_at));
+        item.insert("version".to_owned(), number(next_version));
+        let mut request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .return_values_on_condition_check_failure(AllOld);
+        request = match version {
+            Some(version) => request
+                .condition_expression(IS_UNCHANGED)
+                .expression_attribute_values(":version", version),
+            None => request.condition_expression(HAS_NO_VERSION),
+        };
+        match request.send().await {
+            Ok(_) => Ok(None),
+            Err(error) => refused(error, "PutItem session").map(Some),
+        }
+    }
+
+    /// What only the callback that opens a session writes.
+    fn opened(&self, notification: &Notification, now_ms: u64) -> Item {
+        let sid = notification.sid.as_str();
+        let mut item = Item::from([
+            ("sid".to_owned(), text(sid)),
+            ("item".to_owned(), text("session")),
+            ("schema".to_owned(), number(1)),
+            ("first_sendts".to_owned(), number(notification.sendts)),
+            ("watch_shard".to_owned(), text(watch_shard(sid))),
+            ("watch_at".to_owned(), number(now_ms + FIRST_LOOK_MS)),
+        ]);
+        item.extend(channel(notification).map(|cname| ("cname".to_owned(), text(cname))));
+        item
+    }
+
+    /// The session's item, read consistently.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn session(&self, sid: &Sid) -> Result<Option<Item>, StoreError> {
+        let got = self
+            .session_request(sid)
+            .send()
+            .await
+            .map_err(|error| failed("GetItem session", error))?;
+        Ok(got.item)
+    }
+
+    pub(super) fn session_request(&self, sid: &Sid) -> GetItemFluentBuilder {
+        self.client
+            .get_item()
+            .table_name(&self.table)
+            .key("sid", text(sid.as_str()))
+            .key("item", text("session"))
+            .consistent_read(true)
+    }
+
+    fn guess_generation(&self, sid: &Sid) -> u64 {
+        self.generations.lock().map_or(0, |generations| {
+            generations.get(sid.as_str()).copied().unwrap_or(0)
+        })
+    }
+
+    fn remember_generation(&self, sid: &Sid, generation: u64) {
+        if generation == 0 {
+            return;
+        }
+        if let Ok(mut generations) = self.generations.lock() {
+            if generations.len() >= MAX_GENERATIONS {
+                generations.clear();
+            }
+            generations.insert(sid.as_str().to_owned(), generation);
+        }
+    }
+}
+
+/// The channel as an index key, which can't be empty.
+fn channel(notification: &Notification) -> Option<&str> {
+    Some(notification.cname.as_str()).filter(|cname| !cname.is_empty())
+}
