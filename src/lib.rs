@@ -1,5 +1,40 @@
-//! wip
+//! Receives the callbacks of Agora Cloud Recording, keeps the state of every recording session in DynamoDB, and sends an alert
+//! through SNS when a recording is in danger.
+//!
+//! # The way of a callback
+//!
+//! ```text
+//! HTTP ─▶ lambda ─▶ signature ─▶ notification ─▶ session, alert ─▶ store ─▶ topic ─▶ reply
+//!         envelope  Verified     Notification    what to write     table    SNS      status
+//! ```
+//!
+//! [`receive`] is the only place that knows the whole way, and the only one with the deadline. Data moves one way: no step calls
+//! an earlier one.
+//!
+//! | module | owns | must not know |
+//! | --- | --- | --- |
+//! | [`lambda`] | the four envelopes that Lambda may hand us | what a callback is |
+//! | [`signature`], [`secret`] | bytes, HMACs | JSON |
+//! | [`notification`] | the callback's envelope | the table |
+//! | [`event`] | Agora's numbers and fields, and what they mean | sessions |
+//! | [`session`] | recorders, registers, the ledger: how callbacks merge | clock, I/O, order of arrival |
+//! | [`alert`] | what is alarming, and the words for it | clock, I/O |
+//! | [`store`] | items and conditional writes | HTTP, SNS |
+//! | [`topic`] | publishing | everything else |
+//! | [`reply`] | outcome to status and body | why |
+//! | [`config`], [`aws`], [`clock`] | what enters at the top | callbacks |
+//!
+//! # What always holds
+//!
+//! - A session's state depends on the set of its callbacks, never on their order, repetition or speed.
+//! - Every write is conditional and idempotent: a crash at any point followed by a resend ends in the same items.
+//! - 200 for a callback means that its event, its session and its alert are in the table.
+//! - An alert is written down before it is sent, and only its owner sends it.
+//! - Nothing authentic is dropped: what can't be read is kept whole in quarantine.
+//! - No panic on anything that comes from outside; no secret, body, header or channel name in a log.
+
 #![forbid(unsafe_code)]
+
 pub mod alert;
 pub mod aws;
 pub mod clock;

@@ -1,6 +1,7 @@
 //! What the local example and the tests share: an engine, an SNS endpoint, signatures, and the sample sessions.
 
 pub(crate) mod engine;
+pub(crate) mod plain;
 pub(crate) mod sign;
 pub(crate) mod sns;
 

@@ -2,13 +2,13 @@
 
 use crate::World;
 use crate::support::engine::AnyError;
+use crate::support::plain::stable;
 use crate::support::{SampleSession, sign};
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::session::{Range, RegisterName, Scalar};
 use agora_recording_callbacks::store::{Item, Store, read_session};
 use aws_sdk_dynamodb::types::AttributeValue;
 use comfy_table::{Table, presets};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// A session, for a person, and what it is compared by.
@@ -25,7 +25,7 @@ pub(crate) struct Row {
     sent: usize,
     published: usize,
     /// The items, without what depends on when they were written.
-    pub(crate) items: Vec<String>,
+    pub(crate) items: Vec<serde_json::Value>,
 }
 
 impl Row {
@@ -209,52 +209,6 @@ fn text(item: &Item, name: &str) -> String {
         .and_then(|value| value.as_s().ok())
         .cloned()
         .unwrap_or_default()
-}
-
-/// An item as text, without what depends on when and through which copy it came.
-fn stable(item: &Item) -> String {
-    const VOLATILE: [&str; 16] = [
-        "received_at",
-        "notify_ms",
-        "notice_id",
-        "expires_at",
-        "updated_at",
-        "version",
-        "first_sendts",
-        "watch_at",
-        "due_at",
-        "owner",
-        "created_at",
-        "sent_at",
-        "sns_message_id",
-        "received",
-        "received_from",
-        "missing",
-    ];
-    let sorted: BTreeMap<_, _> = item
-        .iter()
-        .filter(|(name, _)| !VOLATILE.contains(&name.as_str()))
-        .map(|(name, value)| (name, in_order(value)))
-        .collect();
-    format!("{sorted:?}")
-}
-
-/// A value as text, its maps in order.
-fn in_order(value: &AttributeValue) -> String {
-    match value {
-        AttributeValue::M(map) => {
-            format!(
-                "{:?}",
-                map.iter()
-                    .map(|(name, value)| (name, in_order(value)))
-                    .collect::<BTreeMap<_, _>>()
-            )
-        }
-        AttributeValue::L(values) => {
-            format!("{:?}", values.iter().map(in_order).collect::<Vec<_>>())
-        }
-        other => format!("{other:?}"),
-    }
 }
 
 /// A command that sends one callback to the door.

@@ -1,4 +1,4 @@
-//! Which callback is an alarm, how bad it is, and everything its message needs. Pure; the words are in [`words`].
+//! Which callback is an alarm, how bad it is, and everything its message needs. Pure; the words are in `words`.
 //!
 //! An [`Alert`] is what is written down before anything is sent: from its fields alone the message can be made again, by
 //! whoever sends it in the end. Its id never changes, so that a receiver can tell a second copy.

@@ -1,6 +1,7 @@
 //! Every row of the table of answers, through the real binary.
 
 use crate::harness::{Function, World, callback, event, event_details};
+use crate::support::plain::stable;
 use crate::support::sign;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -387,12 +388,7 @@ async fn four_kinds_of_envelope_give_the_same_answer_and_the_same_items() {
             );
             assert_eq!(response["statusDescription"], "200 stored");
         }
-        let items: Vec<String> = world
-            .items("a")
-            .await
-            .into_iter()
-            .map(|item| crate::harness::stable(&item))
-            .collect();
+        let items: Vec<Value> = world.items("a").await.iter().map(stable).collect();
         assert_eq!(items.len(), 3, "{items:?}");
         seen.push((name, answer(&response), items, world.sns.published().len()));
     }

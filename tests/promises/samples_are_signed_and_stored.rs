@@ -1,6 +1,7 @@
 //! The samples in `events/`: each has a valid signature, and each is answered by the real binary as it should be.
 
 use crate::harness::{Function, World};
+use crate::support::plain::stable;
 use crate::support::sign::{self, LOCAL_SECRET};
 use crate::support::{SESSIONS, SampleSession};
 use serde_json::Value;
@@ -132,4 +133,24 @@ async fn whole_sessions_end_as_they_should_in_the_real_binary() {
         kinds.sort();
         assert_eq!(kinds, *alerts, "{name}");
     }
+}
+
+#[tokio::test]
+async fn the_items_of_a_failed_session() {
+    let world = World::new().await;
+    let receiver = world.receiver();
+    let fatal = SESSIONS
+        .iter()
+        .find(|session| session.name == "fatal")
+        .unwrap();
+    for line in fatal.ordered.lines() {
+        world.deliver(&receiver, line.as_bytes()).await;
+    }
+    let items: Vec<_> = world
+        .items("80dd83da71d3d86771a6a676a4061e46")
+        .await
+        .iter()
+        .map(stable)
+        .collect();
+    insta::assert_json_snapshot!(items);
 }

@@ -6,4 +6,4 @@ mod world;
 
 pub(crate) use function::{Function, event};
 pub(crate) use proxy::{Exchange, Proxy};
-pub(crate) use world::{World, callback, event_details, stable};
+pub(crate) use world::{World, callback, event_details};
