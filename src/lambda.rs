@@ -32,8 +32,19 @@ pub struct Response {
     headers: BTreeMap<&'static str, &'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     multi_value_headers: Option<BTreeMap<&'static str, [&'static str; 1]>>,
+    /// Function URLs and HTTP APIs may leave it out; readers that follow AWS's own types may not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cookies: Option<[&'static str; 0]>,
     body: String,
     is_base64_encoded: bool,
+}
+
+/// Who sent the event, and so reads the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    RestApi,
+    HttpApiOrUrl,
+    LoadBalancer,
 }
 
 /// Handles one invocation.
@@ -52,8 +63,8 @@ pub async fn invoke(
         now_ms,
         deadline: started + time_left(&context, now_ms),
     };
-    let is_alb = matches!(payload, LambdaRequest::Alb(_));
     let Http {
+        sender,
         method,
         headers,
         more_headers,
@@ -80,16 +91,21 @@ pub async fn invoke(
     };
     let handled = receiver.receive(request, call).await;
     log(&handled, call.request_id, started);
-    Ok(Response::of(&handled.reply, is_alb))
+    Ok(Response::of(&handled.reply, sender))
 }
 
-/// How long the answer may take: what Lambda leaves, and no longer than Agora waits.
+/// How long the answer may take: what Lambda leaves, and no longer than Agora waits. A deadline that was over before the
+/// invocation came isn't one: cargo-lambda sends a constant.
 fn time_left(context: &Context, now_ms: u64) -> Duration {
-    Duration::from_millis(context.deadline.saturating_sub(now_ms)).min(PATIENCE)
+    match context.deadline.checked_sub(now_ms) {
+        Some(left_ms) => Duration::from_millis(left_ms).min(PATIENCE),
+        None => PATIENCE,
+    }
 }
 
 /// The parts of an HTTP event that matter here.
 struct Http {
+    sender: Sender,
     method: Method,
     headers: HeaderMap,
     more_headers: HeaderMap,
@@ -99,37 +115,40 @@ struct Http {
 
 impl Http {
     fn of(event: LambdaRequest) -> Self {
-        let parts = |method, headers, more_headers, body: Option<String>, is_base64| Self {
-            method,
-            headers,
-            more_headers,
-            body: body.unwrap_or_default(),
-            is_base64,
-        };
         match event {
-            LambdaRequest::ApiGatewayV1(event) => parts(
-                event.http_method,
-                event.headers,
-                event.multi_value_headers,
-                event.body,
-                event.is_base64_encoded,
-            ),
-            LambdaRequest::ApiGatewayV2(event) => parts(
-                event.request_context.http.method,
-                event.headers,
-                HeaderMap::new(),
-                event.body,
-                event.is_base64_encoded,
-            ),
-            LambdaRequest::Alb(event) => parts(
-                event.http_method,
-                event.headers,
-                event.multi_value_headers,
-                event.body,
-                event.is_base64_encoded,
-            ),
+            LambdaRequest::ApiGatewayV1(event) => Self {
+                sender: Sender::RestApi,
+                method: event.http_method,
+                headers: event.headers,
+                more_headers: event.multi_value_headers,
+                body: event.body.unwrap_or_default(),
+                is_base64: event.is_base64_encoded,
+            },
+            LambdaRequest::ApiGatewayV2(event) => Self {
+                sender: Sender::HttpApiOrUrl,
+                method: event.request_context.http.method,
+                headers: event.headers,
+                more_headers: HeaderMap::new(),
+                body: event.body.unwrap_or_default(),
+                is_base64: event.is_base64_encoded,
+            },
+            LambdaRequest::Alb(event) => Self {
+                sender: Sender::LoadBalancer,
+                method: event.http_method,
+                headers: event.headers,
+                more_headers: event.multi_value_headers,
+                body: event.body.unwrap_or_default(),
+                is_base64: event.is_base64_encoded,
+            },
             // An envelope of a feature that isn't compiled in: answered as a method that isn't POST.
-            _ => parts(Method::GET, HeaderMap::new(), HeaderMap::new(), None, false),
+            _ => Self {
+                sender: Sender::HttpApiOrUrl,
+                method: Method::GET,
+                headers: HeaderMap::new(),
+                more_headers: HeaderMap::new(),
+                body: String::new(),
+                is_base64: false,
+            },
         }
     }
 }
@@ -148,22 +167,24 @@ fn values<'a>(headers: &'a HeaderMap, more_headers: &'a HeaderMap, name: &str) -
 }
 
 impl Response {
-    fn of(reply: &Reply, is_alb: bool) -> Self {
+    fn of(reply: &Reply, sender: Sender) -> Self {
         let headers: BTreeMap<_, _> = [("content-type", "application/json")]
             .into_iter()
             .chain(reply.header())
             .collect();
-        let status = reply.status();
+        let status_code = reply.status();
+        // A load balancer reads either list of headers, as it is set up, and wants the status in words.
+        let balanced = sender == Sender::LoadBalancer;
         Self {
-            status_code: status,
-            // A load balancer reads either list of headers, as it is set up, and wants the status in words.
-            status_description: is_alb.then(|| format!("{status} {}", reply.result())),
-            multi_value_headers: is_alb.then(|| {
+            status_code,
+            status_description: balanced.then(|| format!("{status_code} {}", reply.result())),
+            multi_value_headers: balanced.then(|| {
                 headers
                     .iter()
                     .map(|(name, value)| (*name, [*value]))
                     .collect()
             }),
+            cookies: (sender == Sender::HttpApiOrUrl).then_some([]),
             headers,
             body: reply.body(),
             is_base64_encoded: false,
@@ -232,5 +253,24 @@ fn log(handled: &Handled, request_id: &str, started: Instant) {
     };
     if let Ok(line) = serde_json::to_string(&line) {
         eprintln!("{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_takes_no_longer_than_lambda_and_agora_leave() {
+        for (deadline, expected) in [
+            (1_005_000, Duration::from_secs(5)),
+            (1_900_000, PATIENCE),
+            (1_000_000, Duration::ZERO),
+            (600_000, PATIENCE),
+        ] {
+            let mut context = Context::default();
+            context.deadline = deadline;
+            assert_eq!(time_left(&context, 1_000_000), expected, "{deadline}");
+        }
     }
 }

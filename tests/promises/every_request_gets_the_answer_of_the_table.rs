@@ -5,6 +5,8 @@ use crate::support::plain::stable;
 use crate::support::sign;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use lambda_http::aws_lambda_events::alb::AlbTargetGroupResponse;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
 use serde_json::{Value, json};
 
 fn answer(response: &Value) -> (u64, Value) {
@@ -381,6 +383,18 @@ async fn four_kinds_of_envelope_give_the_same_answer_and_the_same_items() {
         let world = World::new().await;
         let function = Function::start(&world, &[]).await;
         let response = function.invoke(envelope).await;
+        // AWS's own types read the answer, as runtimes on a laptop do.
+        match name {
+            "REST v1" => {
+                drop(serde_json::from_value::<ApiGatewayProxyResponse>(response.clone()).unwrap())
+            }
+            "ALB" | "ALB, multi-value" => {
+                drop(serde_json::from_value::<AlbTargetGroupResponse>(response.clone()).unwrap())
+            }
+            _ => {
+                drop(serde_json::from_value::<ApiGatewayV2httpResponse>(response.clone()).unwrap())
+            }
+        }
         if name.starts_with("ALB") {
             assert_eq!(
                 response["multiValueHeaders"]["content-type"],
