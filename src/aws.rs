@@ -8,6 +8,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use std::time::Duration;
 
+const CONNECT: Duration = Duration::from_secs(1);
+const OPERATION: Duration = Duration::from_secs(7);
+
 /// Loads what the SDK needs from the environment it runs in.
 pub async fn load() -> SdkConfig {
     loader().load().await
@@ -28,9 +31,9 @@ pub async fn load_local(endpoint_url: String) -> SdkConfig {
 
 fn loader() -> ConfigLoader {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
+        .connect_timeout(CONNECT)
         .operation_attempt_timeout(Duration::from_secs(2))
-        .operation_timeout(Duration::from_secs(7))
+        .operation_timeout(OPERATION)
         .build();
     let retries = RetryConfig::standard()
         .with_max_attempts(4)
@@ -51,11 +54,18 @@ pub fn store(aws: &SdkConfig, config: &Config) -> Store {
     )
 }
 
-/// The topic that `config` names.
+/// The topic that `config` names. Publishing isn't idempotent: a slow answer is waited for rather than asked for again.
 #[must_use]
 pub fn topic(aws: &SdkConfig, config: &Config) -> Topic {
+    let patient = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_timeout(OPERATION)
+        .build();
+    let sns = aws_sdk_sns::config::Builder::from(aws)
+        .timeout_config(patient)
+        .build();
     Topic::new(
-        aws_sdk_sns::Client::new(aws),
+        aws_sdk_sns::Client::from_conf(sns),
         config.alert_topic_arn.clone(),
     )
 }

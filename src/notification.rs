@@ -15,7 +15,7 @@ use std::fmt;
 pub const CLOUD_RECORDING: u64 = 3;
 /// The highest `sequence` that can be stored: ten digits in a sort key.
 pub const MAX_SEQUENCE: u64 = 9_999_999_999;
-/// A longer `cname` or `uid` is cut, in bytes. Agora's own limits are 64 for a channel and 10 digits for a recorder.
+/// A longer `cname`, `uid` or `noticeId` is cut, in bytes. Agora's own limits are 64 for a channel and 10 digits for a recorder.
 const MAX_NAME: usize = 256;
 
 /// The identifier of a recording: 1 to 128 of `A-Z a-z 0-9 _ -`.
@@ -176,7 +176,7 @@ impl Envelope {
     /// `noticeId`, if it is there and readable.
     #[must_use]
     pub fn notice_id(&self) -> Option<String> {
-        self.root().text("noticeId")
+        self.root().text("noticeId").map(cut)
     }
 
     /// Asks for what a stored fact needs.
@@ -199,13 +199,8 @@ impl Envelope {
             .get(&["eventType"], uint)
             .and_then(|event_type| u32::try_from(event_type).ok())
             .ok_or(Unreadable::NoEventType)?;
-        let name = |field| {
-            let mut name = payload.text(field).unwrap_or_default();
-            name.truncate(name.floor_char_boundary(MAX_NAME));
-            name
-        };
-        let cname = name("cname");
-        let uid = name("uid");
+        let cname = payload.text("cname").map(cut).unwrap_or_default();
+        let uid = payload.text("uid").map(cut).unwrap_or_default();
         let sendts = payload.get(&["sendts"], time_ms).unwrap_or(0);
         let service_type = payload.int("serviceType").map(ServiceType);
         let notice_id = self.notice_id();
@@ -230,6 +225,12 @@ impl Envelope {
             notify_ms,
         })
     }
+}
+
+/// Cuts a name at [`MAX_NAME`].
+fn cut(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(MAX_NAME));
+    name
 }
 
 /// Appends `value` as compact JSON with the keys of every object sorted, whatever order the parser keeps them in.

@@ -238,10 +238,12 @@ fn write_recorder(recorder: &Recorder, item: &mut Item) {
     item.insert("uid".to_owned(), text(recorder.uid.as_str()));
     put(item, "since", recorder.since.map(number));
     put(item, "announced_at", recorder.announced_at.map(number));
-    item.insert(
-        "last_sendts".to_owned(),
-        number(recorder.last_sendts.max(recorder.announced_at.unwrap_or(0))),
-    );
+    // A recorder that was only announced has said nothing since.
+    let last_sendts = recorder
+        .ledger
+        .last
+        .map_or(recorder.announced_at.unwrap_or(0), |_| recorder.last_sendts);
+    item.insert("last_sendts".to_owned(), number(last_sendts));
     write_ledger(&recorder.ledger, item);
 }
 
@@ -394,7 +396,7 @@ pub fn size(item: &Item) -> usize {
         .sum()
 }
 
-fn value_size(value: &AttributeValue) -> usize {
+pub(super) fn value_size(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
         AttributeValue::N(number) => number_size(number),

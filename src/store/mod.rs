@@ -31,6 +31,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// How often a conflicting write is tried before the caller is told to come again.
 const MAX_ATTEMPTS: u32 = 40;
@@ -86,11 +87,10 @@ impl Store {
     }
 
     /// Makes the first request, so that the connection and the credentials are ready when a callback comes. Whether it succeeds
-    /// doesn't matter.
+    /// doesn't matter; it isn't waited for longer than a second.
     pub async fn warm(&self) {
-        let key = Sid::new("warm").map(|sid| self.session_request(&sid));
-        if let Some(request) = key {
-            let _ = request.send().await;
+        if let Some(sid) = Sid::new("warm") {
+            let _ = tokio::time::timeout(Duration::from_secs(1), self.session(&sid)).await;
         }
     }
 
@@ -109,7 +109,7 @@ impl Store {
         body: &[u8],
         now_ms: u64,
     ) -> Result<EventWrite, StoreError> {
-        let details = value::verbatim(&notification.details);
+        let details = value::verbatim(&notification.details, body);
         let mut item = Item::from([
             ("sid".to_owned(), text(notification.sid.as_str())),
             (

@@ -7,7 +7,6 @@ use super::{IS_NEW, MAX_ATTEMPTS, Store, StoreError, failed, refused, watch_shar
 use crate::notification::{Notification, Sid};
 use crate::session::{Fact, Noted, Register, Session, WINDOW};
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use std::time::Duration;
@@ -275,21 +274,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn session(&self, sid: &Sid) -> Result<Option<Item>, StoreError> {
-        let got = self
-            .session_request(sid)
-            .send()
-            .await
-            .map_err(|error| failed("GetItem session", error))?;
-        Ok(got.item)
-    }
-
-    pub(super) fn session_request(&self, sid: &Sid) -> GetItemFluentBuilder {
-        self.client
+        let get = self
+            .client
             .get_item()
             .table_name(&self.table)
             .key("sid", text(sid.as_str()))
             .key("item", text("session"))
-            .consistent_read(true)
+            .consistent_read(true);
+        let got = get
+            .send()
+            .await
+            .map_err(|error| failed("GetItem session", error))?;
+        Ok(got.item)
     }
 
     fn guess_generation(&self, sid: &Sid) -> u64 {

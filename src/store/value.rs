@@ -1,5 +1,6 @@
 //! Verbatim JSON as DynamoDB attributes, within DynamoDB's limits.
 
+use super::item::value_size;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Number, Value};
 
@@ -8,21 +9,32 @@ const MAX_DEPTH: usize = 30;
 /// From here on a double doesn't hold every integer.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// DynamoDB takes items of 400 KB; this much is left for what stands beside the details and the body.
+const MAX_ITEM: usize = 390_000;
+
 /// A JSON value as an attribute.
 pub(super) struct Verbatim {
-    /// A map, a list, a text …; the JSON text where DynamoDB can't hold the structure.
+    /// A map, a list, a text …; the JSON text where DynamoDB can't hold the structure; null where it can't hold the size.
     pub(super) attribute: AttributeValue,
-    /// False if a number has more digits than could be kept.
+    /// False if the attribute doesn't hold all of the value, and the body has to be kept beside it.
     pub(super) exact: bool,
 }
 
-pub(super) fn verbatim(value: &Value) -> Verbatim {
+/// The details of a callback as an attribute that fits into an item, beside the body if that is needed.
+pub(super) fn verbatim(value: &Value, body: &[u8]) -> Verbatim {
     let mut exact = true;
     let attribute = if fits(value, MAX_DEPTH) {
         attribute(value, &mut exact)
     } else {
         AttributeValue::S(value.to_string())
     };
+    let beside = if exact { 0 } else { body.len() };
+    if value_size(&attribute) + beside > MAX_ITEM {
+        return Verbatim {
+            attribute: AttributeValue::Null(true),
+            exact: false,
+        };
+    }
     Verbatim { attribute, exact }
 }
 
@@ -95,7 +107,7 @@ mod tests {
             (json!(1e-300), AttributeValue::S("1e-300".to_owned()), true),
             (json!(1e20), AttributeValue::N("1e+20".to_owned()), false),
         ] {
-            let kept = verbatim(&value);
+            let kept = verbatim(&value, b"");
             assert_eq!((kept.attribute, kept.exact), (expected, exact), "{value}");
         }
     }
@@ -104,13 +116,30 @@ mod tests {
     fn what_is_nested_too_deep_or_nameless_becomes_text() {
         let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
         assert_eq!(
-            verbatim(&deep).attribute,
+            verbatim(&deep, b"").attribute,
             AttributeValue::S(deep.to_string())
         );
         let nameless = json!({"": 1});
         assert_eq!(
-            verbatim(&nameless).attribute,
+            verbatim(&nameless, b"").attribute,
             AttributeValue::S(nameless.to_string())
         );
+    }
+
+    #[test]
+    fn what_is_too_large_for_an_item_is_left_to_the_body() {
+        let body = vec![b' '; 200_000];
+        for (value, is_kept, exact) in [
+            (json!(vec![1; 100_000]), true, true),
+            (json!(vec![[1]; 65_000]), false, false),
+            (json!(vec![json!(1e20); 100_000]), false, false),
+            (json!([1e20]), true, false),
+        ] {
+            let kept = verbatim(&value, &body);
+            assert_eq!(
+                (kept.attribute != AttributeValue::Null(true), kept.exact),
+                (is_kept, exact)
+            );
+        }
     }
 }

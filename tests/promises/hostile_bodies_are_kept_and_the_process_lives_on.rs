@@ -81,6 +81,14 @@ async fn each_gets_its_answer_and_the_process_lives_on() {
         with_details(r#"{"status":{"status":[]},"nul":"\u0000"}"#),
         with_details(&format!("{{\"{long_name}\":1}}")),
         with_details(&format!("[{}]", vec!["0"; 110_000].join(","))),
+        // As a list of lists or beside the body, these would be larger than an item may be.
+        with_details(&format!("[{}]", vec!["[1]"; 64_000].join(","))),
+        with_details(&format!("[{}]", vec!["1e20"; 50_000].join(","))),
+        with_details(&format!(
+            "[{},{}]",
+            nested(60),
+            vec!["1e9"; 60_000].join(",")
+        )),
     ];
     for body in &stored {
         let answer = function.invoke(binary_event(body)).await;
