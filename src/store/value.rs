@@ -6,6 +6,8 @@ use serde_json::{Number, Value};
 
 /// DynamoDB nests 32 levels deep; deeper details are kept as JSON text.
 const MAX_DEPTH: usize = 30;
+/// DynamoDB takes names of up to 64 KB, bytes.
+const MAX_NAME: usize = 65_535;
 /// From here on a double doesn't hold every integer.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -38,14 +40,14 @@ pub(super) fn verbatim(value: &Value, body: &[u8]) -> Verbatim {
     Verbatim { attribute, exact }
 }
 
-/// True if DynamoDB can hold the structure: not too deep, no empty names.
+/// True if DynamoDB can hold the structure: not too deep, no empty names, none too long.
 fn fits(value: &Value, depth: usize) -> bool {
     match value {
         Value::Object(map) => {
             depth > 0
-                && map
-                    .iter()
-                    .all(|(name, value)| !name.is_empty() && fits(value, depth - 1))
+                && map.iter().all(|(name, value)| {
+                    (1..=MAX_NAME).contains(&name.len()) && fits(value, depth - 1)
+                })
         }
         Value::Array(values) => depth > 0 && values.iter().all(|value| fits(value, depth - 1)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
@@ -113,11 +115,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deep_or_nameless_becomes_text() {
+    fn what_is_nested_too_deep_or_named_too_long_or_nameless_becomes_text() {
         let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
         assert_eq!(
             verbatim(&deep, b"").attribute,
             AttributeValue::S(deep.to_string())
+        );
+        let long = json!({"x".repeat(MAX_NAME + 1): 1});
+        assert_eq!(
+            verbatim(&long, b"").attribute,
+            AttributeValue::S(long.to_string())
         );
         let nameless = json!({"": 1});
         assert_eq!(

@@ -134,3 +134,20 @@ async fn another_ordinary_callback_costs_two_requests_and_two_units() {
     let folds = costs.iter().filter(|cost| **cost == (3.0, 3.0)).count();
     assert!(folds <= 3 && plain + folds == 100, "{costs:?}");
 }
+
+#[tokio::test]
+async fn opening_a_session_and_alerting_cost_a_little_more() {
+    let world = World::new().await;
+    let receiver = world.receiver();
+    let sid = "38f8e3cfdc474cd56fc1ceba380d7e1a";
+    let body = callback(sid, "527841", 0, 40, &json!({"status": 0}));
+    world.deliver(&receiver, body.as_bytes()).await;
+    assert_eq!(cost(&world.proxy.take()), (2.0, 4.0), "one for each index");
+    let body = callback(sid, "527841", 1, 11, &json!({"exitStatus": 1}));
+    world.deliver(&receiver, body.as_bytes()).await;
+    assert_eq!(
+        cost(&world.proxy.take()),
+        (4.0, 6.0),
+        "the alert is written and marked, each time with its index"
+    );
+}
