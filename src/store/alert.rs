@@ -1,6 +1,6 @@
 //! An alert's item: written down before anything is sent, claimed by lease, marked when it is sent.
 
-use super::item::{Item, number, read_number, read_text, text};
+use super::item::{Item, number, read_text, text};
 use super::{IS_NEW, Store, StoreError, refused, watch_shard};
 use crate::alert::Alert;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -52,9 +52,6 @@ impl Store {
         // The SDK tries again when an answer is lost, and finds its own write.
         if read_text(&stored, "owner") == Some(owner) {
             return Ok(Claim::Ours);
-        }
-        if read_number(&stored, "due_at").is_some_and(|due_at| due_at > now_ms) {
-            return Ok(Claim::Others);
         }
         self.take_over_alert(alert, owner, now_ms).await
     }

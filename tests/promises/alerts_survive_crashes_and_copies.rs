@@ -107,6 +107,34 @@ async fn many_copies_in_one_moment_publish_each_alert_once() {
 }
 
 #[tokio::test]
+async fn many_copies_after_the_lease_publish_once() {
+    let world = World::new().await;
+    let receivers: Vec<_> = (0..8).map(|_| world.receiver()).collect();
+    for sequence in 0..4 {
+        let body = callback("a", "5", sequence, 11, &event_details(11));
+        world.sns.set_mood(Mood::Down);
+        let handled = world.deliver(&receivers[0], body.as_bytes()).await;
+        assert_eq!(
+            (handled.reply.status(), handled.alert),
+            (200, Some(AlertOutcome::Deferred))
+        );
+        world.sns.set_mood(Mood::Well);
+        let published = world.sns.published().len();
+        world.end_leases("a").await;
+        let copies = receivers
+            .iter()
+            .map(|receiver| world.deliver(receiver, body.as_bytes()));
+        let outcomes = futures_join(copies).await;
+        assert!(
+            outcomes
+                .iter()
+                .all(|handled| handled.reply.result() == "duplicate")
+        );
+        assert_eq!(world.sns.published().len(), published + 1);
+    }
+}
+
+#[tokio::test]
 async fn with_sns_down_or_hanging_the_callback_is_stored_and_the_alert_stays_pending() {
     for mood in [Mood::Down, Mood::Hanging] {
         let world = World::new().await;
