@@ -208,7 +208,7 @@ struct LogLine<'a> {
     event_type: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<u64>,
-    /// Requests that the session's item took.
+    /// Tries that the session's item took.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
     /// The number was known, and yet it said something new.

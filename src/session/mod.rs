@@ -82,12 +82,47 @@ impl Recorder {
 
     fn put(&mut self, name: RegisterName, register: Register) -> bool {
         match self.registers.get(&name) {
-            Some(stored) if *stored >= register => false,
+            Some(stored) if *stored >= register && !self.is_announcement(stored) => false,
+            Some(stored) if *stored == register => false,
             Some(_) | None => {
                 self.registers.insert(name, register);
                 true
             }
         }
+    }
+
+    /// Notes that it was announced: at work, though it may not have said a word. The earliest announcement counts.
+    fn announce(&mut self, at: u64) -> bool {
+        if self
+            .announced_at
+            .is_some_and(|announced_at| announced_at <= at)
+        {
+            return false;
+        }
+        let is_silent = self
+            .registers
+            .get(&RegisterName::Phase)
+            .is_none_or(|phase| self.is_announcement(phase));
+        self.announced_at = Some(at);
+        if is_silent {
+            self.registers.insert(RegisterName::Phase, announcement(at));
+        }
+        true
+    }
+
+    /// True if a phase is only that of its announcement: whatever it says itself counts more, whenever it was.
+    fn is_announcement(&self, phase: &Register) -> bool {
+        self.announced_at
+            .is_some_and(|at| *phase == announcement(at))
+    }
+}
+
+/// The phase of a recorder that was announced and hasn't told one itself.
+fn announcement(at: u64) -> Register {
+    Register {
+        sequence: 0,
+        at,
+        fields: register::phase_fields(Phase::Starting),
     }
 }
 
@@ -161,7 +196,10 @@ impl Session {
     pub fn apply(&mut self, fact: &Fact) -> Merged {
         let mut changed = false;
         if let Some(new_uid) = &fact.new_uid {
-            changed |= self.announce(new_uid, fact.sendts);
+            changed |= self
+                .recorder(new_uid, fact.sendts)
+                .is_some_and(|recorder| recorder.announce(fact.sendts));
+            self.order();
         }
         let from_zero = self.recorders.is_empty();
         let Some(recorder) = self.recorder(&fact.uid, fact.sendts) else {
@@ -206,30 +244,6 @@ impl Session {
             behind: !at_work || last.is_some_and(|last| fact.sequence < last),
             changed,
         }
-    }
-
-    /// Notes that event 12 announced a recorder: it is at work from then on, though it hasn't said a word.
-    fn announce(&mut self, new_uid: &str, at: u64) -> bool {
-        let Some(recorder) = self.recorder(new_uid, at) else {
-            return false;
-        };
-        let mut changed = false;
-        if recorder
-            .announced_at
-            .is_none_or(|announced_at| at < announced_at)
-        {
-            recorder.announced_at = Some(at);
-            changed = true;
-        }
-        // Its own counter starts anew: number 0 makes anything it says itself newer than its announcement.
-        let starting = Register {
-            sequence: 0,
-            at,
-            fields: register::phase_fields(Phase::Starting),
-        };
-        changed |= recorder.put(RegisterName::Phase, starting);
-        self.order();
-        changed
     }
 
     /// The recorder `uid`, put last if it is new; one without a uid is the recorder at work. `None` if there are too many

@@ -202,6 +202,24 @@ fn a_replaced_recorder_cannot_end_the_session() {
 }
 
 #[test]
+fn what_a_recorder_says_counts_more_than_its_announcement_even_if_it_was_earlier() {
+    let start = fact("5", 0, 100, 40, &json!({"status": 0}));
+    let new_start = fact("6", 0, 310, 40, &json!({"status": 0}));
+    let failover = fact("5", 3, 320, 12, &json!({"newUid": 6}));
+    let again = fact("5", 4, 315, 12, &json!({"newUid": 6}));
+    for order in [
+        [&start, &new_start, &failover, &again],
+        [&start, &failover, &new_start, &again],
+        [&again, &failover, &new_start, &start],
+    ] {
+        let session = fold(order);
+        assert_eq!(phase(&session), word(Phase::Recording), "{order:?}");
+        assert_eq!(session.current().unwrap().announced_at, Some(315));
+    }
+    assert_eq!(phase(&fold([&start, &failover])), word(Phase::Starting));
+}
+
+#[test]
 fn an_unannounced_recorder_that_began_later_takes_over() {
     let old = fact("5", 7, 100, 33, &json!({"progress": 5}));
     let new = fact("6", 2, 200, 40, &json!({"status": 0}));

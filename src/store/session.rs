@@ -32,7 +32,7 @@ pub struct SessionWrite {
     pub behind: bool,
     /// It said something new.
     pub changed: bool,
-    /// Requests it took.
+    /// Tries it took; the first is the fast path.
     pub attempts: u32,
 }
 
@@ -295,15 +295,17 @@ impl Store {
     }
 
     fn remember_generation(&self, sid: &Sid, generation: u64) {
+        let Ok(mut generations) = self.generations.lock() else {
+            return;
+        };
         if generation == 0 {
+            generations.remove(sid.as_str());
             return;
         }
-        if let Ok(mut generations) = self.generations.lock() {
-            if generations.len() >= MAX_GENERATIONS {
-                generations.clear();
-            }
-            generations.insert(sid.as_str().to_owned(), generation);
+        if generations.len() >= MAX_GENERATIONS {
+            generations.clear();
         }
+        generations.insert(sid.as_str().to_owned(), generation);
     }
 }
 
