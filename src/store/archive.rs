@@ -1,6 +1,7 @@
 //! The archive: ranges of missing callbacks that have no room in their session's item.
 
-use super::item::{Item, Page, flat_ranges, number, page_key, read_page, text};
+use super::item::{Item, number, text};
+use super::page::{Page, flat_ranges, page_key, read_page};
 use super::{MAX_ATTEMPTS, Store, StoreError, failed, refused};
 use crate::notification::Sid;
 use crate::session::{Ledger, Noted, Range, Recorder};

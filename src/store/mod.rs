@@ -14,6 +14,7 @@
 mod alert;
 mod archive;
 mod item;
+mod page;
 mod session;
 mod value;
 

@@ -1,8 +1,9 @@
 //! A session's item: the fast path that reads nothing, and the slow path that merges.
 
 use super::item::{
-    Item, make_room, number, read_number, read_session, register_attribute, text, write_session,
+    Item, number, read_number, read_session, register_attribute, text, write_session,
 };
+use super::page::make_room;
 use super::{IS_NEW, MAX_ATTEMPTS, Store, StoreError, failed, refused, watch_shard};
 use crate::notification::{Notification, Sid};
 use crate::session::{Fact, Noted, Register, Session, WINDOW};

@@ -1,0 +1,216 @@
+//! Pages of the archive: ranges of missing callbacks that have no room in their session's item. Pure; the requests are in
+//! `archive`.
+
+use super::item::{Item, number, number_size, read_int, size, write_session};
+use crate::session::{Ledger, Range, Session, WINDOW};
+use aws_sdk_dynamodb::types::AttributeValue;
+use sha2::{Digest, Sha256};
+
+/// DynamoDB bills writes in units of this many bytes of the whole item.
+const WRITE_UNIT: usize = 1024;
+
+/// Makes room for more callbacks in a session as it is stored in `item`: folds a full window, and takes the ranges of missing
+/// callbacks out for the archive where the item would cost a second write unit for their sake, or did before. What it does
+/// depends on the stored item alone, so that two writers who race from the same version put the same pages. Returns the pages.
+pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
+    let mut pages = Vec::new();
+    for recorder in &mut session.recorders {
+        if recorder.ledger.received.len() >= WINDOW {
+            let from = recorder.ledger.received_from;
+            recorder.ledger.fold();
+            if recorder.ledger.truncated {
+                pages.push(Page {
+                    uid: recorder.uid.clone(),
+                    from,
+                    ranges: recorder.ledger.archive(),
+                });
+            }
+        }
+    }
+    if let Some(current) = session.current()
+        && !current.ledger.truncated
+        && grows_too_large(session, item)
+        && let Some(current) = session.recorders.last_mut()
+    {
+        let ranges = current.ledger.archive();
+        current.ledger.truncated = !ranges.is_empty();
+        if current.ledger.truncated {
+            pages.push(Page {
+                uid: current.uid.clone(),
+                from: 0,
+                ranges,
+            });
+        }
+    }
+    pages
+}
+
+/// True if the item would need a second write unit before its window is full.
+fn grows_too_large(session: &Session, item: &Item) -> bool {
+    let mut written = item.clone();
+    write_session(session, &mut written);
+    size(&written)
+        + session
+            .current()
+            .map_or(0, |current| growth(&current.ledger))
+        > WRITE_UNIT
+}
+
+/// A page of the archive: ranges of missing callbacks of one recorder that have no room in the session's item.
+///
+/// It is named after the number that the session's window began with when it was made. A session with `missing_truncated` owns
+/// the pages named below its window. One that isn't below was put by a writer who then lost the race or crashed: it doesn't
+/// count, and whoever folds that window puts it anew, even if it is empty then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) uid: String,
+    pub(super) from: u64,
+    pub(super) ranges: Vec<Range>,
+}
+
+impl Page {
+    /// The sort keys of a recorder's pages begin with this.
+    pub(super) fn prefix(uid: &str) -> String {
+        format!("missing#{}#", short_hash(uid.as_bytes()))
+    }
+
+    pub(super) fn key(&self) -> String {
+        page_key(&self.uid, self.from)
+    }
+}
+
+/// The sort key of the page that begins at `from`.
+pub(super) fn page_key(uid: &str, from: u64) -> String {
+    format!("{}{from:010}", Page::prefix(uid))
+}
+
+/// Ranges as a flat list of numbers: from, to, from, to.
+pub(super) fn flat_ranges(ranges: &[Range]) -> AttributeValue {
+    AttributeValue::L(
+        ranges
+            .iter()
+            .flat_map(|(from, to)| [number(from), number(to)])
+            .collect(),
+    )
+}
+
+/// The ranges of a page's item.
+pub(super) fn read_page(item: &Item) -> Vec<Range> {
+    let Some(AttributeValue::L(flat)) = item.get("ranges") else {
+        return Vec::new();
+    };
+    flat.as_chunks::<2>()
+        .0
+        .iter()
+        .filter_map(|[from, to]| Some((read_int(from)?, read_int(to)?)))
+        .collect()
+}
+
+/// How many bytes the item can grow before its window folds: the window's numbers, and some for registers that grow.
+fn growth(ledger: &Ledger) -> usize {
+    const REGISTERS: usize = 40;
+    let widest = number_size(&ledger.last.unwrap_or(0).to_string()) + 1;
+    WINDOW.saturating_sub(ledger.received.len()) * widest + REGISTERS
+}
+
+/// The first 8 hex digits of the SHA-256.
+fn short_hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::item::read_session;
+    use super::*;
+    use crate::session::{Fact, Noted, Recorder, RegisterName, Scalar};
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn numbers(ranges: impl IntoIterator<Item = Range>) -> BTreeSet<u64> {
+        ranges
+            .into_iter()
+            .flat_map(|(from, to)| from..=to)
+            .collect()
+    }
+
+    /// The table's part in this: the session's item and the pages.
+    #[derive(Default)]
+    struct Table {
+        item: Item,
+        pages: BTreeMap<String, Vec<Range>>,
+    }
+
+    impl Table {
+        /// What the slow path does, alone.
+        fn write(&mut self, fact: &Fact) {
+            let mut session = read_session(&self.item);
+            let pages = make_room(&mut session, &self.item);
+            write_session(&session, &mut self.item);
+            self.pages
+                .extend(pages.into_iter().map(|page| (page.key(), page.ranges)));
+            if session.apply(fact).noted == Noted::Archived {
+                for (_, ranges) in self
+                    .pages
+                    .iter_mut()
+                    .filter(|(key, _)| key.starts_with(&Page::prefix(&fact.uid)))
+                {
+                    let mut ledger = Ledger::of_archive(ranges.clone());
+                    ledger.insert(fact.sequence, false);
+                    *ranges = ledger.missing;
+                }
+            }
+            write_session(&session, &mut self.item);
+        }
+
+        fn missing(&self, recorder: &Recorder) -> BTreeSet<u64> {
+            let pages = self
+                .pages
+                .iter()
+                .filter(|(key, _)| key.starts_with(&Page::prefix(&recorder.uid)));
+            numbers(
+                pages
+                    .flat_map(|(_, ranges)| ranges.clone())
+                    .chain(recorder.ledger.missing_ranges()),
+            )
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_missing_survives_the_item_and_its_archive(
+            split in 0_u64..150,
+            deliveries in prop::collection::vec((0_u64..150, 0_u64..40), 1..400),
+        ) {
+            let fact = |sequence: u64| Fact {
+                uid: if sequence < split { "100" } else { "200" }.to_owned(),
+                sequence,
+                sendts: 1_772_460_000_000 + sequence,
+                // Enough to leave little room in the item.
+                registers: RegisterName::ALL
+                    .into_iter()
+                    .map(|name| (name, BTreeMap::from([("fileList".to_owned(), Scalar::Text("x".repeat(20)))])))
+                    .collect(),
+                new_uid: None,
+            };
+            let mut deliveries = deliveries;
+            deliveries.sort_by_key(|(sequence, delay)| sequence + delay);
+            let mut table = Table::default();
+            let mut whole = Session::default();
+            for (sequence, _) in &deliveries {
+                table.write(&fact(*sequence));
+                whole.apply(&fact(*sequence));
+            }
+            let stored = read_session(&table.item);
+            prop_assert_eq!(stored.recorders.len(), whole.recorders.len());
+            for (stored, whole) in stored.recorders.iter().zip(&whole.recorders) {
+                prop_assert_eq!(&stored.registers, &whole.registers);
+                prop_assert_eq!((stored.ledger.first, stored.ledger.last), (whole.ledger.first, whole.ledger.last));
+                prop_assert_eq!(table.missing(stored), numbers(whole.ledger.missing_ranges()));
+            }
+        }
+    }
+}
