@@ -386,6 +386,33 @@ async fn a_session_after_a_failover_takes_the_fast_path_again() {
 }
 
 #[tokio::test]
+async fn a_session_that_starts_over_takes_the_fast_path_again() {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let world = World::new().await;
+    let receiver = world.receiver();
+    let beat = |sequence| callback("a", "6", sequence, 33, &json!({"progress": 1}));
+    let failover = callback("a", "5", 1, 12, &json!({"newUid": "6"}));
+    for body in [&failover, &beat(0), &beat(1)] {
+        world.deliver(&receiver, body.as_bytes()).await;
+    }
+    let key = |text: &str| AttributeValue::S(text.to_owned());
+    let delete = world.dynamodb.delete_item().table_name("recordings");
+    delete
+        .key("sid", key("a"))
+        .key("item", key("session"))
+        .send()
+        .await
+        .unwrap();
+    for sequence in 2..5 {
+        world.deliver(&receiver, beat(sequence).as_bytes()).await;
+    }
+    world.proxy.take();
+    world.deliver(&receiver, beat(5).as_bytes()).await;
+    assert_eq!(world.proxy.take().len(), 1);
+    assert_eq!(world.session("a").await.generation(), 0);
+}
+
+#[tokio::test]
 async fn a_fact_under_a_known_number_is_stored_too() {
     let world = World::new().await;
     let receiver = world.receiver();
