@@ -1,6 +1,7 @@
 //! The AWS clients, made once, with time limits that leave room for a second try before Agora gives up.
 
-use crate::config::Config;
+use crate::config::{Config, SecretSource};
+use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::topic::Topic;
 use aws_config::retry::RetryConfig;
@@ -52,6 +53,18 @@ pub fn store(aws: &SdkConfig, config: &Config) -> Store {
         config.table_name.clone(),
         config.retention_secs,
     )
+    .with_first_look(config.rules.first_look_ms())
+}
+
+/// The secrets that `source` names.
+#[must_use]
+pub fn secrets(aws: &SdkConfig, source: &SecretSource) -> Secrets {
+    match source {
+        SecretSource::Environment(secrets) => Secrets::fixed(secrets.clone()),
+        SecretSource::SecretsManager(id) => {
+            Secrets::managed(aws_sdk_secretsmanager::Client::new(aws), id.clone())
+        }
+    }
 }
 
 /// The topic that `config` names. Publishing isn't idempotent: a slow answer is waited for rather than asked for again.

@@ -2,26 +2,43 @@
 
 use crate::alert::AlertKind;
 use crate::secret::Secret;
+use crate::watchdog::Rules;
 
-/// What the receiver is told by its environment.
+/// What every function is told by its environment.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `TABLE_NAME`: the DynamoDB table. Required.
     pub table_name: String,
     /// `ALERT_TOPIC_ARN`: the SNS topic. Required.
     pub alert_topic_arn: String,
-    /// `AGORA_SECRET`: the signing secret, comma-separated for several. Required.
-    pub secrets: Vec<Secret>,
+    /// `RETENTION_DAYS` in s: how long items are kept. Default 90 days.
+    pub retention_secs: u64,
+    /// `ALERT_KINDS`: which alerts are sent. Default [`AlertKind::DEFAULT`].
+    pub alert_kinds: Vec<AlertKind>,
+    /// `SESSION_SILENT_MINUTES` and `UPLOAD_UNCONFIRMED_MINUTES`: the watchdog. Default 5 and 30 min, 0 for off.
+    pub rules: Rules,
+}
+
+/// What the receiver is told about who may speak.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// `AGORA_SECRET_ID` or `AGORA_SECRET`. One is required; the first one counts.
+    pub secret: SecretSource,
     /// `REQUIRE_SIGNATURE_V2`: refuse callbacks signed with SHA-1 only. Default `false`.
     pub require_signature_v2: bool,
     /// `UNSIGNED_CHECK`: which unsigned requests are answered 200. Default `test`.
     pub unsigned_check: UnsignedCheck,
     /// `MAX_CALLBACK_AGE_HOURS` in ms; `None` for 0, which turns the check off. Default 24 h.
     pub max_callback_age_ms: Option<u64>,
-    /// `RETENTION_DAYS` in s: how long items are kept. Default 90 days.
-    pub retention_secs: u64,
-    /// `ALERT_KINDS`: which alerts are sent. Default [`AlertKind::DEFAULT`].
-    pub alert_kinds: Vec<AlertKind>,
+}
+
+/// Where the signing secrets are.
+#[derive(Clone, Debug)]
+pub enum SecretSource {
+    /// `AGORA_SECRET`: the secrets themselves, comma-separated.
+    Environment(Vec<Secret>),
+    /// `AGORA_SECRET_ID`: a name or an ARN in Secrets Manager.
+    SecretsManager(String),
 }
 
 /// Which requests without any signature header are answered 200; none of them is ever stored.
@@ -51,20 +68,30 @@ pub enum ConfigError {
         /// What would be right.
         expected: &'static str,
     },
-    /// A secret from Secrets Manager is asked for, which this version can't fetch.
-    #[error("AGORA_SECRET_ID is set, but this version reads the secret from AGORA_SECRET only")]
-    SecretId,
+    /// There is no secret.
+    #[error("neither AGORA_SECRET_ID nor AGORA_SECRET is set")]
+    NoSecret,
 }
 
-impl Config {
-    /// Reads the configuration. `lookup` gives the value of a variable; an empty value counts as not set.
-    ///
-    /// # Errors
-    /// The first variable that is missing or malformed.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let get = |name| lookup(name).filter(|value| !value.trim().is_empty());
-        let required = |name| get(name).ok_or(ConfigError::Missing(name));
-        let number = |name, default: u64, expected| match get(name) {
+/// The variables, looked up; an empty one counts as not set.
+struct Variables<L>(L);
+
+impl<L: Fn(&str) -> Option<String>> Variables<L> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.trim().is_empty())
+    }
+
+    fn required(&self, name: &'static str) -> Result<String, ConfigError> {
+        self.get(name).ok_or(ConfigError::Missing(name))
+    }
+
+    fn number(
+        &self,
+        name: &'static str,
+        default: u64,
+        expected: &'static str,
+    ) -> Result<u64, ConfigError> {
+        match self.get(name) {
             None => Ok(default),
             Some(value) => match value.trim().parse::<u32>() {
                 Ok(number) => Ok(u64::from(number)),
@@ -74,46 +101,92 @@ impl Config {
                     expected,
                 }),
             },
-        };
-        if get("AGORA_SECRET").is_none() && get("AGORA_SECRET_ID").is_some() {
-            return Err(ConfigError::SecretId);
         }
-        let secrets: Vec<_> = required("AGORA_SECRET")?
-            .split(',')
-            .map(str::trim)
-            .filter(|secret| !secret.is_empty())
-            .map(Secret::new)
-            .collect();
-        if secrets.is_empty() {
-            return Err(ConfigError::Missing("AGORA_SECRET"));
-        }
-        let retention_days = match number("RETENTION_DAYS", 90, "a number of days from 1 up")? {
+    }
+}
+
+impl Config {
+    /// Reads the configuration. `lookup` gives the value of a variable; an empty value counts as not set.
+    ///
+    /// # Errors
+    /// The first variable that is missing or malformed.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        const DAYS: &str = "a number of days from 1 up";
+        let variables = Variables(lookup);
+        let retention_days = match variables.number("RETENTION_DAYS", 90, DAYS)? {
             0 => {
-                let value = "0".to_owned();
                 return Err(ConfigError::Malformed {
                     name: "RETENTION_DAYS",
-                    value,
-                    expected: "a number of days from 1 up",
+                    value: "0".to_owned(),
+                    expected: DAYS,
                 });
             }
             days => days,
         };
-        let max_age_hours = number(
+        let alert_kinds = alert_kinds(variables.get("ALERT_KINDS"))?;
+        let threshold = |name, default, kind| {
+            let minutes = variables.number(name, default, "a number of minutes, 0 for off")?;
+            let is_on = minutes > 0 && alert_kinds.contains(&kind);
+            Ok(is_on.then_some(minutes * 60 * 1000))
+        };
+        let rules = Rules {
+            silent_ms: threshold("SESSION_SILENT_MINUTES", 5, AlertKind::SessionSilent)?,
+            unconfirmed_ms: threshold(
+                "UPLOAD_UNCONFIRMED_MINUTES",
+                30,
+                AlertKind::UploadUnconfirmed,
+            )?,
+            backup: alert_kinds.contains(&AlertKind::BackupOnlyUpload),
+        };
+        Ok(Self {
+            table_name: variables.required("TABLE_NAME")?,
+            alert_topic_arn: variables.required("ALERT_TOPIC_ARN")?,
+            retention_secs: retention_days * 24 * 60 * 60,
+            alert_kinds,
+            rules,
+        })
+    }
+}
+
+impl Admission {
+    /// Reads who may speak; `lookup` as in [`Config::read`].
+    ///
+    /// # Errors
+    /// The first variable that is missing or malformed.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let variables = Variables(lookup);
+        let secret = match (
+            variables.get("AGORA_SECRET_ID"),
+            variables.get("AGORA_SECRET"),
+        ) {
+            (Some(id), _) => SecretSource::SecretsManager(id.trim().to_owned()),
+            (None, secret) => SecretSource::Environment(secrets(&secret.unwrap_or_default())?),
+        };
+        let max_age_hours = variables.number(
             "MAX_CALLBACK_AGE_HOURS",
             24,
             "a number of hours, 0 for no limit",
         )?;
         Ok(Self {
-            table_name: required("TABLE_NAME")?,
-            alert_topic_arn: required("ALERT_TOPIC_ARN")?,
-            secrets,
-            require_signature_v2: flag(get("REQUIRE_SIGNATURE_V2"))?,
-            unsigned_check: unsigned_check(get("UNSIGNED_CHECK"))?,
+            secret,
+            require_signature_v2: flag(variables.get("REQUIRE_SIGNATURE_V2"))?,
+            unsigned_check: unsigned_check(variables.get("UNSIGNED_CHECK"))?,
             max_callback_age_ms: (max_age_hours > 0).then_some(max_age_hours * 60 * 60 * 1000),
-            retention_secs: retention_days * 24 * 60 * 60,
-            alert_kinds: alert_kinds(get("ALERT_KINDS"))?,
         })
     }
+}
+
+fn secrets(list: &str) -> Result<Vec<Secret>, ConfigError> {
+    let secrets: Vec<_> = list
+        .split(',')
+        .map(str::trim)
+        .filter(|secret| !secret.is_empty())
+        .map(Secret::new)
+        .collect();
+    if secrets.is_empty() {
+        return Err(ConfigError::NoSecret);
+    }
+    Ok(secrets)
 }
 
 fn flag(value: Option<String>) -> Result<bool, ConfigError> {
@@ -154,7 +227,7 @@ fn alert_kinds(value: Option<String>) -> Result<Vec<AlertKind>, ConfigError> {
     }
     let kinds: Option<Vec<_>> = value
         .split(',')
-        .map(|word| AlertKind::read(word.trim()))
+        .map(|word| AlertKind::read(word.trim()).filter(|kind| AlertKind::ALL.contains(kind)))
         .collect();
     kinds.ok_or(ConfigError::Malformed {
         name: "ALERT_KINDS",
@@ -168,52 +241,80 @@ fn alert_kinds(value: Option<String>) -> Result<Vec<AlertKind>, ConfigError> {
 mod tests {
     use super::*;
 
-    fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    fn read(changes: &[(&str, &str)]) -> Result<(Config, Admission), ConfigError> {
         let base = [
             ("TABLE_NAME", "t"),
             ("ALERT_TOPIC_ARN", "arn"),
             ("AGORA_SECRET", "new, old"),
         ];
-        Config::read(|name| {
+        let lookup = |name: &str| {
             changes
                 .iter()
                 .chain(&base)
                 .find(|(key, _)| *key == name)
                 .map(|(_, value)| (*value).to_owned())
-        })
+        };
+        Ok((Config::read(lookup)?, Admission::read(lookup)?))
     }
 
     #[test]
     fn the_defaults_are_those_of_the_readme() {
-        let config = read(&[]).unwrap();
-        assert_eq!(config.secrets.len(), 2);
-        assert_eq!(config.unsigned_check, UnsignedCheck::Test);
-        assert_eq!(config.max_callback_age_ms, Some(86_400_000));
+        let (config, admission) = read(&[]).unwrap();
+        assert!(
+            matches!(admission.secret, SecretSource::Environment(secrets) if secrets.len() == 2)
+        );
+        assert_eq!(admission.unsigned_check, UnsignedCheck::Test);
+        assert_eq!(admission.max_callback_age_ms, Some(86_400_000));
+        assert!(!admission.require_signature_v2);
+        assert_eq!(
+            config.rules,
+            Rules {
+                silent_ms: Some(300_000),
+                unconfirmed_ms: Some(1_800_000),
+                backup: true
+            }
+        );
         assert_eq!(config.retention_secs, 90 * 86_400);
         assert_eq!(config.alert_kinds, AlertKind::DEFAULT);
-        assert!(!config.require_signature_v2);
     }
 
     #[test]
     fn every_variable_is_read() {
-        let config = read(&[
+        let (config, admission) = read(&[
+            ("AGORA_SECRET_ID", "recordings/agora"),
+            ("SESSION_SILENT_MINUTES", "7"),
+            ("UPLOAD_UNCONFIRMED_MINUTES", "9"),
             ("REQUIRE_SIGNATURE_V2", "TRUE"),
             ("UNSIGNED_CHECK", "never"),
             ("MAX_CALLBACK_AGE_HOURS", "0"),
             ("RETENTION_DAYS", "7"),
-            ("ALERT_KINDS", "failover, fatal_error"),
+            ("ALERT_KINDS", "failover, session_silent"),
         ])
         .unwrap();
-        assert!(config.require_signature_v2);
-        assert_eq!(config.unsigned_check, UnsignedCheck::Never);
-        assert_eq!(config.max_callback_age_ms, None);
+        assert!(
+            matches!(admission.secret, SecretSource::SecretsManager(id) if id == "recordings/agora")
+        );
+        assert!(admission.require_signature_v2);
+        assert_eq!(admission.unsigned_check, UnsignedCheck::Never);
+        assert_eq!(admission.max_callback_age_ms, None);
+        // A rule whose alert nobody wants is off, too.
+        assert_eq!(
+            config.rules,
+            Rules {
+                silent_ms: Some(420_000),
+                unconfirmed_ms: None,
+                backup: false
+            }
+        );
+        let (off, _) = read(&[("SESSION_SILENT_MINUTES", "0")]).unwrap();
+        assert_eq!(off.rules.silent_ms, None);
         assert_eq!(config.retention_secs, 7 * 86_400);
         assert_eq!(
             config.alert_kinds,
-            [AlertKind::Failover, AlertKind::FatalError]
+            [AlertKind::Failover, AlertKind::SessionSilent]
         );
         assert_eq!(
-            read(&[("ALERT_KINDS", "all")]).unwrap().alert_kinds,
+            read(&[("ALERT_KINDS", "all")]).unwrap().0.alert_kinds,
             AlertKind::ALL
         );
     }
@@ -223,8 +324,18 @@ mod tests {
         for (changes, expected) in [
             (("TABLE_NAME", ""), "TABLE_NAME is not set"),
             (("ALERT_TOPIC_ARN", " "), "ALERT_TOPIC_ARN is not set"),
-            (("AGORA_SECRET", ""), "AGORA_SECRET is not set"),
-            (("AGORA_SECRET", " , "), "AGORA_SECRET is not set"),
+            (
+                ("AGORA_SECRET", ""),
+                "neither AGORA_SECRET_ID nor AGORA_SECRET is set",
+            ),
+            (
+                ("AGORA_SECRET", " , "),
+                "neither AGORA_SECRET_ID nor AGORA_SECRET is set",
+            ),
+            (
+                ("SESSION_SILENT_MINUTES", "soon"),
+                "SESSION_SILENT_MINUTES is \"soon\"; expected a number of minutes, 0 for off",
+            ),
             (
                 ("REQUIRE_SIGNATURE_V2", "maybe"),
                 "REQUIRE_SIGNATURE_V2 is \"maybe\"; expected true or false",
@@ -244,7 +355,7 @@ mod tests {
         ] {
             assert_eq!(read(&[changes]).unwrap_err().to_string(), expected);
         }
-        let unknown = read(&[("ALERT_KINDS", "fatal_error,typo")])
+        let unknown = read(&[("ALERT_KINDS", "fatal_error,session_silent_resolved")])
             .unwrap_err()
             .to_string();
         assert!(

@@ -3,7 +3,8 @@
 use crate::support::engine::AnyError;
 use crate::support::sign;
 use agora_recording_callbacks::clock::now_ms;
-use agora_recording_callbacks::receive::{Call, Handled, Receiver, Request};
+use agora_recording_callbacks::intake::{Call, Handled};
+use agora_recording_callbacks::receive::{Receiver, Request};
 use agora_recording_callbacks::signature::{SIGNATURE_V1, SIGNATURE_V2, SignatureHeaders};
 use axum::Router;
 use axum::body::Body;

@@ -15,24 +15,35 @@ mod support;
 mod door;
 mod show;
 
+use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
-use agora_recording_callbacks::config::Config;
+use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
+use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::receive::Receiver;
+use agora_recording_callbacks::secret::Secret;
+use agora_recording_callbacks::secrets::Secrets;
+use agora_recording_callbacks::store::Store;
+use agora_recording_callbacks::sweep::{Run, Sweeper};
+use agora_recording_callbacks::topic::Topic;
+use agora_recording_callbacks::watchdog::Rules;
 use clap::Parser;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use support::engine::{self, AnyError};
 use support::sns::Sns;
 use support::{SESSIONS, sign};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 /// The table and the topic, as in `events/local.env`.
 const TABLE: &str = "agora-recordings";
 const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts";
+const RETENTION_SECS: u64 = 90 * 24 * 60 * 60;
 
 /// Run the receiver on this machine, with a DynamoDB engine and an SNS endpoint of its own.
 #[derive(Parser)]
@@ -52,6 +63,15 @@ struct Options {
     /// Keep the table in this folder; without it, it is gone with the process
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+    /// Sweep this often, in seconds: send what is due, look at sessions of which nothing comes; 0 for never
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    sweep_every: u64,
+    /// How old the last heartbeat may be before a session counts as silent, in seconds; 0 for no limit
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    silent_after: u64,
+    /// How long after its end a session's upload may take, in seconds; 0 for no limit
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    unconfirmed_after: u64,
     /// Stop after the replay, with a failure if the sessions aren't what they should be
     #[arg(long)]
     exit: bool,
@@ -94,14 +114,45 @@ async fn run(options: Options) -> Result<ExitCode, AnyError> {
         show::curl(&world.door)
     );
     let mut alerts = world.sns.listen();
+    let pause = Duration::from_secs(options.sweep_every.max(1));
+    let mut sweeps = tokio::time::interval(pause);
     loop {
         tokio::select! {
             Some(alert) = alerts.recv() => println!("ALERT      {}", alert.subject),
+            _ = sweeps.tick(), if options.sweep_every > 0 => sweep(&world.sweeper).await,
             result = tokio::signal::ctrl_c() => {
                 result?;
                 return Ok(ExitCode::SUCCESS);
             }
         }
+    }
+}
+
+/// One sweep, and a line if it did anything.
+async fn sweep(sweeper: &Sweeper) {
+    let now_ms = now_ms();
+    let run = Run {
+        owner: &format!("local-sweep-{now_ms}"),
+        now_ms,
+        deadline: Instant::now() + Duration::from_secs(30),
+    };
+    let sweep = sweeper.sweep(run).await;
+    for remark in &sweep.remarks {
+        let error = remark.error.as_deref().unwrap_or_default();
+        println!(
+            "SWEEP      {} {} {}: {error}",
+            remark.outcome, remark.sid, remark.item
+        );
+    }
+    if sweep.looked + sweep.published + sweep.deferred + sweep.held > 0 {
+        println!(
+            "SWEEP      {} sessions looked at, {} closed; alerts: {} found, {} published, {} still pending",
+            sweep.looked,
+            sweep.closed,
+            sweep.found,
+            sweep.published,
+            sweep.deferred + sweep.held
+        );
     }
 }
 
@@ -112,6 +163,8 @@ struct World {
     dynamodb_url: String,
     sns: Sns,
     sns_url: String,
+    sweeper: Sweeper,
+    rules: Rules,
     /// Whether the door prints a line for every callback.
     loud: Arc<AtomicBool>,
 }
@@ -130,7 +183,10 @@ impl World {
         let dynamodb = engine::client(&dynamodb_url);
         engine::create_table(&dynamodb, TABLE).await?;
         let (sns, sns_url) = Sns::serve(listen(options.sns_port, "--sns-port").await?)?;
-        let receiver = Arc::new(receiver(&dynamodb_url, &sns_url, TABLE, TOPIC).await?);
+        let rules = rules(options);
+        let (store, topic) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let receiver = Arc::new(receiver(store, topic));
+        let (store, topic) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let loud = Arc::new(AtomicBool::new(false));
         let door = door::serve(door, receiver, Arc::clone(&loud))?;
         Ok(Self {
@@ -139,32 +195,55 @@ impl World {
             dynamodb_url,
             sns,
             sns_url,
+            sweeper: Sweeper::new(rules, store, topic),
+            rules,
             loud,
         })
     }
 }
 
-/// A receiver on the given endpoints, configured as in `events/local.env`.
-async fn receiver(
+/// The watchdog's rules, in the seconds of a laptop.
+fn rules(options: &Options) -> Rules {
+    let ms = |seconds: u64| (seconds > 0).then_some(seconds * 1000);
+    Rules {
+        silent_ms: ms(options.silent_after),
+        unconfirmed_ms: ms(options.unconfirmed_after),
+        backup: true,
+    }
+}
+
+async fn clients(
     dynamodb_url: &str,
     sns_url: &str,
     table: &str,
     topic: &str,
-) -> Result<Receiver, AnyError> {
-    let config = Config::read(|name| {
-        let value = match name {
-            "AGORA_SECRET" => sign::LOCAL_SECRET,
-            "MAX_CALLBACK_AGE_HOURS" => "0",
-            "TABLE_NAME" => table,
-            "ALERT_TOPIC_ARN" => topic,
-            _ => return None,
-        };
-        Some(value.to_owned())
-    })?;
+    rules: Rules,
+) -> (Store, Topic) {
+    let config = Config {
+        table_name: table.to_owned(),
+        alert_topic_arn: topic.to_owned(),
+        retention_secs: RETENTION_SECS,
+        alert_kinds: AlertKind::DEFAULT.to_vec(),
+        rules,
+    };
     let on = |url: &str| aws::load_local(url.to_owned());
-    let store = aws::store(&on(dynamodb_url).await, &config);
-    let topic = aws::topic(&on(sns_url).await, &config);
-    Ok(Receiver::new(config, store, topic))
+    (
+        aws::store(&on(dynamodb_url).await, &config),
+        aws::topic(&on(sns_url).await, &config),
+    )
+}
+
+/// A receiver configured as in `events/local.env`.
+fn receiver(store: Store, topic: Topic) -> Receiver {
+    let admission = Admission {
+        secret: SecretSource::Environment(Vec::new()),
+        require_signature_v2: false,
+        unsigned_check: UnsignedCheck::Test,
+        max_callback_age_ms: None,
+    };
+    let secrets = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
+    let intake = Intake::new(store, topic, AlertKind::DEFAULT.to_vec(), None);
+    Receiver::new(admission, secrets, intake)
 }
 
 async fn listen(port: u16, flag: &str) -> Result<TcpListener, AnyError> {
@@ -191,16 +270,17 @@ async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
     let shuffled_table = format!("{TABLE}-shuffled");
     let shuffled_topic = format!("{TOPIC}-shuffled");
     engine::create_table(&world.dynamodb, &shuffled_table).await?;
-    let shuffled = receiver(
+    let (store, topic) = clients(
         &world.dynamodb_url,
         &world.sns_url,
         &shuffled_table,
         &shuffled_topic,
+        world.rules,
     )
-    .await?;
+    .await;
     let shuffled = door::serve(
         TcpListener::bind("127.0.0.1:0").await?,
-        Arc::new(shuffled),
+        Arc::new(receiver(store, topic)),
         Arc::default(),
     )?;
 
@@ -235,7 +315,7 @@ async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
     println!("{}", show::table(&rows));
     println!(
         "{callbacks} callbacks in {:.1} s: each session in order, and once more doubled and shuffled into a second table.",
-        std::time::Duration::from_millis(now_ms() - started).as_secs_f64()
+        Duration::from_millis(now_ms() - started).as_secs_f64()
     );
     println!(
         "{}\n",

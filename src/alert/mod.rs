@@ -30,6 +30,12 @@ pub enum AlertKind {
     RecordingGap,
     /// Event 12: a new recorder takes over. Optional.
     Failover,
+    /// A silent session has spoken again, or is over.
+    SessionSilentResolved,
+    /// The upload was confirmed after all.
+    UploadUnconfirmedResolved,
+    /// Event 31 after 32: all files have reached the user's storage after all.
+    BackupOnlyUploadResolved,
 }
 
 /// How bad it is.
@@ -39,6 +45,8 @@ pub enum Severity {
     Critical,
     /// Somebody should look, with a deadline perhaps.
     Warning,
+    /// Nothing has to be done: an alert is taken back.
+    Info,
 }
 
 impl Severity {
@@ -48,12 +56,13 @@ impl Severity {
         match self {
             Self::Critical => "critical",
             Self::Warning => "warning",
+            Self::Info => "info",
         }
     }
 }
 
 impl AlertKind {
-    /// All kinds.
+    /// All kinds that can be asked for.
     pub const ALL: [Self; 8] = [
         Self::FatalError,
         Self::AbnormalExit,
@@ -63,6 +72,12 @@ impl AlertKind {
         Self::ComponentFailure,
         Self::RecordingGap,
         Self::Failover,
+    ];
+    /// The kinds that take an alert back: sent where the alert is.
+    pub const RESOLVED: [Self; 3] = [
+        Self::SessionSilentResolved,
+        Self::UploadUnconfirmedResolved,
+        Self::BackupOnlyUploadResolved,
     ];
     /// The kinds sent without being asked for.
     pub const DEFAULT: [Self; 5] = [
@@ -85,13 +100,17 @@ impl AlertKind {
             Self::ComponentFailure => "component_failure",
             Self::RecordingGap => "recording_gap",
             Self::Failover => "failover",
+            Self::SessionSilentResolved => "session_silent_resolved",
+            Self::UploadUnconfirmedResolved => "upload_unconfirmed_resolved",
+            Self::BackupOnlyUploadResolved => "backup_only_upload_resolved",
         }
     }
 
-    /// Reads the word.
+    /// Reads the word of any kind.
     #[must_use]
     pub fn read(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+        let kinds = Self::ALL.into_iter().chain(Self::RESOLVED);
+        kinds.into_iter().find(|kind| kind.as_str() == word)
     }
 
     /// How bad it is.
@@ -106,6 +125,9 @@ impl AlertKind {
             | Self::UploadUnconfirmed
             | Self::RecordingGap
             | Self::Failover => Severity::Warning,
+            Self::SessionSilentResolved
+            | Self::UploadUnconfirmedResolved
+            | Self::BackupOnlyUploadResolved => Severity::Info,
         }
     }
 }
@@ -115,7 +137,7 @@ impl AlertKind {
 pub struct Alert {
     /// What is wrong.
     pub kind: AlertKind,
-    /// The sort key of its item: `alert#<suffix of its event>`.
+    /// The sort key of its item: `alert#<suffix of its event>`, or `alert#<kind>#<ms>` for one of the watchdog.
     pub item: String,
     /// The recording.
     pub sid: String,
@@ -127,9 +149,9 @@ pub struct Alert {
     pub sequence: u64,
     /// The event's number.
     pub event_type: u32,
-    /// The event's `sendts`, ms since the epoch.
+    /// The event's `sendts`; for an alert of the watchdog when it was due. Ms since the epoch.
     pub at: u64,
-    /// The event's codes under the specification's names.
+    /// The event's codes under the specification's names; for an alert of the watchdog the times it is about.
     pub codes: BTreeMap<String, String>,
 }
 

@@ -194,19 +194,53 @@ fn words(alert: &Alert) -> Words {
         },
         AlertKind::SessionSilent => Words {
             title: "Recording has gone silent".to_owned(),
-            what: "Heartbeats came every minute and have stopped; no exit was reported.".to_owned(),
+            what: format!(
+                "Heartbeats came every minute; the last one is of {}. No exit was reported.",
+                time_of(alert, "lastHeartbeat")
+            ),
             steps: vec![
                 "Call query for this recording: if it answers 404 or an end status, the recording is dead.".to_owned(),
-                "If it is dead and the call goes on: start a new recording (acquire, then start with another recorder uid).".to_owned(),
+                "If it is dead and the call goes on: start a new recording now (acquire, then start with another recorder uid).".to_owned(),
+                "If it is alive: callbacks are being lost on their way; look at the function's errors and at Agora's console.".to_owned(),
             ],
         },
         AlertKind::UploadUnconfirmed => Words {
             title: "Upload was never confirmed".to_owned(),
-            what: "The recording is over, and neither an upload nor a backup was reported.".to_owned(),
+            what: format!(
+                "The recording was over at {}, and neither an upload (event 31) nor a backup (32) has been reported since.",
+                time_of(alert, "overSince")
+            ),
             steps: vec![
                 "Check your storage: are all files there, and do they play?".to_owned(),
-                "If not: contact Agora support with the sid; what is in the backup is kept for 10 days.".to_owned(),
+                "If not: contact Agora support with the sid; what is in Agora's backup is kept for 10 days.".to_owned(),
             ],
+        },
+        AlertKind::SessionSilentResolved => Words {
+            title: "Recording is no longer silent".to_owned(),
+            what: format!(
+                "It was silent after the heartbeat of {}. {}",
+                time_of(alert, "lastHeartbeat"),
+                if alert.event_type == event::Event::UPLOADING_PROGRESS {
+                    format!("It has sent a heartbeat again at {}.", utc(alert.at))
+                } else {
+                    format!("It is over since {} (event {}).", utc(alert.at), alert.event_type)
+                }
+            ),
+            steps: vec!["Nothing. If a second recording was started meanwhile, decide which one to keep.".to_owned()],
+        },
+        AlertKind::UploadUnconfirmedResolved => Words {
+            title: "Upload is confirmed after all".to_owned(),
+            what: if alert.event_type == event::Event::BACKUPED {
+                "The files are reported now, but some of them only in Agora's backup; there is an alert of its own for that.".to_owned()
+            } else {
+                "All files are reported to be in your storage now.".to_owned()
+            },
+            steps: vec!["Nothing.".to_owned()],
+        },
+        AlertKind::BackupOnlyUploadResolved => Words {
+            title: "Files have left Agora's backup".to_owned(),
+            what: "After the backup an upload was reported: all files are in your storage now.".to_owned(),
+            steps: vec!["Nothing; have a look whether the recording plays.".to_owned()],
         },
         AlertKind::ComponentFailure => Words {
             title: "Part of the recording failed".to_owned(),
@@ -281,6 +315,12 @@ fn fatal_error(alert: &Alert) -> Words {
         what: format!("Fatal error {number} {place}: {meaning}."),
         steps,
     }
+}
+
+/// A time among the codes, for a person.
+fn time_of(alert: &Alert, name: &str) -> String {
+    let ms = alert.code(name).and_then(|ms| u64::try_from(ms).ok());
+    ms.map_or_else(|| "an unknown time".to_owned(), utc)
 }
 
 fn codes_in_words(alert: &Alert) -> String {

@@ -1,25 +1,22 @@
 //! The Lambda function behind the URL.
 
-use agora_recording_callbacks::config::Config;
+use agora_recording_callbacks::config::{Admission, Config, ConfigError};
+use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::receive::Receiver;
-use agora_recording_callbacks::{aws, lambda};
+use agora_recording_callbacks::{aws, clock, lambda};
 use lambda_runtime::{Error, run, service_fn};
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the environment"
-    )]
-    let config = match Config::read(|name| std::env::var(name).ok()) {
-        Ok(config) => config,
+    let (config, admission) = match read() {
+        Ok(read) => read,
         Err(error) => {
             eprintln!("configuration: {error}");
             return ExitCode::FAILURE;
         }
     };
-    match serve(config).await {
+    match serve(config, admission).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("runtime: {error}");
@@ -28,11 +25,23 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(config: Config) -> Result<(), Error> {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+fn read() -> Result<(Config, Admission), ConfigError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    Ok((Config::read(variable)?, Admission::read(variable)?))
+}
+
+async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
     let aws = aws::load().await;
-    let store = aws::store(&aws, &config);
-    store.warm().await;
-    let topic = aws::topic(&aws, &config);
-    let receiver = Receiver::new(config, store, topic);
-    run(service_fn(|event| lambda::invoke(&receiver, event))).await
+    let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
+    let secrets = aws::secrets(&aws, &admission.secret);
+    // A secret that can't be had yet is asked for again by the first request.
+    let ((), _) = tokio::join!(store.warm(), secrets.current(clock::now_ms()));
+    let max_age_ms = admission.max_callback_age_ms;
+    let intake = Intake::new(store, topic, config.alert_kinds, max_age_ms);
+    let receiver = Receiver::new(admission, secrets, intake);
+    run(service_fn(|event| lambda::http::invoke(&receiver, event))).await
 }

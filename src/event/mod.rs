@@ -242,6 +242,14 @@ impl Event {
     pub const UPLOADING_PROGRESS: u32 = 33;
     /// `eventType` of the announcement of a new recorder.
     pub const SESSION_FAILOVER: u32 = 12;
+    /// The number of event 3: the service's status.
+    pub const STATUS_UPDATE: u32 = 3;
+    /// The number of event 11: the service exits.
+    pub const SESSION_EXIT: u32 = 11;
+    /// The number of event 31: all files are in the user's storage.
+    pub const UPLOADED: u32 = 31;
+    /// The number of event 32: some files are only in Agora's backup.
+    pub const BACKUPED: u32 = 32;
 
     /// Reads `details` as what `event_type` promises. Never fails: see the module's words.
     #[must_use]
@@ -260,7 +268,7 @@ impl Event {
                 module: fields.int("module").map(Module),
                 warn_code: fields.int("warnCode"),
             },
-            3 => Self::CloudRecordingStatusUpdate {
+            Self::STATUS_UPDATE => Self::CloudRecordingStatusUpdate {
                 status: fields.int("status").map(ServiceStatus),
                 recording_mode: fields.int("recordingMode").map(RecordingMode),
                 file_list: file_list(fields),
@@ -268,7 +276,7 @@ impl Event {
             4 => Self::CloudRecordingFileInfos {
                 file_list: file_list(fields),
             },
-            11 => Self::SessionExit {
+            Self::SESSION_EXIT => Self::SessionExit {
                 leave_status: fields
                     .get(&["leaveStatus", "exitStatus"], int)
                     .map(LeaveStatus),
@@ -278,12 +286,12 @@ impl Event {
             },
             13 => Self::HighAvailabilityRegistered,
             30 => Self::UploaderStarted { status: status() },
-            31 => Self::Uploaded {
+            Self::UPLOADED => Self::Uploaded {
                 status: status(),
                 file_list: file_list(fields),
                 uploading_status: fields.text("uploadingStatus"),
             },
-            32 => Self::Backuped {
+            Self::BACKUPED => Self::Backuped {
                 status: status(),
                 file_list: file_list(fields),
                 uploading_status: fields.text("uploadingStatus"),

@@ -52,6 +52,12 @@ impl Fact {
             },
         }
     }
+
+    /// False for a callback that only counts: a stream's, a snapshot's, one of an unknown type.
+    #[must_use]
+    pub fn tells_state(&self) -> bool {
+        !self.registers.is_empty() || self.new_uid.is_some()
+    }
 }
 
 /// One recorder of a session.

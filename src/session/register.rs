@@ -58,6 +58,8 @@ pub enum RegisterName {
     Recorder,
     /// The uploader, and what became of the files (30, 31, 32).
     Upload,
+    /// The newest 32: what a later 31 takes back.
+    Backup,
     /// The upload progress (33).
     Progress,
     /// The M3U8 file (4).
@@ -74,11 +76,12 @@ pub enum RegisterName {
 
 impl RegisterName {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Phase,
         Self::Status,
         Self::Recorder,
         Self::Upload,
+        Self::Backup,
         Self::Progress,
         Self::Playlist,
         Self::Slice,
@@ -95,6 +98,7 @@ impl RegisterName {
             Self::Status => "status",
             Self::Recorder => "recorder",
             Self::Upload => "upload",
+            Self::Backup => "backup",
             Self::Progress => "progress",
             Self::Playlist => "playlist",
             Self::Slice => "slice",
@@ -290,12 +294,11 @@ pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fi
                 ("uploadingStatus", uploading_status.as_deref().map(cut)),
             ]),
         )),
-        Event::UploadingProgress { progress } => progress.map(|progress| {
-            (
-                RegisterName::Progress,
-                fields([("progress", Some(Scalar::Int(progress)))]),
-            )
-        }),
+        // A heartbeat is one even where its number can't be read.
+        Event::UploadingProgress { progress } => Some((
+            RegisterName::Progress,
+            fields([("progress", progress.map(Scalar::Int))]),
+        )),
         Event::RecorderStarted { status } => Some((
             RegisterName::Recorder,
             fields([number(), ("status", status.map(|code| Scalar::Int(code.0)))]),
@@ -344,8 +347,10 @@ pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fi
         | Event::PostponeTranscodeFinalResult { .. }
         | Event::Other { .. } => None,
     };
+    let backup =
+        matches!(event, Event::Backuped { .. }).then(|| (RegisterName::Backup, Fields::new()));
     let phase = phase(event).map(|phase| (RegisterName::Phase, phase_fields(phase)));
-    own.into_iter().chain(phase).collect()
+    own.into_iter().chain(backup).chain(phase).collect()
 }
 
 fn fields<const N: usize>(entries: [(&str, Option<Scalar>); N]) -> Fields {

@@ -7,7 +7,8 @@
 //! - the session's item takes the *fast path*, one request that reads nothing, where the callback is newer than all before it;
 //!   else the *slow path*: the refused request has brought the item, the callback is merged in and written if nobody was faster;
 //! - a page of missing callbacks that have no room in the session's item counts only once the session's item says so;
-//! - an alert's item is put once, before anything is sent, and names who has to send it until when.
+//! - an alert's item is put once, before anything is sent, and names who has to send it until when;
+//! - what the watchdog finds is noted together with its alerts, if no callback came meanwhile.
 //!
 //! Must not know: HTTP, SNS, what an event means.
 
@@ -15,19 +16,23 @@ mod alert;
 mod archive;
 mod item;
 mod page;
+mod quarantine;
 mod session;
 mod value;
+mod watch;
 
-pub use alert::{Claim, LEASE_MS};
+pub use alert::{AlertState, Claim, DueClaim, LEASE_MS, StoredAlert, read_alert};
 pub use item::{Item, read_session, size};
+pub use quarantine::Quarantined;
 pub use session::SessionWrite;
+pub use watch::{Due, DuePage, Found, FoundSession, LookWrite, PUSH_BACK_MS, WATCH_SHARDS};
 
-use crate::notification::{Notification, Sid, Unreadable};
+use crate::notification::{Notification, Sid};
+use crate::watchdog::LOOK_MS;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
 use item::{number, text};
+use quarantine::body_attribute;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::error::Error;
@@ -71,6 +76,8 @@ pub struct Store {
     client: Client,
     table: String,
     retention_secs: u64,
+    /// How soon the watchdog looks at a new session, in ms.
+    first_look_ms: u64,
     /// Generations other than 0, by `sid`: a guess that lets the fast path label its registers; the condition checks it.
     generations: Mutex<HashMap<String, u64>>,
 }
@@ -83,8 +90,16 @@ impl Store {
             client,
             table,
             retention_secs,
+            first_look_ms: LOOK_MS,
             generations: Mutex::default(),
         }
+    }
+
+    /// Lets the watchdog look at a new session after another time than [`LOOK_MS`].
+    #[must_use]
+    pub fn with_first_look(mut self, first_look_ms: u64) -> Self {
+        self.first_look_ms = first_look_ms;
+        self
     }
 
     /// Makes the first request, so that the connection and the credentials are ready when a callback comes. Whether it succeeds
@@ -160,41 +175,6 @@ impl Store {
             Err(error) => Err(failed("PutItem event", error)),
         }
     }
-
-    /// Keeps an authentic body that can't be read, whole.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn quarantine(
-        &self,
-        body: &[u8],
-        reason: Unreadable,
-        notice_id: Option<String>,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
-        let hash = Sha256::digest(body)
-            .iter()
-            .take(8)
-            .fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .item("sid", text(format!("quarantine#{}", day(now_ms))))
-            .item("item", text(format!("{now_ms}#{hash}")))
-            .item("body", body_attribute(body))
-            .item("reason", text(reason.to_string()))
-            .item("received_at", number(now_ms))
-            .item("expires_at", number(self.expires_at(now_ms)));
-        let put = match notice_id {
-            Some(notice_id) => put.item("notice_id", text(notice_id)),
-            None => put,
-        };
-        put.send()
-            .await
-            .map(|_| ())
-            .map_err(|error| failed("PutItem quarantine", error))
-    }
 }
 
 /// The item that is there, if the condition didn't hold; an error for everything else.
@@ -228,17 +208,4 @@ where
 fn watch_shard(sid: &str) -> String {
     let hash = Sha256::digest(sid.as_bytes()).first().copied().unwrap_or(0);
     (hash % 8).to_string()
-}
-
-/// A body as text, or as bytes where it is none.
-fn body_attribute(body: &[u8]) -> AttributeValue {
-    match std::str::from_utf8(body) {
-        Ok(body) => text(body),
-        Err(_) => AttributeValue::B(Blob::new(body)),
-    }
-}
-
-/// The UTC day of a time, `yyyy-mm-dd`.
-fn day(ms: u64) -> String {
-    crate::alert::utc(ms).chars().take(10).collect()
 }

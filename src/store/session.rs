@@ -12,15 +12,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use std::time::Duration;
 
-/// How long after a session began the watchdog looks at it first, in ms.
-const FIRST_LOOK_MS: u64 = 5 * 60 * 1000;
 /// Sessions with more than one recorder whose generation is remembered, at most.
 const MAX_GENERATIONS: usize = 256;
 /// The callback is newer than all of the recorder at work, and the window has room.
 const IS_NEWEST: &str =
     "uid = :uid AND generation = :generation AND last_sequence < :n AND size(received) < :window";
 /// Nobody wrote the session since it was read.
-const IS_UNCHANGED: &str = "version = :version";
+pub(super) const IS_UNCHANGED: &str = "version = :version";
 /// The session was not there when it was read.
 const HAS_NO_VERSION: &str = "attribute_not_exists(version)";
 
@@ -89,7 +87,7 @@ impl Store {
                 (Noted::Archived, _) if !pages.is_empty() => {
                     self.put_pages(&notification.sid, &pages, version, now_ms)
                         .await?;
-                    self.replace_session(notification, &roomy, stored, now_ms)
+                    self.replace_session(notification, &fact, &roomy, stored, now_ms)
                         .await?;
                     stored = self.session(&notification.sid).await?;
                     continue;
@@ -114,7 +112,7 @@ impl Store {
             self.put_pages(&notification.sid, &pages, version, now_ms)
                 .await?;
             match self
-                .replace_session(notification, &session, stored, now_ms)
+                .replace_session(notification, &fact, &session, stored, now_ms)
                 .await?
             {
                 None => return Ok(write),
@@ -126,7 +124,9 @@ impl Store {
         Err(StoreError::Conflict)
     }
 
-    /// The fast path: one request that writes blindly what a callback newer than all says, and opens a session.
+    /// The fast path: one request that writes blindly what a callback newer than all says, and opens a session. A callback that
+    /// says nothing about the session's state leaves the watchdog's mark alone, so that stragglers don't make a session that is
+    /// over be looked at again; it doesn't open one this way either.
     async fn write_newest(
         &self,
         notification: &Notification,
@@ -135,16 +135,12 @@ impl Store {
     ) -> Result<Newest, StoreError> {
         let generation = self.guess_generation(&notification.sid);
         let opening = [
-            ("#schema", "schema", number(1)),
-            ("first_sendts", "first_sendts", number(fact.sendts)),
-            ("since", "since", number(fact.sendts)),
-            ("received_from", "received_from", number(0)),
-            (
-                "watch_shard",
-                "watch_shard",
-                text(watch_shard(notification.sid.as_str())),
-            ),
-            ("watch_at", "watch_at", number(now_ms + FIRST_LOOK_MS)),
+            ("schema", number(1)),
+            ("first_sendts", number(fact.sendts)),
+            ("since", number(fact.sendts)),
+            ("received_from", number(0)),
+            ("watch_shard", text(watch_shard(notification.sid.as_str()))),
+            ("watch_at", number(now_ms + self.first_look_ms)),
         ];
         let always = [
             ("uid", text(fact.uid.as_str())),
@@ -154,7 +150,8 @@ impl Store {
             ("updated_at", number(now_ms)),
             ("expires_at", number(self.expires_at(now_ms))),
         ];
-        let condition = if generation == 0 {
+        let opens = fact.tells_state();
+        let condition = if generation == 0 && opens {
             format!("{IS_NEW} OR ({IS_NEWEST})")
         } else {
             IS_NEWEST.to_owned()
@@ -168,7 +165,6 @@ impl Store {
             .key("item", text("session"))
             .condition_expression(condition)
             .return_values_on_condition_check_failure(AllOld)
-            .expression_attribute_names("#schema", "schema")
             .expression_attribute_values(":n", number(fact.sequence))
             .expression_attribute_values(":window", number(WINDOW))
             .expression_attribute_values(
@@ -176,13 +172,12 @@ impl Store {
                 AttributeValue::Ns(vec![fact.sequence.to_string()]),
             )
             .expression_attribute_values(":one", number(1));
-        if let Some(cname) = channel(notification) {
-            set.push_str("cname = if_not_exists(cname, :cname), ");
-            request = request.expression_attribute_values(":cname", text(cname));
-        }
-        for (path, name, value) in opening {
-            set.push_str(&format!("{path} = if_not_exists({path}, :{name}), "));
-            request = request.expression_attribute_values(format!(":{name}"), value);
+        let cname = channel(notification).map(|cname| ("cname", text(cname)));
+        for (name, value) in opening.into_iter().chain(cname).filter(|_| opens) {
+            set.push_str(&format!("#{name} = if_not_exists(#{name}, :{name}), "));
+            request = request
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), value);
         }
         for (name, fields) in &fact.registers {
             let name = name.as_str();
@@ -223,6 +218,7 @@ impl Store {
     async fn replace_session(
         &self,
         notification: &Notification,
+        fact: &Fact,
         session: &Session,
         stored: Option<Item>,
         now_ms: u64,
@@ -234,6 +230,9 @@ impl Store {
         let expires_at = self
             .expires_at(now_ms)
             .max(read_number(&item, "expires_at").unwrap_or(0));
+        if fact.tells_state() && !item.contains_key("watch_at") {
+            item.extend(self.watch_mark(notification, now_ms));
+        }
         item.insert("updated_at".to_owned(), number(now_ms));
         item.insert("expires_at".to_owned(), number(expires_at));
         item.insert("version".to_owned(), number(next_version));
@@ -263,11 +262,23 @@ impl Store {
             ("item".to_owned(), text("session")),
             ("schema".to_owned(), number(1)),
             ("first_sendts".to_owned(), number(notification.sendts)),
-            ("watch_shard".to_owned(), text(watch_shard(sid))),
-            ("watch_at".to_owned(), number(now_ms + FIRST_LOOK_MS)),
         ]);
+        item.extend(self.watch_mark(notification, now_ms));
         item.extend(channel(notification).map(|cname| ("cname".to_owned(), text(cname))));
         item
+    }
+
+    /// What lets the watchdog find a session.
+    fn watch_mark(
+        &self,
+        notification: &Notification,
+        now_ms: u64,
+    ) -> [(String, AttributeValue); 2] {
+        let shard = watch_shard(notification.sid.as_str());
+        [
+            ("watch_shard".to_owned(), text(shard)),
+            ("watch_at".to_owned(), number(now_ms + self.first_look_ms)),
+        ]
     }
 
     /// The session's item, read consistently.

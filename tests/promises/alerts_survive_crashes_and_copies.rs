@@ -2,7 +2,8 @@
 
 use crate::harness::{Function, World, callback, event, event_details};
 use crate::support::sns::Mood;
-use agora_recording_callbacks::receive::AlertOutcome;
+use agora_recording_callbacks::send::AlertOutcome;
+use futures_util::future::join_all;
 use serde_json::json;
 
 const KINDS: [(u32, &str); 3] = [
@@ -95,7 +96,7 @@ async fn many_copies_in_one_moment_publish_each_alert_once() {
         let copies = receivers
             .iter()
             .map(|receiver| world.deliver(receiver, body.as_bytes()));
-        let outcomes = futures_join(copies).await;
+        let outcomes = join_all(copies).await;
         let published = outcomes
             .iter()
             .filter(|handled| handled.alert == Some(AlertOutcome::Published))
@@ -124,7 +125,7 @@ async fn many_copies_after_the_lease_publish_once() {
         let copies = receivers
             .iter()
             .map(|receiver| world.deliver(receiver, body.as_bytes()));
-        let outcomes = futures_join(copies).await;
+        let outcomes = join_all(copies).await;
         assert!(
             outcomes
                 .iter()
@@ -214,26 +215,4 @@ async fn what_is_published_is_what_the_contract_says() {
         alert["item"].as_s().unwrap().strip_prefix("alert#"),
         event["item"].as_s().unwrap().strip_prefix("event#")
     );
-}
-
-/// Runs all at once on this task.
-async fn futures_join<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut futures: Vec<_> = futures.map(Box::pin).collect();
-    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        for (future, slot) in futures.iter_mut().zip(&mut done) {
-            if slot.is_none()
-                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
-            {
-                *slot = Some(value);
-            }
-        }
-        if done.iter().all(Option::is_some) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }

@@ -5,13 +5,18 @@ use crate::support::engine::{AnyError, client, create_table, serve};
 use crate::support::sign;
 use crate::support::sns::Sns;
 use agora_recording_callbacks::alert::AlertKind;
-use agora_recording_callbacks::config::Config;
+use agora_recording_callbacks::config::{Admission, SecretSource, UnsignedCheck};
+use agora_recording_callbacks::intake::{Call, Handled, Intake};
 use agora_recording_callbacks::notification::Sid;
-use agora_recording_callbacks::receive::{Call, Handled, Receiver, Request};
+use agora_recording_callbacks::receive::{Receiver, Request};
+use agora_recording_callbacks::secret::Secret;
+use agora_recording_callbacks::secrets::Secrets;
 use agora_recording_callbacks::session::{Range, Session};
 use agora_recording_callbacks::signature::SignatureHeaders;
 use agora_recording_callbacks::store::{Item, Store, read_session};
+use agora_recording_callbacks::sweep::{Run, Sweep, Sweeper};
 use agora_recording_callbacks::topic::Topic;
+use agora_recording_callbacks::watchdog::Rules;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sns::config::{BehaviorVersion, Credentials, Region};
 use serde_json::{Value, json};
@@ -57,33 +62,62 @@ impl World {
         })
     }
 
-    /// A receiver in this process that alerts of every kind.
+    /// A receiver in this process, which takes what is signed with the samples' secret.
     pub(crate) fn receiver(&self) -> Receiver {
-        let config = Config::read(|name| {
-            let value = match name {
-                "TABLE_NAME" => TABLE,
-                "ALERT_TOPIC_ARN" => TOPIC,
-                "AGORA_SECRET" => sign::LOCAL_SECRET,
-                "MAX_CALLBACK_AGE_HOURS" => "0",
-                "ALERT_KINDS" => "fatal_error,abnormal_exit,backup_only_upload",
-                _ => return None,
-            };
-            Some(value.to_owned())
-        })
-        .unwrap();
-        assert_eq!(config.alert_kinds.first(), Some(&AlertKind::FatalError));
+        self.receiver_with(Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]))
+    }
+
+    /// A receiver in this process, with secrets from elsewhere.
+    pub(crate) fn receiver_with(&self, secrets: Secrets) -> Receiver {
+        let admission = Admission {
+            secret: SecretSource::Environment(Vec::new()),
+            require_signature_v2: false,
+            unsigned_check: UnsignedCheck::Test,
+            max_callback_age_ms: None,
+        };
+        Receiver::new(admission, secrets, self.intake())
+    }
+
+    /// Where authentic bodies go in.
+    pub(crate) fn intake(&self) -> Intake {
+        Intake::new(
+            self.store(),
+            self.topic(),
+            AlertKind::DEFAULT.to_vec(),
+            None,
+        )
+    }
+
+    /// A sweeper in this process, with the rules of the defaults.
+    pub(crate) fn sweeper(&self) -> Sweeper {
+        let rules = Rules {
+            silent_ms: Some(5 * 60_000),
+            unconfirmed_ms: Some(30 * 60_000),
+            backup: true,
+        };
+        Sweeper::new(rules, self.store(), self.topic())
+    }
+
+    /// One sweep with plenty of time, at a given moment.
+    pub(crate) async fn sweep_at(&self, sweeper: &Sweeper, now_ms: u64) -> Sweep {
+        let n = self.requests.fetch_add(1, Ordering::SeqCst);
+        let run = Run {
+            owner: &format!("sweep-{n}"),
+            now_ms,
+            deadline: Instant::now() + Duration::from_secs(600),
+        };
+        sweeper.sweep(run).await
+    }
+
+    /// A topic of this process.
+    pub(crate) fn topic(&self) -> Topic {
         let sns = aws_sdk_sns::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("local", "local", None, None, "local"))
             .endpoint_url(&self.sns_url)
             .build();
-        let store = self.store();
-        Receiver::new(
-            config,
-            store,
-            Topic::new(aws_sdk_sns::Client::from_conf(sns), TOPIC.to_owned()),
-        )
+        Topic::new(aws_sdk_sns::Client::from_conf(sns), TOPIC.to_owned())
     }
 
     /// A store of this process, through the proxy.
@@ -204,13 +238,14 @@ impl World {
 
     /// Makes the lease of every pending alert of a session run out.
     pub(crate) async fn end_leases(&self, sid: &str) {
-        for alert in self.items_with(sid, "alert#").await {
+        let alerts = self.items_with(sid, "alert#").await;
+        for alert in alerts.iter().filter(|alert| alert.contains_key("watch_at")) {
             self.dynamodb
                 .update_item()
                 .table_name(TABLE)
                 .key("sid", alert["sid"].clone())
                 .key("item", alert["item"].clone())
-                .update_expression("SET due_at = :past")
+                .update_expression("SET due_at = :past, watch_at = :past")
                 .expression_attribute_values(":past", AttributeValue::N("1".to_owned()))
                 .send()
                 .await

@@ -1,17 +1,20 @@
-//! Lambda's door: an invocation's envelope in, the envelope of its answer out.
+//! The callback's door: an HTTP event's envelope in, the envelope of its answer out.
 //!
 //! Function URL, HTTP API v2, REST v1 and ALB events are read by `lambda_http`. Its further step, into a `http::Request`, is
 //! left out: it panics on a body that claims to be base64 and isn't, and on a path that makes no URL; both come from anybody.
 
+use super::{log_line, time_left};
 use crate::clock::now_ms;
-use crate::receive::{AlertOutcome, Call, Handled, MAX_BODY, Receiver, Request};
+use crate::intake::{Call, Handled};
+use crate::receive::{MAX_BODY, Receiver, Request};
 use crate::reply::Reply;
+use crate::send::AlertOutcome;
 use crate::signature::{SIGNATURE_V1, SIGNATURE_V2, SignatureHeaders};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::http::{HeaderMap, Method};
 use lambda_http::request::LambdaRequest;
-use lambda_runtime::{Context, LambdaEvent};
+use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -61,7 +64,7 @@ pub async fn invoke(
     let call = Call {
         request_id: &context.request_id,
         now_ms,
-        deadline: started + time_left(&context, now_ms),
+        deadline: started + time_left(&context, now_ms, PATIENCE),
     };
     let Http {
         sender,
@@ -92,15 +95,6 @@ pub async fn invoke(
     let handled = receiver.receive(request, call).await;
     log(&handled, call.request_id, started);
     Ok(Response::of(&handled.reply, sender))
-}
-
-/// How long the answer may take: what Lambda leaves, and no longer than Agora waits. A deadline that was over before the
-/// invocation came isn't one: cargo-lambda sends a constant.
-fn time_left(context: &Context, now_ms: u64) -> Duration {
-    match context.deadline.checked_sub(now_ms) {
-        Some(left_ms) => Duration::from_millis(left_ms).min(PATIENCE),
-        None => PATIENCE,
-    }
 }
 
 /// The parts of an HTTP event that matter here.
@@ -251,26 +245,5 @@ fn log(handled: &Handled, request_id: &str, started: Instant) {
         },
         error: handled.error.as_deref(),
     };
-    if let Ok(line) = serde_json::to_string(&line) {
-        eprintln!("{line}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answer_takes_no_longer_than_lambda_and_agora_leave() {
-        for (deadline, expected) in [
-            (1_005_000, Duration::from_secs(5)),
-            (1_900_000, PATIENCE),
-            (1_000_000, Duration::ZERO),
-            (600_000, PATIENCE),
-        ] {
-            let mut context = Context::default();
-            context.deadline = deadline;
-            assert_eq!(time_left(&context, 1_000_000), expected, "{deadline}");
-        }
-    }
+    log_line(&line);
 }

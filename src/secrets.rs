@@ -1,0 +1,289 @@
+//! The secrets that are accepted now: given in the environment, or kept in Secrets Manager and fetched, cached and renewed here.
+//!
+//! From Secrets Manager both `AWSCURRENT` and `AWSPREVIOUS` are accepted. They are fetched anew after five minutes, and when a
+//! signature doesn't hold, which may mean that somebody has rotated them just now. That must not let a flood of false signatures
+//! become a flood of fetches: after a fetch that brought nothing new there is no other for a minute. The last good secrets are
+//! kept when the service fails. Times are those of the callers, in ms since the epoch.
+
+use crate::secret::Secret;
+use aws_sdk_secretsmanager::Client;
+use serde::Deserialize;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+/// How long fetched secrets are good for without asking again, in ms.
+const FRESH_MS: u64 = 5 * 60 * 1000;
+/// How long nothing is fetched after a fetch that failed or brought nothing new, in ms.
+const PAUSE_MS: u64 = 60 * 1000;
+/// The same while there is no secret at all, in ms.
+const EMPTY_PAUSE_MS: u64 = 1000;
+/// How long a fetch may take.
+const FETCH: Duration = Duration::from_secs(3);
+
+/// Why there is no secret to check a signature with.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// Secrets Manager doesn't answer as it should.
+    #[error("GetSecretValue failed")]
+    Call(#[source] Box<dyn Error + Send + Sync>),
+    /// Secrets Manager takes too long.
+    #[error("GetSecretValue took too long")]
+    Timeout,
+    /// The secret is empty, or JSON of another shape.
+    #[error("the secret is neither a text nor {{\"secret\": …}} nor {{\"secrets\": […]}}")]
+    Unreadable,
+    /// A fetch has just failed.
+    #[error("there is no secret yet, and a fetch has just failed")]
+    Waiting,
+}
+
+/// Where the secrets come from.
+#[derive(Debug)]
+pub enum Secrets {
+    /// The environment.
+    Fixed(Arc<[Secret]>),
+    /// Secrets Manager.
+    Managed(Managed),
+}
+
+/// A secret in Secrets Manager.
+pub struct Managed {
+    client: Client,
+    id: String,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Default)]
+struct Cache {
+    fetched: Option<Fetched>,
+    /// When the secrets were fetched.
+    fetched_at: u64,
+    /// When a fetch last failed or brought nothing new.
+    idle_at: Option<u64>,
+}
+
+#[derive(Clone)]
+struct Fetched {
+    secrets: Arc<[Secret]>,
+    /// The versions they are from: what tells whether they are new.
+    versions: Vec<String>,
+}
+
+impl fmt::Debug for Managed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Managed")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    /// The secrets given.
+    #[must_use]
+    pub fn fixed(secrets: Vec<Secret>) -> Self {
+        Self::Fixed(secrets.into())
+    }
+
+    /// The secret `id` (a name or an ARN) of Secrets Manager.
+    #[must_use]
+    pub fn managed(client: Client, id: String) -> Self {
+        Self::Managed(Managed {
+            client,
+            id,
+            cache: Mutex::default(),
+        })
+    }
+
+    /// The secrets that are accepted at `now_ms`.
+    ///
+    /// # Errors
+    /// There is none, and none can be fetched.
+    pub async fn current(&self, now_ms: u64) -> Result<Arc<[Secret]>, SecretsError> {
+        match self {
+            Self::Fixed(secrets) => Ok(Arc::clone(secrets)),
+            Self::Managed(managed) => managed.current(now_ms).await,
+        }
+    }
+
+    /// Other secrets than those before, if there are any and it is time to ask again.
+    pub async fn newer(&self, now_ms: u64) -> Option<Arc<[Secret]>> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Managed(managed) => managed.newer(now_ms).await,
+        }
+    }
+}
+
+impl Managed {
+    async fn current(&self, now_ms: u64) -> Result<Arc<[Secret]>, SecretsError> {
+        let mut cache = self.cache.lock().await;
+        match &cache.fetched {
+            Some(fetched)
+                if now_ms < cache.fetched_at.saturating_add(FRESH_MS)
+                    || cache.rests(now_ms, PAUSE_MS) =>
+            {
+                return Ok(Arc::clone(&fetched.secrets));
+            }
+            None if cache.rests(now_ms, EMPTY_PAUSE_MS) => return Err(SecretsError::Waiting),
+            Some(_) | None => {}
+        }
+        let outcome = self.renew(&mut cache, now_ms).await;
+        match (&cache.fetched, outcome) {
+            (Some(fetched), _) => Ok(Arc::clone(&fetched.secrets)),
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => Err(SecretsError::Waiting),
+        }
+    }
+
+    async fn newer(&self, now_ms: u64) -> Option<Arc<[Secret]>> {
+        let mut cache = self.cache.lock().await;
+        if cache.rests(now_ms, PAUSE_MS) {
+            return None;
+        }
+        match self.renew(&mut cache, now_ms).await {
+            Ok(true) => Some(Arc::clone(&cache.fetched.as_ref()?.secrets)),
+            Ok(false) | Err(_) => None,
+        }
+    }
+
+    /// Fetches; true if that brought other secrets.
+    async fn renew(&self, cache: &mut Cache, now_ms: u64) -> Result<bool, SecretsError> {
+        let fetched = match timeout(FETCH, self.fetch()).await {
+            Ok(Ok(fetched)) => fetched,
+            Ok(Err(error)) => {
+                cache.idle_at = Some(now_ms);
+                return Err(error);
+            }
+            Err(_) => {
+                cache.idle_at = Some(now_ms);
+                return Err(SecretsError::Timeout);
+            }
+        };
+        let is_new = cache
+            .fetched
+            .as_ref()
+            .is_none_or(|known| known.versions != fetched.versions);
+        cache.idle_at = (!is_new).then_some(now_ms);
+        cache.fetched = Some(fetched);
+        cache.fetched_at = now_ms;
+        Ok(is_new)
+    }
+
+    async fn fetch(&self) -> Result<Fetched, SecretsError> {
+        let (current, previous) =
+            tokio::join!(self.version("AWSCURRENT"), self.version("AWSPREVIOUS"));
+        let Some((version, mut secrets)) = current? else {
+            return Err(SecretsError::Unreadable);
+        };
+        let mut versions = vec![version];
+        if let Some((version, previous)) = previous? {
+            versions.push(version);
+            secrets.extend(previous);
+        }
+        Ok(Fetched {
+            secrets: secrets.into(),
+            versions,
+        })
+    }
+
+    /// The secrets of a version; none where there is no such version, or the previous one isn't readable.
+    async fn version(&self, stage: &str) -> Result<Option<(String, Vec<Secret>)>, SecretsError> {
+        let value = self
+            .client
+            .get_secret_value()
+            .secret_id(&self.id)
+            .version_stage(stage)
+            .send()
+            .await
+            .map_err(aws_sdk_secretsmanager::Error::from);
+        let value = match (value, stage) {
+            (Ok(value), _) => value,
+            // A secret that was never rotated has no previous version.
+            (Err(aws_sdk_secretsmanager::Error::ResourceNotFoundException(_)), "AWSPREVIOUS") => {
+                return Ok(None);
+            }
+            (Err(error), _) => return Err(SecretsError::Call(Box::new(error))),
+        };
+        let text = Zeroizing::new(value.secret_string.unwrap_or_default());
+        let secrets = read_secrets(&text);
+        Ok(secrets.map(|secrets| (value.version_id.unwrap_or_default(), secrets)))
+    }
+}
+
+impl Cache {
+    /// True if a fetch that failed or brought nothing new is less than `pause_ms` ago.
+    fn rests(&self, now_ms: u64, pause_ms: u64) -> bool {
+        self.idle_at
+            .is_some_and(|idle_at| now_ms < idle_at.saturating_add(pause_ms))
+    }
+}
+
+/// A secret's text: the secret itself, or JSON with one or several.
+fn read_secrets(text: &str) -> Option<Vec<Secret>> {
+    #[derive(Deserialize)]
+    struct Document {
+        secret: Option<Zeroizing<String>>,
+        #[serde(default)]
+        secrets: Vec<Zeroizing<String>>,
+    }
+    let text = text.trim();
+    let secrets: Vec<_> = if text.starts_with('{') {
+        let document: Document = serde_json::from_str(text).ok()?;
+        let all = document.secret.iter().chain(&document.secrets);
+        all.map(|secret| secret.trim())
+            .filter(|secret| !secret.is_empty())
+            .map(Secret::new)
+            .collect()
+    } else if text.is_empty() {
+        Vec::new()
+    } else {
+        vec![Secret::new(text)]
+    };
+    (!secrets.is_empty()).then_some(secrets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_a_text_or_json() {
+        for (text, expected) in [
+            ("hunter2", Some(vec!["hunter2"])),
+            (" hunter2\n", Some(vec!["hunter2"])),
+            ("one,two", Some(vec!["one,two"])),
+            (r#"{"secret": "one"}"#, Some(vec!["one"])),
+            (r#"{"secrets": ["one", "two"]}"#, Some(vec!["one", "two"])),
+            (
+                r#"{"secret": "one", "secrets": ["two"], "note": 5}"#,
+                Some(vec!["one", "two"]),
+            ),
+            ("", None),
+            ("{}", None),
+            (r#"{"secret": ""}"#, None),
+            (r#"{"secret": 5}"#, None),
+            (r#"{"secrets": "one"}"#, None),
+            ("{broken", None),
+        ] {
+            let secrets = read_secrets(text);
+            let keys = secrets.as_ref().map(|secrets| {
+                let keys = secrets.iter().map(Secret::key);
+                keys.map(|key| std::str::from_utf8(key).unwrap())
+                    .collect::<Vec<_>>()
+            });
+            assert_eq!(keys, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_in_a_debug_or_an_error() {
+        let fixed = Secrets::fixed(vec![Secret::new("hunter2")]);
+        assert!(!format!("{fixed:?}").contains("hunter2"));
+        assert!(!SecretsError::Unreadable.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,355 @@
+use super::*;
+use crate::event::Event;
+use crate::notification::{Notification, Sid};
+use crate::session::Fact;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const MIN: u64 = 60_000;
+/// When the sessions of these tests begin, ms since the epoch.
+const T0: u64 = 1_772_460_000_000;
+const RULES: Rules = Rules {
+    silent_ms: Some(5 * MIN),
+    unconfirmed_ms: Some(30 * MIN),
+    backup: true,
+};
+
+/// A session and a clock: callbacks come at a minute, and the watchdog looks.
+#[derive(Default)]
+struct Scene {
+    watched: Watched,
+    next: Option<u64>,
+    looks: usize,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self {
+            watched: Watched {
+                sid: "38f8e3cfdc474cd56fc1ceba380d7e1a".to_owned(),
+                cname: "math-101".to_owned(),
+                ..Watched::default()
+            },
+            next: Some(T0 + LOOK_MS),
+            looks: 0,
+        }
+    }
+
+    /// A callback of recorder `uid` that happens and comes at `minute`.
+    fn callback_of(
+        &mut self,
+        uid: &str,
+        minute: u64,
+        sequence: u64,
+        event_type: u32,
+        details: Value,
+    ) {
+        let at = T0 + minute * MIN;
+        let notification = Notification {
+            sid: Sid::new(&self.watched.sid).unwrap(),
+            cname: self.watched.cname.clone(),
+            uid: uid.to_owned(),
+            sequence,
+            sendts: at,
+            service_type: None,
+            event_type,
+            event: Event::read(event_type, &details),
+            details,
+            notice_id: None,
+            notify_ms: None,
+        };
+        let fact = Fact::of(&notification);
+        self.watched.session.apply(&fact);
+        self.watched.updated_at = at;
+        if self.next.is_none() && fact.tells_state() {
+            self.next = Some(at + LOOK_MS);
+        }
+    }
+
+    fn callback(&mut self, minute: u64, sequence: u64, event_type: u32, details: Value) {
+        self.callback_of("5", minute, sequence, event_type, details);
+    }
+
+    fn heartbeat(&mut self, minute: u64) {
+        self.callback(minute, minute + 1, 33, json!({"progress": 5000}));
+    }
+
+    /// Lets the clock go to `minute`, with a sweep every minute: what is said, as minute and kind.
+    fn until(&mut self, minute: u64) -> Vec<(u64, &'static str)> {
+        let from = self.watched.updated_at.saturating_sub(T0) / MIN;
+        let mut said = Vec::new();
+        for minute in from..=minute {
+            let now_ms = T0 + minute * MIN;
+            if self.next.is_none_or(|next| next > now_ms) {
+                continue;
+            }
+            let look = look(&self.watched, &RULES, now_ms);
+            assert!(
+                look.next.is_none_or(|next| next > now_ms),
+                "a look that is over at once"
+            );
+            self.watched.standing = look.standing;
+            self.next = look.next;
+            self.looks += 1;
+            said.extend(
+                look.alerts
+                    .iter()
+                    .map(|alert| (minute, alert.kind.as_str())),
+            );
+        }
+        said
+    }
+}
+
+#[test]
+fn a_silent_session_alerts_once_and_is_resolved_by_a_heartbeat() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    for minute in 1..=20 {
+        scene.heartbeat(minute);
+        assert_eq!(scene.until(minute), []);
+    }
+    // Streams come and go: they are no heartbeats.
+    scene.callback(22, 40, 43, json!({"state": 0}));
+    assert_eq!(scene.until(60), [(25, "session_silent")]);
+    assert_eq!(scene.watched.standing.silent_since, Some(T0 + 20 * MIN));
+    scene.heartbeat(61);
+    assert_eq!(scene.until(64), [(63, "session_silent_resolved")]);
+    assert_eq!(scene.until(80), [(66, "session_silent")]);
+    // It speaks once, and is silent again before anybody looks.
+    scene.heartbeat(81);
+    let now_ms = T0 + 90 * MIN;
+    let said = look(&scene.watched, &RULES, now_ms).alerts;
+    let kinds: Vec<_> = said.iter().map(|alert| alert.kind.as_str()).collect();
+    assert_eq!(kinds, ["session_silent_resolved", "session_silent"]);
+    scene.heartbeat(91);
+    for minute in 92..120 {
+        scene.heartbeat(minute);
+        let said = scene.until(minute);
+        assert!(
+            said.is_empty() || said == [(minute, "session_silent_resolved")],
+            "{said:?}"
+        );
+    }
+    assert_eq!(scene.watched.standing, Standing::default());
+}
+
+#[test]
+fn a_heartbeat_soon_after_the_alert_is_noticed_soon() {
+    let mut scene = Scene::new();
+    scene.heartbeat(1);
+    assert_eq!(scene.until(6), [(6, "session_silent")]);
+    scene.heartbeat(6);
+    assert_eq!(scene.until(8), [(7, "session_silent_resolved")]);
+}
+
+#[test]
+fn a_silent_session_that_turns_out_to_be_over_is_resolved() {
+    let mut scene = Scene::new();
+    scene.heartbeat(1);
+    assert_eq!(scene.until(7), [(6, "session_silent")]);
+    scene.callback(8, 90, 11, json!({"exitStatus": 0}));
+    assert_eq!(scene.until(12), [(8, "session_silent_resolved")]);
+    assert_eq!(scene.until(60), [(38, "upload_unconfirmed")]);
+}
+
+#[test]
+fn an_upload_that_is_not_confirmed_alerts_once_and_is_resolved_when_it_is() {
+    for (event_type, details) in [(31, json!({"status": 0})), (32, json!({"status": 0}))] {
+        let mut scene = Scene::new();
+        scene.callback(0, 0, 40, json!({"status": 0}));
+        scene.heartbeat(1);
+        scene.callback(3, 50, 41, json!({"leaveCode": 24}));
+        assert_eq!(scene.until(32), []);
+        assert_eq!(scene.until(100), [(33, "upload_unconfirmed")]);
+        scene.callback(101, 51, event_type, details);
+        assert_eq!(scene.until(120), [(108, "upload_unconfirmed_resolved")]);
+        assert_eq!(scene.next, None, "nothing more to look for");
+    }
+}
+
+#[test]
+fn what_ended_first_counts_and_a_later_exit_does_not_begin_anew() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    scene.callback(3, 50, 41, json!({"leaveCode": 24}));
+    assert_eq!(scene.until(19), []);
+    scene.callback(20, 51, 11, json!({"exitStatus": 0}));
+    assert_eq!(scene.until(200), [(33, "upload_unconfirmed")]);
+}
+
+#[test]
+fn a_session_that_exits_properly_is_never_looked_at_again() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    for minute in 1..=30 {
+        scene.heartbeat(minute);
+    }
+    scene.callback(31, 40, 41, json!({"leaveCode": 24}));
+    scene.callback(32, 41, 31, json!({"status": 0}));
+    scene.callback(32, 42, 11, json!({"exitStatus": 0}));
+    assert_eq!(scene.until(40), []);
+    let looks = scene.looks;
+    // Stragglers come even after the exit.
+    scene.callback(41, 43, 43, json!({"state": 1}));
+    scene.callback(42, 44, 44, json!({"state": 1}));
+    assert_eq!(scene.until(100_000), []);
+    assert_eq!((scene.looks, scene.next), (looks, None));
+}
+
+#[test]
+fn a_31_after_a_32_takes_the_backup_back_and_one_before_it_does_not() {
+    let mut scene = Scene::new();
+    scene.callback(1, 4, 41, json!({"leaveCode": 24}));
+    scene.callback(2, 5, 32, json!({"status": 0}));
+    scene.callback(2, 6, 11, json!({"exitStatus": 0}));
+    assert_eq!(scene.until(30), []);
+    assert_eq!(scene.next, None);
+    let mut before = Scene::new();
+    before.watched = scene.watched.clone();
+    before.callback(31, 3, 31, json!({"status": 0}));
+    assert_eq!(before.until(60), []);
+    scene.callback(31, 7, 31, json!({"status": 0}));
+    assert_eq!(scene.until(60), [(36, "backup_only_upload_resolved")]);
+    assert_eq!(scene.next, None);
+}
+
+#[test]
+fn without_heartbeats_nothing_is_silent_and_a_session_nobody_hears_of_is_left_alone_after_a_day() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    assert_eq!(scene.until(3 * 24 * 60), []);
+    assert_eq!(scene.next, None);
+    // And is taken up again when it speaks.
+    scene.callback(5000, 9, 41, json!({"leaveCode": 24}));
+    assert_eq!(scene.until(5100), [(5030, "upload_unconfirmed")]);
+}
+
+#[test]
+fn a_fatal_error_alone_ends_nothing() {
+    let mut scene = Scene::new();
+    scene.heartbeat(1);
+    scene.callback(
+        2,
+        50,
+        1,
+        json!({"errorLevel": 5, "errorCode": 110, "module": 0}),
+    );
+    assert_eq!(scene.until(60), [(6, "session_silent")]);
+}
+
+#[test]
+fn a_new_recorder_has_the_same_time_for_its_first_heartbeat_and_its_own_upload_counts() {
+    let mut scene = Scene::new();
+    scene.heartbeat(1);
+    scene.callback(2, 40, 31, json!({"status": 0}));
+    scene.callback(4, 41, 12, json!({"newUid": 6}));
+    assert_eq!(scene.until(8), []);
+    assert_eq!(scene.until(20), [(9, "session_silent")]);
+    scene.callback_of("6", 21, 0, 33, json!({"progress": 1}));
+    scene.callback_of("6", 22, 1, 41, json!({"leaveCode": 24}));
+    // What the replaced recorder says ends nothing.
+    scene.callback(22, 42, 11, json!({"exitStatus": 1}));
+    let said: Vec<_> = scene.until(60).into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(said, ["session_silent_resolved", "upload_unconfirmed"]);
+}
+
+#[test]
+fn a_recorder_seen_at_work_after_it_left_has_not_left() {
+    let mut scene = Scene::new();
+    scene.heartbeat(1);
+    scene.callback(1, 40, 3, json!({"status": 6}));
+    scene.callback(2, 41, 42, json!({}));
+    assert_eq!(scene.until(60), [(6, "session_silent")]);
+}
+
+#[test]
+fn a_clock_that_is_ahead_or_missing_does_not_hide_a_silence() {
+    for sendts in [0, T0 + 365 * 24 * 60 * MIN] {
+        let mut scene = Scene::new();
+        scene.heartbeat(1);
+        for register in scene.watched.session.recorders[0].registers.values_mut() {
+            register.at = sendts;
+        }
+        assert_eq!(scene.until(30), [(6, "session_silent")]);
+    }
+}
+
+#[test]
+fn a_rule_that_is_off_says_nothing() {
+    let mut scene = Scene::new();
+    scene.heartbeat(1);
+    let off = Rules {
+        silent_ms: None,
+        unconfirmed_ms: None,
+        backup: false,
+    };
+    let nothing = Look {
+        alerts: Vec::new(),
+        standing: Standing::default(),
+        next: None,
+    };
+    assert_eq!(look(&scene.watched, &off, T0 + 60 * MIN), nothing);
+    scene.callback(2, 40, 32, json!({}));
+    scene.callback(3, 41, 31, json!({}));
+    scene.callback(4, 42, 41, json!({"leaveCode": 24}));
+    assert_eq!(look(&scene.watched, &off, T0 + 600 * MIN), nothing);
+    assert_eq!(off.first_look_ms(), LOOK_MS);
+    let soon = Rules {
+        silent_ms: Some(2 * MIN),
+        ..RULES
+    };
+    assert_eq!(soon.first_look_ms(), 2 * MIN);
+}
+
+#[test]
+fn an_alert_of_the_watchdog_has_all_that_its_message_needs() {
+    let mut scene = Scene::new();
+    scene.heartbeat(1);
+    let alert = look(&scene.watched, &RULES, T0 + 9 * MIN).alerts.remove(0);
+    assert_eq!(alert.item, format!("alert#session_silent#{}", T0 + 6 * MIN));
+    assert_eq!(
+        (alert.event_type, alert.sequence, alert.uid.as_str()),
+        (33, 2, "5")
+    );
+    let message = crate::alert::message(&alert);
+    assert_eq!(
+        message.subject,
+        "[CRITICAL] Recording has gone silent in channel math-101"
+    );
+    assert!(
+        message
+            .email
+            .contains("the last one is of 2026-03-02 14:01:00 UTC"),
+        "{}",
+        message.email
+    );
+    let context = &message.default["metadata"]["additionalContext"];
+    assert_eq!(context["lastHeartbeat"], (T0 + MIN).to_string());
+    assert_eq!(message.default["metadata"]["threadId"], alert.sid);
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_a_look_says_nothing_twice_and_ends_in_the_future(
+        callbacks in prop::collection::vec((0_u64..90, 0_u64..40, prop::sample::select(vec![1, 3, 11, 12, 31, 32, 33, 40, 41, 43])), 0..25),
+        now in 0_u64..3000,
+    ) {
+        let mut scene = Scene::new();
+        for (minute, sequence, event_type) in callbacks {
+            let details = json!({"newUid": 6, "status": sequence % 9, "exitStatus": 0, "leaveCode": 8, "progress": 1});
+            scene.callback_of(if minute % 7 == 0 { "6" } else { "5" }, minute, sequence, event_type, details);
+        }
+        let now_ms = T0 + now * MIN;
+        let first = look(&scene.watched, &RULES, now_ms);
+        prop_assert!(first.next.is_none_or(|next| next > now_ms));
+        scene.watched.standing = first.standing;
+        let second = look(&scene.watched, &RULES, now_ms);
+        prop_assert_eq!(second.standing, first.standing);
+        // Only what the table's keys remember is found again: the backup taken back.
+        for alert in second.alerts {
+            prop_assert_eq!(alert.kind, AlertKind::BackupOnlyUploadResolved);
+            prop_assert!(first.alerts.contains(&alert));
+        }
+    }
+}
