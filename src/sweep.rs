@@ -23,6 +23,8 @@ use tokio::time::{Instant, timeout_at};
 const GIVE_UP_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long SNS may take for one alert, so that one that hangs doesn't take the whole run.
 const SEND: Duration = Duration::from_secs(6);
+/// What an item may need, publishing included: with less time left none is begun, so that none is cut off.
+const ITEM: Duration = Duration::from_millis(1500);
 /// So many publishes failed in a row: SNS is down, and this run leaves the other alerts alone.
 const SNS_IS_DOWN: u32 = 3;
 /// So many requests to the table failed in a row: the shard is left to the next run.
@@ -203,6 +205,10 @@ impl Shard<'_> {
                 }
             };
             for due in &page.due {
+                if Instant::now() + ITEM > self.run.deadline {
+                    self.sweep.finished = false;
+                    return self.sweep;
+                }
                 match timeout_at(self.run.deadline, self.item(due)).await {
                     Ok(Ok(())) => table_failures = 0,
                     Ok(Err(error)) => {

@@ -36,6 +36,10 @@ pub(crate) enum Mood {
     Down,
     /// Never, and nothing is published.
     Hanging,
+    /// Never, though it has published.
+    Mute,
+    /// 500, though it has published.
+    Lost,
 }
 
 /// The endpoint.
@@ -116,38 +120,53 @@ impl Sns {
             .mood
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        self.state.asked.notify_one();
+        let failure =
+            || (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError")).into_response();
         match mood {
-            Mood::Well => {}
+            Mood::Well | Mood::Mute | Mood::Lost => {}
             Mood::Down => {
-                return (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError")).into_response();
+                self.state.asked.notify_one();
+                return failure();
             }
-            Mood::Hanging => std::future::pending().await,
+            Mood::Hanging => {
+                self.state.asked.notify_one();
+                std::future::pending().await
+            }
         }
         let Some(message) = parse(body) else {
             return (StatusCode::BAD_REQUEST, error("InvalidParameter")).into_response();
         };
-        for listener in self
-            .state
-            .listeners
+        let id = self.publish(message);
+        self.state.asked.notify_one();
+        match mood {
+            Mood::Well | Mood::Down | Mood::Hanging => {}
+            Mood::Mute => std::future::pending().await,
+            Mood::Lost => return failure(),
+        }
+        let answer = format!(
+            "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>{id}</MessageId>\
+             </PublishResult><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></PublishResponse>"
+        );
+        ([("content-type", "text/xml")], answer).into_response()
+    }
+
+    /// Publishes a message and gives it an id.
+    fn publish(&self, message: Published) -> String {
+        let State {
+            published,
+            listeners,
+            ..
+        } = &*self.state;
+        for listener in listeners
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .iter()
         {
             let _ = listener.send(message.clone());
         }
-        let mut published = self
-            .state
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
         published.push(message);
-        let id = format!("00000000-0000-4000-8000-{:012}", published.len());
-        let answer = format!(
-            "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>{id}</MessageId>\
-             </PublishResult><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></PublishResponse>"
-        );
-        ([("content-type", "text/xml")], answer).into_response()
+        format!("00000000-0000-4000-8000-{:012}", published.len())
     }
 }
 

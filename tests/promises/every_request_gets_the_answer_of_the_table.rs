@@ -427,7 +427,7 @@ async fn a_bad_configuration_stops_the_function_at_init_with_one_line() {
         (
             "AGORA_SECRET",
             "",
-            "configuration: AGORA_SECRET is not set\n",
+            "configuration: neither AGORA_SECRET_ID nor AGORA_SECRET is set\n",
         ),
         ("TABLE_NAME", "", "configuration: TABLE_NAME is not set\n"),
         (

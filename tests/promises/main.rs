@@ -14,9 +14,12 @@ mod support;
 
 mod harness;
 
+mod a_kill_at_any_point_loses_no_alert;
 mod alerts_survive_crashes_and_copies;
 mod every_request_gets_the_answer_of_the_table;
 mod hostile_bodies_are_kept_and_the_process_lives_on;
 mod order_repetition_and_loss_end_in_the_right_items;
 mod samples_are_signed_and_stored;
+mod the_sweeper_sends_what_is_left_and_watches;
+mod thousands_are_worked_off_in_bounded_runs;
 mod writes_cost_what_the_readme_says;

@@ -1,4 +1,4 @@
-//! The real `callback` binary behind a Lambda Runtime API.
+//! The real binaries behind a Lambda Runtime API.
 
 use super::world::{TABLE, TOPIC, World};
 use crate::support::sign;
@@ -8,6 +8,13 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::{Child, Command};
 
+/// Which function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binary {
+    Callback,
+    Sweeper,
+}
+
 /// A running function.
 pub(crate) struct Function {
     simulator: Simulator,
@@ -15,14 +22,19 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Starts the binary on the parts of `world`, with `more` in its environment.
+    /// Starts the callback function on the parts of `world`, with `more` in its environment.
     pub(crate) async fn start(world: &World, more: &[(&str, &str)]) -> Self {
+        Self::start_binary(Binary::Callback, world, more).await
+    }
+
+    /// Starts a function on the parts of `world`, with `more` in its environment.
+    pub(crate) async fn start_binary(binary: Binary, world: &World, more: &[(&str, &str)]) -> Self {
         let simulator = Simulator::builder()
             .function_name("callback")
             .build()
             .await
             .unwrap();
-        let process = command(world, more)
+        let process = command(binary, world, more)
             .envs(simulator.lambda_env_vars())
             .kill_on_drop(true)
             .spawn()
@@ -38,18 +50,23 @@ impl Function {
     /// Invokes it with that much time.
     pub(crate) async fn invoke_within(&self, event: Value, timeout_ms: u64) -> Value {
         let request_id = self.enqueue_within(event, timeout_ms).await;
+        self.answer(&request_id).await
+    }
+
+    /// Invokes it without waiting; returns what names the invocation.
+    pub(crate) async fn enqueue(&self, event: Value) -> String {
+        self.enqueue_within(event, 9_000).await
+    }
+
+    /// Waits for the answer of an invocation.
+    pub(crate) async fn answer(&self, request_id: &str) -> Value {
         let state = self
             .simulator
-            .wait_for_invocation_complete(&request_id, Duration::from_secs(30))
+            .wait_for_invocation_complete(request_id, Duration::from_secs(30))
             .await
             .unwrap();
         assert_eq!(state.status, InvocationStatus::Success, "{:?}", state.error);
         state.response.unwrap().payload
-    }
-
-    /// Invokes it without waiting.
-    pub(crate) async fn enqueue(&self, event: Value) {
-        self.enqueue_within(event, 9_000).await;
     }
 
     async fn enqueue_within(&self, event: Value, timeout_ms: u64) -> String {
@@ -76,7 +93,7 @@ impl Function {
 
     /// Starts the binary, expects it to stop by itself, and returns what it said and whether it succeeded.
     pub(crate) async fn refuse(world: &World, more: &[(&str, &str)]) -> (String, bool) {
-        let output = command(world, more)
+        let output = command(Binary::Callback, world, more)
             .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9")
             .stderr(Stdio::piped())
             .output()
@@ -89,8 +106,11 @@ impl Function {
     }
 }
 
-fn command(world: &World, more: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_callback"));
+fn command(binary: Binary, world: &World, more: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(match binary {
+        Binary::Callback => env!("CARGO_BIN_EXE_callback"),
+        Binary::Sweeper => env!("CARGO_BIN_EXE_sweeper"),
+    });
     command
         .env_clear()
         .envs([
@@ -123,5 +143,14 @@ pub(crate) fn event(body: &str) -> Value {
         },
         "body": body,
         "isBase64Encoded": false,
+    })
+}
+
+/// The event of an EventBridge rule.
+pub(crate) fn tick() -> Value {
+    json!({
+        "version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "Scheduled Event", "source": "aws.events",
+        "account": "000000000000", "time": "2026-03-02T14:05:00Z", "region": "eu-central-1",
+        "resources": ["arn:aws:events:eu-central-1:000000000000:rule/sweep"], "detail": {},
     })
 }

@@ -4,6 +4,6 @@ mod function;
 mod proxy;
 mod world;
 
-pub(crate) use function::{Function, event};
-pub(crate) use proxy::{Exchange, Proxy};
-pub(crate) use world::{World, callback, event_details};
+pub(crate) use function::{Binary, Function, event, tick};
+pub(crate) use proxy::{Exchange, Proxy, Stop};
+pub(crate) use world::{TABLE, World, callback, callback_at, event_details};

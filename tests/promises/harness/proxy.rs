@@ -1,4 +1,5 @@
-//! Stands between a client and the engine: counts requests and consumed units, and can stop answering.
+//! Stands between a client and the engine: counts requests and consumed units, and can stop answering, at once or at one
+//! request.
 
 use crate::support::engine::AnyError;
 use axum::Router;
@@ -9,15 +10,24 @@ use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// One request and its answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     /// `PutItem`, `UpdateItem` …
     pub(crate) operation: String,
-
     /// What the request consumed; a refused conditional write doesn't say and costs the units of the item that is there.
     pub(crate) units: f64,
+}
+
+/// Where in an exchange the proxy stops: for who asked, the world ends there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The request is asked for and never reaches the engine.
+    BeforeRequest,
+    /// The engine has done it, and its answer never arrives.
+    BeforeAnswer,
 }
 
 /// The proxy.
@@ -25,6 +35,9 @@ pub(crate) struct Exchange {
 pub(crate) struct Proxy {
     exchanges: Arc<Mutex<Vec<Exchange>>>,
     hangs: Arc<AtomicBool>,
+    /// How many requests go through before the one that stops, and where in it.
+    stop: Arc<Mutex<Option<(u32, Stop)>>>,
+    stopped: Arc<Notify>,
 }
 
 impl Proxy {
@@ -35,6 +48,8 @@ impl Proxy {
         let proxy = Self {
             exchanges: Arc::default(),
             hangs: Arc::default(),
+            stop: Arc::default(),
+            stopped: Arc::default(),
         };
         let state = proxy.clone();
         let client = reqwest::Client::new();
@@ -61,6 +76,43 @@ impl Proxy {
         self.hangs.store(hangs, Ordering::SeqCst);
     }
 
+    /// Stops at the request after the next `through` ones: it and all later ones are never answered.
+    pub(crate) fn stop_after(&self, through: u32, stop: Stop) {
+        *self.stop.lock().unwrap() = Some((through, stop));
+    }
+
+    /// Answers again.
+    pub(crate) fn go_on(&self) {
+        *self.stop.lock().unwrap() = None;
+    }
+
+    /// Waits until it has stopped.
+    pub(crate) async fn stopped(&self) {
+        self.stopped.notified().await;
+    }
+
+    /// What happens to the next request.
+    fn next_stop(&self) -> Option<Stop> {
+        let mut stop = self.stop.lock().unwrap();
+        match stop.as_mut()? {
+            (0, at) => {
+                let at = *at;
+                // Later requests don't even reach the engine.
+                *stop = Some((0, Stop::BeforeRequest));
+                Some(at)
+            }
+            (through, _) => {
+                *through -= 1;
+                None
+            }
+        }
+    }
+
+    async fn stop_here(&self) {
+        self.stopped.notify_one();
+        std::future::pending::<()>().await;
+    }
+
     async fn forward(
         &self,
         client: &reqwest::Client,
@@ -71,12 +123,18 @@ impl Proxy {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
+        let stop = self.next_stop();
+        if stop == Some(Stop::BeforeRequest) {
+            self.stop_here().await;
+        }
         let target = headers
             .get("x-amz-target")
             .map_or("", |value| value.to_str().unwrap())
             .to_owned();
         let mut request: Value = serde_json::from_slice(body)?;
-        request["ReturnConsumedCapacity"] = "TOTAL".into();
+        if target.starts_with("DynamoDB") {
+            request["ReturnConsumedCapacity"] = "TOTAL".into();
+        }
         let mut forward = client.post(engine).body(request.to_string());
         for (name, value) in headers
             .iter()
@@ -101,6 +159,9 @@ impl Proxy {
             .lock()
             .unwrap()
             .push(Exchange { operation, units });
+        if stop == Some(Stop::BeforeAnswer) {
+            self.stop_here().await;
+        }
         let content_type = [("content-type", "application/x-amz-json-1.0")];
         Ok((StatusCode::from_u16(status)?, content_type, text).into_response())
     }

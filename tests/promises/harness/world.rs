@@ -4,8 +4,8 @@ use super::Proxy;
 use crate::support::engine::{AnyError, client, create_table, serve};
 use crate::support::sign;
 use crate::support::sns::Sns;
-use agora_recording_callbacks::alert::AlertKind;
-use agora_recording_callbacks::config::{Admission, SecretSource, UnsignedCheck};
+use agora_recording_callbacks::aws;
+use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
 use agora_recording_callbacks::intake::{Call, Handled, Intake};
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::receive::{Receiver, Request};
@@ -16,9 +16,8 @@ use agora_recording_callbacks::signature::SignatureHeaders;
 use agora_recording_callbacks::store::{Item, Store, read_session};
 use agora_recording_callbacks::sweep::{Run, Sweep, Sweeper};
 use agora_recording_callbacks::topic::Topic;
-use agora_recording_callbacks::watchdog::Rules;
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_sns::config::{BehaviorVersion, Credentials, Region};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,6 +34,8 @@ pub(crate) struct World {
     pub(crate) proxy: Proxy,
     pub(crate) sns: Sns,
     pub(crate) sns_url: String,
+    dynamodb_aws: SdkConfig,
+    sns_aws: SdkConfig,
     requests: AtomicU64,
 }
 
@@ -54,6 +55,8 @@ impl World {
         let (sns, sns_url) = Sns::serve(TcpListener::bind("127.0.0.1:0").await?)?;
         Ok(Self {
             dynamodb,
+            dynamodb_aws: aws::load_local(dynamodb_url.clone()).await,
+            sns_aws: aws::load_local(sns_url.clone()).await,
             dynamodb_url,
             proxy,
             sns,
@@ -80,22 +83,12 @@ impl World {
 
     /// Where authentic bodies go in.
     pub(crate) fn intake(&self) -> Intake {
-        Intake::new(
-            self.store(),
-            self.topic(),
-            AlertKind::DEFAULT.to_vec(),
-            None,
-        )
+        Intake::new(self.store(), self.topic(), config().alert_kinds, None)
     }
 
     /// A sweeper in this process, with the rules of the defaults.
     pub(crate) fn sweeper(&self) -> Sweeper {
-        let rules = Rules {
-            silent_ms: Some(5 * 60_000),
-            unconfirmed_ms: Some(30 * 60_000),
-            backup: true,
-        };
-        Sweeper::new(rules, self.store(), self.topic())
+        Sweeper::new(config().rules, self.store(), self.topic())
     }
 
     /// One sweep with plenty of time, at a given moment.
@@ -111,18 +104,12 @@ impl World {
 
     /// A topic of this process.
     pub(crate) fn topic(&self) -> Topic {
-        let sns = aws_sdk_sns::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-            .endpoint_url(&self.sns_url)
-            .build();
-        Topic::new(aws_sdk_sns::Client::from_conf(sns), TOPIC.to_owned())
+        aws::topic(&self.sns_aws, &config())
     }
 
     /// A store of this process, through the proxy.
     pub(crate) fn store(&self) -> Store {
-        Store::new(client(&self.dynamodb_url), TABLE.to_owned(), 90 * 86_400)
+        aws::store(&self.dynamodb_aws, &config())
     }
 
     /// Sends one signed body to `receiver`, under a request id of its own.
@@ -202,14 +189,9 @@ impl World {
 
     /// Every item of the table.
     pub(crate) async fn scan(&self) -> Vec<Item> {
-        self.dynamodb
-            .scan()
-            .table_name(TABLE)
-            .send()
-            .await
-            .unwrap()
-            .items
-            .unwrap_or_default()
+        let scan = self.dynamodb.scan().table_name(TABLE).into_paginator();
+        let items = scan.items().send().collect::<Result<Vec<_>, _>>().await;
+        items.unwrap()
     }
 
     /// The session's item.
@@ -236,6 +218,36 @@ impl World {
         missing
     }
 
+    /// Makes the watchdog look at a session in the next sweep.
+    pub(crate) async fn look_now(&self, sid: &str) {
+        self.dynamodb
+            .update_item()
+            .table_name(TABLE)
+            .key("sid", AttributeValue::S(sid.to_owned()))
+            .key("item", AttributeValue::S("session".to_owned()))
+            .update_expression(
+                "SET watch_at = :past, watch_shard = if_not_exists(watch_shard, :shard)",
+            )
+            .expression_attribute_values(":past", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":shard", AttributeValue::S("0".to_owned()))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// Takes a session out of the watchdog's sight.
+    pub(crate) async fn unwatch(&self, sid: &str) {
+        self.dynamodb
+            .update_item()
+            .table_name(TABLE)
+            .key("sid", AttributeValue::S(sid.to_owned()))
+            .key("item", AttributeValue::S("session".to_owned()))
+            .update_expression("REMOVE watch_at, watch_shard")
+            .send()
+            .await
+            .unwrap();
+    }
+
     /// Makes the lease of every pending alert of a session run out.
     pub(crate) async fn end_leases(&self, sid: &str) {
         let alerts = self.items_with(sid, "alert#").await;
@@ -254,6 +266,16 @@ impl World {
     }
 }
 
+/// The defaults.
+fn config() -> Config {
+    Config::read(|name| match name {
+        "TABLE_NAME" => Some(TABLE.to_owned()),
+        "ALERT_TOPIC_ARN" => Some(TOPIC.to_owned()),
+        _ => None,
+    })
+    .unwrap()
+}
+
 /// The body of a callback.
 pub(crate) fn callback(
     sid: &str,
@@ -263,6 +285,18 @@ pub(crate) fn callback(
     details: &Value,
 ) -> String {
     let sendts = 1_772_460_000_123 + sequence * 1000;
+    callback_at(sid, uid, sequence, event_type, details, sendts)
+}
+
+/// The body of a callback that happened at a given time.
+pub(crate) fn callback_at(
+    sid: &str,
+    uid: &str,
+    sequence: u64,
+    event_type: u32,
+    details: &Value,
+    sendts: u64,
+) -> String {
     json!({
         "noticeId": format!("{sid}-{sequence}-{event_type}"),
         "productId": 3,

@@ -1,0 +1,413 @@
+//! What is due is sent once, whoever sweeps and however often; silences and unconfirmed uploads are noticed and taken back.
+
+use crate::harness::{Binary, Function, World, callback, callback_at, event, event_details, tick};
+use crate::support::sns::Mood;
+use agora_recording_callbacks::store::PUSH_BACK_MS;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+const MIN: u64 = 60_000;
+const T0: u64 = 1_772_460_000_000;
+
+/// The kinds published for a session so far.
+fn kinds(world: &World, sid: &str) -> Vec<String> {
+    world
+        .sns
+        .published()
+        .iter()
+        .filter(|message| message.default["metadata"]["threadId"] == sid)
+        .map(|message| message.attributes["kind"].clone())
+        .collect()
+}
+
+#[tokio::test]
+async fn with_sns_down_for_the_whole_of_a_callback_the_next_sweep_sends_its_alert_once() {
+    for mood in [Mood::Down, Mood::Hanging] {
+        let world = World::new().await;
+        world.sns.set_mood(mood);
+        let function = Function::start(&world, &[]).await;
+        let body = callback("a", "5", 3, 11, &event_details(11));
+        let answer = function.invoke_within(event(&body), 3_000).await;
+        assert_eq!(answer["statusCode"], 200);
+        world.sns.set_mood(Mood::Well);
+
+        let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+        let early = sweeper.invoke(tick()).await;
+        assert_eq!(
+            (&early["published"], world.sns.published().len()),
+            (&json!(0), 0)
+        );
+        world.end_leases("a").await;
+        let sweep = sweeper.invoke(tick()).await;
+        assert_eq!(
+            (&sweep["published"], &sweep["finished"]),
+            (&json!(1), &json!(true))
+        );
+        sweeper.invoke(tick()).await;
+        assert_eq!(kinds(&world, "a"), ["abnormal_exit"]);
+        let alert = world.items_with("a", "alert#").await.remove(0);
+        assert_eq!(alert["state"].as_s().unwrap(), "sent");
+        assert!(!alert.contains_key("watch_at") && !alert.contains_key("watch_shard"));
+    }
+}
+
+#[tokio::test]
+async fn rule_events_scheduler_events_and_any_others_start_a_sweep() {
+    let world = World::new().await;
+    let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+    let scheduler = json!({"version": "0", "detail-type": "Scheduled Event", "source": "aws.scheduler", "detail": "{}"});
+    for event in [tick(), scheduler, json!({}), json!("now"), Value::Null] {
+        let sweep = sweeper.invoke(event.clone()).await;
+        assert_eq!(
+            (&sweep["finished"], &sweep["errors"]),
+            (&json!(true), &json!(0)),
+            "{event}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_sweepers_at_the_same_moment_publish_once() {
+    let world = World::new().await;
+    let receiver = world.receiver();
+    let mut sids = Vec::new();
+    world.sns.set_mood(Mood::Down);
+    for n in 0..12 {
+        // An alert that is left over, and a session that is silent.
+        let sid = format!("s{n}");
+        for (sequence, event_type) in [(0, 33), (1, 1)] {
+            let body = callback(&sid, "5", sequence, event_type, &event_details(event_type));
+            world.deliver(&receiver, body.as_bytes()).await;
+        }
+        world.end_leases(&sid).await;
+        world.look_now(&sid).await;
+        sids.push(sid);
+    }
+    world.sns.set_mood(Mood::Well);
+    let one = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+    let other = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+    let (first, second) = tokio::join!(one.invoke(tick()), other.invoke(tick()));
+    let published = |sweep: &Value| sweep["published"].as_u64().unwrap();
+    assert_eq!(
+        published(&first) + published(&second),
+        24,
+        "{first} {second}"
+    );
+    for sid in &sids {
+        let mut kinds = kinds(&world, sid);
+        kinds.sort();
+        assert_eq!(kinds, ["fatal_error", "session_silent"]);
+    }
+}
+
+#[tokio::test]
+async fn tries_that_fail_are_further_apart_and_after_a_day_the_alert_is_failed_and_kept() {
+    let world = World::new().await;
+    world.sns.set_mood(Mood::Down);
+    let receiver = world.receiver();
+    let body = callback("a", "5", 3, 1, &event_details(1));
+    world.deliver_as(&receiver, body.as_bytes(), "r", T0).await;
+    let sweeper = world.sweeper();
+    let due_at = async || -> u64 {
+        let alert = world.items_with("a", "alert#").await.remove(0);
+        assert_eq!(alert["state"].as_s().unwrap(), "pending");
+        assert_eq!(alert["watch_at"], alert["due_at"]);
+        alert["due_at"].as_n().unwrap().parse().unwrap()
+    };
+    let mut now_ms = due_at().await;
+    assert_eq!(now_ms, T0 + 15_000);
+    for pause in [30, 60, 120, 240, 300, 300] {
+        let early = world.sweep_at(&sweeper, now_ms - 1000).await;
+        assert_eq!((early.deferred, early.held), (0, 0));
+        let sweep = world.sweep_at(&sweeper, now_ms).await;
+        assert_eq!((sweep.published, sweep.deferred, sweep.failed), (0, 1, 0));
+        assert!(sweep.oldest_pending_ms >= now_ms - T0);
+        let due_at = due_at().await;
+        let took_ms = due_at - now_ms - pause * 1000;
+        assert!(took_ms < 15_000, "{pause} s: {took_ms}");
+        now_ms = due_at;
+    }
+    let nearly_a_day = world.sweep_at(&sweeper, T0 + 24 * 60 * MIN - 6 * MIN).await;
+    assert_eq!((nearly_a_day.deferred, nearly_a_day.failed), (1, 0));
+    let a_day = world.sweep_at(&sweeper, T0 + 24 * 60 * MIN).await;
+    assert_eq!((a_day.deferred, a_day.failed, a_day.published), (1, 1, 0));
+    let alert = world.items_with("a", "alert#").await.remove(0);
+    assert_eq!(alert["state"].as_s().unwrap(), "failed");
+    // It is where the operator finds it, and nobody tries it any more.
+    assert_eq!(alert["watch_shard"].as_s().unwrap(), "failed");
+    world.sns.set_mood(Mood::Well);
+    let sweep = world.sweep_at(&sweeper, T0 + 48 * 60 * MIN).await;
+    assert_eq!((sweep.published, sweep.deferred), (0, 0));
+}
+
+#[tokio::test]
+async fn a_simulated_clock_drives_a_session_through_silence_and_back() {
+    let world = World::new().await;
+    let receiver = world.receiver();
+    let sweeper = world.sweeper();
+    let mut minute = 0;
+    let mut looks = 0;
+    let nothing: &[&str] = &[];
+    // A step: what comes at which minute, until when the sweeper then sweeps every minute, and what is published meanwhile.
+    let story = [
+        (0, Some((0, 40, json!({"status": 0}))), 0, nothing),
+        (1, Some((1, 33, json!({"progress": 100}))), 5, nothing),
+        (6, None, 7, &["session_silent"][..]),
+        (
+            8,
+            Some((2, 33, json!({"progress": 200}))),
+            10,
+            &["session_silent_resolved"][..],
+        ),
+        (11, Some((3, 41, json!({"leaveCode": 24}))), 40, nothing),
+        (41, None, 43, &["upload_unconfirmed"][..]),
+        (
+            44,
+            Some((4, 31, json!({"status": 0}))),
+            50,
+            &["upload_unconfirmed_resolved"][..],
+        ),
+        (51, Some((5, 11, json!({"exitStatus": 0}))), 90, nothing),
+    ];
+    for (at, comes, until, expected) in story {
+        let before = kinds(&world, "a").len();
+        if let Some((sequence, event_type, details)) = comes {
+            let body = callback_at("a", "5", sequence, event_type, &details, T0 + at * MIN);
+            let handled = world
+                .deliver_as(&receiver, body.as_bytes(), &format!("r{at}"), T0 + at * MIN)
+                .await;
+            assert_eq!(handled.reply.status(), 200);
+        }
+        while minute <= until {
+            looks += world.sweep_at(&sweeper, T0 + minute * MIN).await.looked;
+            minute += 1;
+        }
+        assert_eq!(kinds(&world, "a")[before..], *expected, "minute {at}");
+    }
+    // It is over and uploaded: it is never looked at again, whatever straggles in.
+    let item = world.session_item("a").await;
+    assert!(
+        !item.contains_key("watch_at")
+            && !item.contains_key("silent_since")
+            && !item.contains_key("unconfirmed_since")
+    );
+    let body = callback_at("a", "5", 9, 43, &json!({"state": 1}), T0 + 91 * MIN);
+    world
+        .deliver_as(&receiver, body.as_bytes(), "straggler", T0 + 91 * MIN)
+        .await;
+    for minute in (92..3000).step_by(7) {
+        assert_eq!(world.sweep_at(&sweeper, T0 + minute * MIN).await.looked, 0);
+    }
+    assert!(looks < 30, "{looks} looks");
+    let severities: Vec<_> = world
+        .sns
+        .published()
+        .iter()
+        .map(|m| m.attributes["severity"].clone())
+        .collect();
+    assert_eq!(severities, ["critical", "info", "warning", "info"]);
+}
+
+#[tokio::test]
+async fn an_upload_after_a_backup_takes_the_backup_back_once() {
+    let world = World::new().await;
+    let receiver = world.receiver();
+    let sweeper = world.sweeper();
+    for (minute, event_type, details) in [
+        (0, 40, json!({"status": 0})),
+        (1, 41, json!({"leaveCode": 24})),
+        (2, 32, json!({"status": 0})),
+        (3, 11, json!({"exitStatus": 0})),
+    ] {
+        let body = callback_at("a", "5", minute, event_type, &details, T0 + minute * MIN);
+        world
+            .deliver_as(
+                &receiver,
+                body.as_bytes(),
+                &format!("r{minute}"),
+                T0 + minute * MIN,
+            )
+            .await;
+    }
+    for minute in 3..60 {
+        world.sweep_at(&sweeper, T0 + minute * MIN).await;
+    }
+    assert_eq!(kinds(&world, "a"), ["backup_only_upload"]);
+    let body = callback_at("a", "5", 9, 31, &json!({"status": 0}), T0 + 60 * MIN);
+    world
+        .deliver_as(&receiver, body.as_bytes(), "r", T0 + 60 * MIN)
+        .await;
+    for round in 0..3 {
+        for minute in 61..90 {
+            world.sweep_at(&sweeper, T0 + (minute + round) * MIN).await;
+        }
+        assert_eq!(
+            kinds(&world, "a"),
+            ["backup_only_upload", "backup_only_upload_resolved"]
+        );
+        // Somebody makes it be looked at once more.
+        world.look_now("a").await;
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_between_the_look_and_its_note_wins() {
+    let world = World::new().await;
+    let receivers: Vec<_> = (0..4).map(|_| world.receiver()).collect();
+    let sweepers: Vec<_> = (0..2).map(|_| world.sweeper()).collect();
+    for round in 0..20 {
+        let sid = format!("s{round}");
+        let beat = |n: u64, minute: u64| {
+            callback_at(&sid, "5", n, 33, &json!({"progress": n}), T0 + minute * MIN)
+        };
+        world
+            .deliver_as(&receivers[0], beat(0, 0).as_bytes(), "r", T0)
+            .await;
+        let bodies: Vec<_> = (1..5).map(|n| beat(n, 7 + n)).collect();
+        let callbacks = async {
+            join_all(
+                bodies
+                    .iter()
+                    .zip(&receivers)
+                    .enumerate()
+                    .map(|(n, (body, receiver))| {
+                        let world = &world;
+                        async move {
+                            tokio::time::sleep(std::time::Duration::from_millis(n as u64 * 3))
+                                .await;
+                            world
+                                .deliver_as(
+                                    receiver,
+                                    body.as_bytes(),
+                                    &format!("r{n}"),
+                                    T0 + 12 * MIN,
+                                )
+                                .await
+                        }
+                    }),
+            )
+            .await
+        };
+        let sweeps = join_all(
+            sweepers
+                .iter()
+                .map(|sweeper| world.sweep_at(sweeper, T0 + 7 * MIN)),
+        );
+        let (handled, _) = tokio::join!(callbacks, sweeps);
+        assert!(handled.iter().all(|handled| handled.reply.status() == 200));
+        let session = world.session(&sid).await;
+        assert_eq!(
+            session.current().unwrap().ledger.last,
+            Some(4),
+            "no callback is lost"
+        );
+        // Later on, whatever was said has been taken back.
+        for minute in 12..16 {
+            world.sweep_at(&sweepers[0], T0 + minute * MIN).await;
+        }
+        let said = kinds(&world, &sid);
+        assert!(
+            said.is_empty() || said == ["session_silent", "session_silent_resolved"],
+            "{said:?}"
+        );
+        assert!(!world.session_item(&sid).await.contains_key("silent_since"));
+    }
+}
+
+#[tokio::test]
+async fn items_that_cannot_be_read_are_told_about_and_put_off_and_stop_nothing() {
+    let world = World::new().await;
+    world.sns.set_mood(Mood::Down);
+    let receiver = world.receiver();
+    let body = callback("good", "5", 3, 11, &event_details(11));
+    world.deliver_as(&receiver, body.as_bytes(), "r", T0).await;
+    world.sns.set_mood(Mood::Well);
+    let n = |n: u64| AttributeValue::N(n.to_string());
+    let s = |s: &str| AttributeValue::S(s.to_owned());
+    let poison = [
+        (
+            "x1",
+            "session",
+            vec![("version", s("one")), ("uid", s("5"))],
+        ),
+        ("x2", "session", vec![("version", n(1))]),
+        (
+            "x3",
+            "alert#nonsense",
+            vec![("state", s("pending")), ("due_at", n(1))],
+        ),
+        ("x4", "alert#no-due", vec![("state", s("pending"))]),
+        (
+            "x5",
+            "alert#odd-state",
+            vec![("state", n(5)), ("due_at", s("soon"))],
+        ),
+        ("x6", "something else", vec![]),
+    ];
+    for (shard, (sid, item, more)) in poison.iter().enumerate() {
+        let mut put = world
+            .dynamodb
+            .put_item()
+            .table_name(crate::harness::TABLE)
+            .item("sid", s(sid))
+            .item("item", s(item))
+            // Before the good one, in its partition, too.
+            .item("watch_shard", s(&(shard % 8).to_string()))
+            .item("watch_at", n(T0 - 10));
+        for (name, value) in more {
+            put = put.item(*name, value.clone());
+        }
+        put.send().await.unwrap();
+    }
+    let sweeper = world.sweeper();
+    let sweep = world.sweep_at(&sweeper, T0 + MIN).await;
+    assert_eq!(
+        (sweep.unreadable, sweep.published, sweep.errors),
+        (6, 1, 0),
+        "{:?}",
+        sweep.remarks
+    );
+    assert!(
+        sweep.finished
+            && sweep
+                .remarks
+                .iter()
+                .all(|remark| remark.outcome == "unreadable")
+    );
+    assert_eq!(sweep.remarks.len(), 6);
+    // They are put off, and not forgotten.
+    assert_eq!(world.sweep_at(&sweeper, T0 + 2 * MIN).await.unreadable, 0);
+    assert_eq!(
+        world
+            .sweep_at(&sweeper, T0 + 2 * MIN + PUSH_BACK_MS)
+            .await
+            .unreadable,
+        6
+    );
+}
+
+#[tokio::test]
+async fn while_sns_is_down_sessions_are_looked_at_all_the_same() {
+    let world = World::new().await;
+    world.sns.set_mood(Mood::Down);
+    let receiver = world.receiver();
+    for n in 0..40 {
+        let body = callback_at(&format!("s{n}"), "5", 3, 11, &event_details(11), T0);
+        world
+            .deliver_as(&receiver, body.as_bytes(), &format!("r{n}"), T0)
+            .await;
+    }
+    let sweeper = world.sweeper();
+    let sweep = world.sweep_at(&sweeper, T0 + 5 * MIN).await;
+    assert_eq!((sweep.looked, sweep.published, sweep.errors), (40, 0, 0));
+    assert_eq!(sweep.deferred + sweep.held, 40);
+    assert!(
+        sweep.deferred < 40,
+        "SNS is asked a few times, not by every alert"
+    );
+    assert!(sweep.finished);
+    assert_eq!(sweep.oldest_pending_ms / 1000, 300);
+    world.sns.set_mood(Mood::Well);
+    assert_eq!(world.sweep_at(&sweeper, T0 + 6 * MIN).await.published, 40);
+}
