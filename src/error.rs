@@ -2,7 +2,7 @@
 
 /// An error and its causes, in one line.
 #[must_use]
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

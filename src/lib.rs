@@ -39,7 +39,7 @@ pub mod alert;
 pub mod aws;
 pub mod clock;
 pub mod config;
-mod error;
+pub mod error;
 pub mod event;
 pub mod intake;
 pub mod lambda;

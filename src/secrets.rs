@@ -99,6 +99,18 @@ impl Secrets {
         })
     }
 
+    /// Fetches ahead of the first request, which asks again if that fails.
+    ///
+    /// # Errors
+    /// There is none, and none can be fetched.
+    pub async fn warm(&self, now_ms: u64) -> Result<(), SecretsError> {
+        let outcome = self.current(now_ms).await;
+        if let (Self::Managed(managed), Err(_)) = (self, &outcome) {
+            managed.cache.lock().await.idle_at = None;
+        }
+        outcome.map(|_| ())
+    }
+
     /// The secrets that are accepted at `now_ms`.
     ///
     /// # Errors

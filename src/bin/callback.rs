@@ -1,6 +1,7 @@
 //! The Lambda function behind the URL.
 
 use agora_recording_callbacks::config::{Admission, Config, ConfigError};
+use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::{aws, clock, lambda};
@@ -38,8 +39,10 @@ async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
     let aws = aws::load().await;
     let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
     let secrets = aws::secrets(&aws, &admission.secret);
-    // A secret that can't be had yet is asked for again by the first request.
-    let ((), _) = tokio::join!(store.warm(), secrets.current(clock::now_ms()));
+    let ((), secret) = tokio::join!(store.warm(), secrets.warm(clock::now_ms()));
+    if let Err(error) = secret {
+        eprintln!("secret: {}", chain(&error));
+    }
     let max_age_ms = admission.max_callback_age_ms;
     let intake = Intake::new(store, topic, config.alert_kinds, max_age_ms);
     let receiver = Receiver::new(admission, secrets, intake);

@@ -20,6 +20,7 @@ mod every_request_gets_the_answer_of_the_table;
 mod hostile_bodies_are_kept_and_the_process_lives_on;
 mod order_repetition_and_loss_end_in_the_right_items;
 mod samples_are_signed_and_stored;
+mod secrets_rotate_without_a_refusal;
 mod the_sweeper_sends_what_is_left_and_watches;
 mod thousands_are_worked_off_in_bounded_runs;
 mod writes_cost_what_the_readme_says;

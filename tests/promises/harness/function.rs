@@ -31,6 +31,7 @@ impl Function {
     pub(crate) async fn start_binary(binary: Binary, world: &World, more: &[(&str, &str)]) -> Self {
         let simulator = Simulator::builder()
             .function_name("callback")
+            .region("eu-central-1")
             .build()
             .await
             .unwrap();

@@ -1,9 +1,11 @@
 //! The world that the promises are tested in.
 
 mod function;
+mod moto;
 mod proxy;
 mod world;
 
 pub(crate) use function::{Binary, Function, event, tick};
+pub(crate) use moto::Moto;
 pub(crate) use proxy::{Exchange, Proxy, Stop};
 pub(crate) use world::{TABLE, World, callback, callback_at, event_details};

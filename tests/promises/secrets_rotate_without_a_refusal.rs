@@ -1,0 +1,257 @@
+//! The secret in Secrets Manager may be rotated at any time: nothing valid is refused, and a flood of false signatures doesn't
+//! become a flood of fetches. Against moto's Secrets Manager; without a `moto_server` these tests are skipped, unless
+//! `MOTO_SERVER` says that there is one.
+
+use crate::harness::{Function, Moto, Proxy, World, callback, event, event_details};
+use crate::support::sign;
+use agora_recording_callbacks::aws;
+use agora_recording_callbacks::config::SecretSource;
+use agora_recording_callbacks::intake::{Call, Handled};
+use agora_recording_callbacks::receive::{Receiver, Request};
+use agora_recording_callbacks::signature::SignatureHeaders;
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const ID: &str = "recordings/agora";
+const T0: u64 = 1_772_460_000_000;
+const MIN: u64 = 60_000;
+
+/// A receiver whose secret is in moto, and the requests that it makes there.
+struct Scene {
+    _world: World,
+    moto: Moto,
+    proxy: Proxy,
+    receiver: Receiver,
+    sequence: u64,
+    /// When a fetch was made, in the simulated time.
+    fetches: Vec<u64>,
+}
+
+impl Scene {
+    async fn new(text: &str) -> Option<Self> {
+        let moto = Moto::start().await?;
+        moto.create(ID, text).await.unwrap();
+        let world = World::new().await;
+        let (proxy, url) = Proxy::start(moto.url.clone()).await.unwrap();
+        let source = SecretSource::SecretsManager(ID.to_owned());
+        let secrets = aws::secrets(&aws::load_local(url).await, &source);
+        let receiver = world.receiver_with(secrets);
+        Some(Self {
+            _world: world,
+            moto,
+            proxy,
+            receiver,
+            sequence: 0,
+            fetches: Vec::new(),
+        })
+    }
+
+    /// The status that a new callback signed with `secret` gets at a given moment.
+    async fn status(&mut self, secret: &str, now_ms: u64) -> u16 {
+        self.handle(secret, now_ms).await.reply.status()
+    }
+
+    async fn handle(&mut self, secret: &str, now_ms: u64) -> Handled {
+        self.sequence += 1;
+        let body = callback("a", "5", self.sequence, 33, &event_details(33));
+        let digest = sign::v2(secret, body.as_bytes());
+        let request = Request {
+            is_post: true,
+            signature: SignatureHeaders {
+                v2: &[digest.as_bytes()],
+                v1: &[],
+            },
+            body: Some(body.as_bytes()),
+        };
+        let call = Call {
+            request_id: "r",
+            now_ms,
+            deadline: Instant::now() + Duration::from_secs(9),
+        };
+        let handled = self.receiver.receive(request, call).await;
+        // The current and the previous version make one fetch.
+        let calls = self.proxy.take().len();
+        self.fetches.extend((0..calls.div_ceil(2)).map(|_| now_ms));
+        handled
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_requests_while_the_secret_is_swapped_twice() {
+    let Some(mut scene) = Scene::new("one").await else {
+        return;
+    };
+    // Half an hour. After a swap Agora signs with the new secret at once; what is under way is signed with the old one.
+    let names = ["one", "two", "three"];
+    let mut current = 0;
+    for n in 0..10_000_u64 {
+        if n == 3_333 || n == 3_400 {
+            current += 1;
+            scene.moto.rotate(ID, names[current]).await.unwrap();
+        }
+        let is_under_way = current > 0 && n % 2 == 1 && n < 4_500;
+        let secret = names[if is_under_way { current - 1 } else { current }];
+        assert_eq!(
+            scene.status(secret, T0 + n * 180).await,
+            200,
+            "request {n}, signed with {secret}"
+        );
+    }
+    let minutes = 10_000 * 180 / MIN;
+    let by_age = usize::try_from(minutes / 5).unwrap();
+    assert!(scene.fetches.len() <= by_age + 1 + 2, "{:?}", scene.fetches);
+    assert_eq!(
+        scene.status("one", T0 + minutes * MIN).await,
+        401,
+        "neither current nor previous"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_false_signatures_fetches_once_a_minute_and_hides_no_rotation() {
+    let Some(mut scene) = Scene::new(r#"{"secret": "one"}"#).await else {
+        return;
+    };
+    assert_eq!(scene.status("one", T0).await, 200);
+    scene.fetches.clear();
+    let mut current = "one";
+    for n in 0..6_000_u64 {
+        // Half an hour, 200 a minute, one of a hundred genuine. Agora signs with the new secret a minute after it was put.
+        let now_ms = T0 + 1 + n * 300;
+        match n {
+            2_000 => scene
+                .moto
+                .rotate(ID, r#"{"secrets": ["two"]}"#)
+                .await
+                .unwrap(),
+            2_200 => current = "two",
+            _ => {}
+        }
+        let (secret, expected) = if n % 100 == 99 {
+            (current, 200)
+        } else {
+            ("false", 401)
+        };
+        assert_eq!(scene.status(secret, now_ms).await, expected, "request {n}");
+    }
+    let rotated_at = T0 + 1 + 2_000 * 300;
+    for pair in scene.fetches.windows(2) {
+        let is_rotation = pair[1].abs_diff(rotated_at) < MIN;
+        assert!(
+            pair[1] - pair[0] >= MIN || is_rotation,
+            "{:?}",
+            scene.fetches
+        );
+    }
+    assert!(
+        scene.fetches.len() <= 30 + 1,
+        "one a minute, and one for the rotation: {:?}",
+        scene.fetches
+    );
+}
+
+#[tokio::test]
+async fn the_last_good_secret_is_kept_when_the_service_fails() {
+    let Some(mut scene) = Scene::new("one").await else {
+        return;
+    };
+    assert_eq!(scene.status("one", T0).await, 200);
+    scene.proxy.hang(true);
+    assert_eq!(
+        scene.status("one", T0 + 6 * MIN).await,
+        200,
+        "too old, and no other to be had"
+    );
+    assert_eq!(scene.status("false", T0 + 6 * MIN + 1).await, 401);
+    scene.proxy.hang(false);
+    scene.moto.rotate(ID, "two").await.unwrap();
+    assert_eq!(scene.status("two", T0 + 7 * MIN).await, 200);
+    // And when it is gone altogether, and a day later.
+    scene.moto.stop().await;
+    assert_eq!(scene.status("two", T0 + 13 * MIN).await, 200);
+    assert_eq!(scene.status("two", T0 + 24 * 60 * MIN).await, 200);
+}
+
+#[tokio::test]
+async fn nothing_cached_and_nothing_reachable_answers_503_and_recovers() {
+    let Some(mut scene) = Scene::new(r#"{"other": "shape"}"#).await else {
+        return;
+    };
+    let handled = scene.handle("one", T0).await;
+    assert_eq!(handled.reply.status(), 503);
+    assert_eq!(
+        handled.error.unwrap(),
+        "the secret is neither a text nor {\"secret\": …} nor {\"secrets\": […]}"
+    );
+    scene.moto.rotate(ID, "one").await.unwrap();
+    assert_eq!(
+        scene.status("one", T0 + 10).await,
+        503,
+        "a fetch has just failed"
+    );
+    assert_eq!(scene.status("one", T0 + 1_000).await, 200);
+
+    // Without any signature there is nothing to check: the console's Check works without a secret.
+    let Some(scene) = Scene::new("one").await else {
+        return;
+    };
+    scene.proxy.hang(true);
+    let call = Call {
+        request_id: "r",
+        now_ms: T0,
+        deadline: Instant::now() + Duration::from_secs(9),
+    };
+    let request = |v2: &'static [&'static [u8]]| Request {
+        is_post: true,
+        signature: SignatureHeaders { v2, v1: &[] },
+        body: Some(br#"{"payload": {"cname": "test_webhook"}}"#),
+    };
+    assert_eq!(
+        scene
+            .receiver
+            .receive(request(&[]), call)
+            .await
+            .reply
+            .result(),
+        "test"
+    );
+    let unknown = scene.receiver.receive(request(&[b"00"]), call).await;
+    assert_eq!(
+        (unknown.reply.status(), unknown.error.as_deref()),
+        (503, Some("GetSecretValue took too long"))
+    );
+}
+
+#[tokio::test]
+async fn the_function_fetches_its_secret_at_init_and_prints_it_nowhere() {
+    let Some(mut moto) = Moto::start().await else {
+        return;
+    };
+    moto.create(ID, r#"{"secrets": ["local-secret", "another"]}"#)
+        .await
+        .unwrap();
+    let world = World::new().await;
+    let settings = [
+        ("AGORA_SECRET_ID", ID),
+        ("AGORA_SECRET", ""),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &moto.url.clone()),
+    ];
+    let function = Function::start(&world, &settings).await;
+    let body = callback("a", "5", 0, 40, &event_details(40));
+    assert_eq!(function.invoke(event(&body)).await["statusCode"], 200);
+    moto.stop().await;
+    let body = callback("a", "5", 1, 33, &event_details(33));
+    assert_eq!(
+        function.invoke(event(&body)).await["statusCode"],
+        200,
+        "it is cached"
+    );
+
+    let without = Function::start(&world, &settings).await;
+    let answer = without.invoke(event(&body)).await;
+    assert_eq!(
+        (&answer["statusCode"], &answer["headers"]["retry-after"]),
+        (&json!(503), &json!("1"))
+    );
+}
