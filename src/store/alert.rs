@@ -2,7 +2,7 @@
 //! be seen.
 
 use super::item::{Item, number, read_number, read_text, text};
-use super::watch::Due;
+use super::watch::{Due, WATCH_SHARDS};
 use super::{IS_NEW, Store, StoreError, refused, watch_shard};
 use crate::alert::{Alert, AlertKind};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -16,6 +16,8 @@ const IS_DUE: &str = "#state = :pending AND due_at <= :now";
 /// The alert still has to be sent, and the job is ours.
 const IS_OURS: &str = "#state = :pending AND #owner = :owner";
 
+/// Nobody took the job since the alert was read.
+const IS_AS_READ: &str = "#state = :state AND due_at = :read_due_at";
 /// Alerts that were given up are in this partition of the `watch` index, which nobody works off.
 pub(super) const FAILED_SHARD: &str = "failed";
 /// The first pause after a try that failed, in ms; it doubles with every further one.
@@ -240,6 +242,64 @@ impl Store {
         match update.send().await {
             Ok(_) => Ok(()),
             Err(error) => refused(error, "UpdateItem alert failed").map(|_| ()),
+        }
+    }
+
+    /// All alerts that are pending or were given up, oldest first; those that can't be read aren't among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn unsent_alerts(&self) -> Result<Vec<StoredAlert>, StoreError> {
+        let shards = (0..WATCH_SHARDS).map(|shard| shard.to_string());
+        let mut unsent = Vec::new();
+        for shard in shards.chain([FAILED_SHARD.to_owned()]) {
+            let mut from = None;
+            loop {
+                let page = self.watch_page(&shard, u64::MAX, from).await?;
+                for due in page.due.iter().filter(|due| due.item.starts_with("alert#")) {
+                    let stored = self.item(&due.sid, &due.item).await?;
+                    unsent.extend(stored.as_ref().and_then(read_alert));
+                }
+                from = page.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        unsent.retain(|stored| stored.state != AlertState::Sent);
+        unsent.sort_by_key(|stored| stored.created_at);
+        Ok(unsent)
+    }
+
+    /// Takes the job of sending an alert that wasn't sent, due or not; false if somebody took it since it was read.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn reopen_alert(
+        &self,
+        stored: &StoredAlert,
+        owner: &str,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let alert = &stored.alert;
+        let update = self
+            .alert_request(&alert.sid, &alert.item, owner)
+            .update_expression(
+                "SET #state = :pending, #owner = :owner, due_at = :due_at, watch_at = :due_at, watch_shard = :shard \
+                 ADD tries :one",
+            )
+            .condition_expression(IS_AS_READ)
+            .expression_attribute_values(":state", text(stored.state.as_str()))
+            .expression_attribute_values(":read_due_at", number(stored.due_at))
+            .expression_attribute_values(":due_at", number(now_ms + LEASE_MS))
+            .expression_attribute_values(":shard", text(watch_shard(&alert.sid)))
+            .expression_attribute_values(":one", number(1));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let stored = refused(error, "UpdateItem alert reopened")?;
+                Ok(stored.is_some_and(|stored| is_ours(&stored, owner)))
+            }
         }
     }
 

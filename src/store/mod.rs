@@ -110,6 +110,19 @@ impl Store {
         }
     }
 
+    /// One item, read consistently.
+    async fn item(&self, sid: &str, item: &str) -> Result<Option<Item>, StoreError> {
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("sid", text(sid))
+            .key("item", text(item))
+            .consistent_read(true);
+        let got = get.send().await.map_err(|error| failed("GetItem", error))?;
+        Ok(got.item)
+    }
+
     /// When an item written at `now_ms` expires, in s since the epoch.
     fn expires_at(&self, now_ms: u64) -> u64 {
         now_ms / 1000 + self.retention_secs

@@ -4,7 +4,7 @@ use super::item::{
     Item, number, read_number, read_session, register_attribute, text, write_session,
 };
 use super::page::make_room;
-use super::{IS_NEW, MAX_ATTEMPTS, Store, StoreError, failed, refused, watch_shard};
+use super::{IS_NEW, MAX_ATTEMPTS, Store, StoreError, refused, watch_shard};
 use crate::notification::{Notification, Sid};
 use crate::session::{Fact, Noted, Register, Session, WINDOW};
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
@@ -286,18 +286,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn session(&self, sid: &Sid) -> Result<Option<Item>, StoreError> {
-        let get = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("sid", text(sid.as_str()))
-            .key("item", text("session"))
-            .consistent_read(true);
-        let got = get
-            .send()
-            .await
-            .map_err(|error| failed("GetItem session", error))?;
-        Ok(got.item)
+        self.item(sid.as_str(), "session").await
     }
 
     fn guess_generation(&self, sid: &Sid) -> u64 {

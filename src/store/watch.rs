@@ -3,7 +3,7 @@
 //! A look changes the session's item only on condition that no callback has come since it was read, and writes the alerts it
 //! found down in the same transaction: either it is all noted, or nothing is.
 
-use super::alert::{FAILED_SHARD, alert_item};
+use super::alert::alert_item;
 use super::item::{Item, number, read_number, read_session, read_text, text};
 use super::session::IS_UNCHANGED;
 use super::{IS_NEW, Store, StoreError, failed, refused};
@@ -85,19 +85,8 @@ impl Store {
         self.watch_page(&shard.to_string(), now_ms, from).await
     }
 
-    /// Reads which alerts were given up before `now_ms`.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn failed_alerts(
-        &self,
-        now_ms: u64,
-        from: Option<Item>,
-    ) -> Result<DuePage, StoreError> {
-        self.watch_page(FAILED_SHARD, now_ms, from).await
-    }
-
-    async fn watch_page(
+    /// One page of a partition of the index.
+    pub(super) async fn watch_page(
         &self,
         shard: &str,
         now_ms: u64,
@@ -127,17 +116,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn due_session(&self, due: &Due, now_ms: u64) -> Result<Found, StoreError> {
-        let got = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("sid", text(due.sid.as_str()))
-            .key("item", text(due.item.as_str()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| failed("GetItem session", error))?;
-        let Some(item) = got.item else {
+        let Some(item) = self.item(&due.sid, &due.item).await? else {
             return Ok(Found::NotDue);
         };
         if read_number(&item, "watch_at").is_none_or(|watch_at| watch_at > now_ms) {

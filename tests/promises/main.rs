@@ -23,4 +23,5 @@ mod samples_are_signed_and_stored;
 mod secrets_rotate_without_a_refusal;
 mod the_sweeper_sends_what_is_left_and_watches;
 mod thousands_are_worked_off_in_bounded_runs;
+mod what_went_wrong_can_be_put_right;
 mod writes_cost_what_the_readme_says;

@@ -1,2 +1,169 @@
-//! The operator's tool.
-fn main() {}
+//! The operator's tool: what is in quarantine, which alerts weren't sent, and a way back for both.
+
+#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+
+mod alerts;
+mod quarantine;
+
+use agora_recording_callbacks::aws;
+use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::config::Config;
+use agora_recording_callbacks::error::chain;
+use agora_recording_callbacks::intake::{Call, Intake};
+use agora_recording_callbacks::store::Store;
+use agora_recording_callbacks::topic::Topic;
+use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What the local example uses.
+const LOCAL: [(&str, &str); 2] = [
+    ("TABLE_NAME", "agora-recordings"),
+    (
+        "ALERT_TOPIC_ARN",
+        "arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts",
+    ),
+];
+const LOCAL_DYNAMODB: &str = "http://127.0.0.1:8000";
+const LOCAL_SNS: &str = "http://127.0.0.1:8001";
+/// How long one item may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Look after the recordings' table: what could not be read, and which alerts were not sent.
+///
+/// Works with the credentials and the region of your environment, like the AWS CLI. Exit codes: 0 all done, 1 something is
+/// left or failed, 2 a mistake in the command.
+#[derive(Parser)]
+#[command(name = "recordings", version)]
+struct Options {
+    /// The DynamoDB table
+    #[arg(long, env = "TABLE_NAME", global = true)]
+    table: Option<String>,
+    /// The ARN of the alert topic
+    #[arg(long, env = "ALERT_TOPIC_ARN", global = true)]
+    topic: Option<String>,
+    /// Use the running local example (`cargo run --example local`) on its usual ports
+    #[arg(long, global = true)]
+    local: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Authentic callbacks that could not be read
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
+    /// Alerts that were not sent
+    #[command(subcommand)]
+    Alerts(alerts::Command),
+}
+
+/// Whether everything asked for was done.
+enum Outcome {
+    Done,
+    SomethingLeft,
+}
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+/// The parts that the commands work with.
+struct Desk {
+    config: Config,
+    aws_dynamodb: aws_config::SdkConfig,
+    aws_sns: aws_config::SdkConfig,
+    /// Owns the alerts that are claimed.
+    owner: String,
+}
+
+impl Desk {
+    async fn open(options: &Options) -> Result<Self, AnyError> {
+        let config = Config::read(|name| {
+            let given = match name {
+                "TABLE_NAME" => options.table.clone(),
+                "ALERT_TOPIC_ARN" => options.topic.clone(),
+                other => variable(other),
+            };
+            let local = LOCAL.iter().filter(|_| options.local);
+            let local = local.copied().find(|(local, _)| *local == name);
+            local.map(|(_, value)| value.to_owned()).or(given)
+        })
+        .map_err(|error| format!("{error}; give --table and --topic, or --local"))?;
+        let (aws_dynamodb, aws_sns) = if options.local {
+            let dynamodb = aws::load_local(LOCAL_DYNAMODB.to_owned()).await;
+            (dynamodb, aws::load_local(LOCAL_SNS.to_owned()).await)
+        } else {
+            let aws = aws::load().await;
+            (aws.clone(), aws)
+        };
+        Ok(Self {
+            config,
+            aws_dynamodb,
+            aws_sns,
+            owner: format!("recordings-{}", now_ms()),
+        })
+    }
+
+    fn store(&self) -> Store {
+        aws::store(&self.aws_dynamodb, &self.config)
+    }
+
+    fn topic(&self) -> Topic {
+        aws::topic(&self.aws_sns, &self.config)
+    }
+
+    fn intake(&self) -> Intake {
+        let kinds = self.config.alert_kinds.clone();
+        Intake::new(self.store(), self.topic(), kinds, None)
+    }
+
+    fn call(&self) -> Call<'_> {
+        Call {
+            request_id: &self.owner,
+            now_ms: now_ms(),
+            deadline: Instant::now() + PATIENCE,
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::SomethingLeft) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<Outcome, AnyError> {
+    let desk = Desk::open(&options).await?;
+    match options.command {
+        Command::Quarantine(command) => quarantine::run(&desk, command).await,
+        Command::Alerts(command) => alerts::run(&desk, command).await,
+    }
+}
+
+/// A table for a terminal or a pipe.
+fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    table
+}

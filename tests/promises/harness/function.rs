@@ -107,11 +107,32 @@ impl Function {
     }
 }
 
+/// Runs the operator's tool on the parts of `world`; what it printed, and whether it succeeded.
+pub(crate) async fn recordings(world: &World, arguments: &[&str]) -> (String, bool) {
+    let mut command = on_world(env!("CARGO_BIN_EXE_recordings"), world);
+    let output = command
+        .args(arguments)
+        .stderr(Stdio::piped())
+        .output()
+        .await
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let complained = String::from_utf8(output.stderr).unwrap();
+    (printed + &complained, output.status.success())
+}
+
 fn command(binary: Binary, world: &World, more: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(match binary {
+    let program = match binary {
         Binary::Callback => env!("CARGO_BIN_EXE_callback"),
         Binary::Sweeper => env!("CARGO_BIN_EXE_sweeper"),
-    });
+    };
+    let mut command = on_world(program, world);
+    command.envs(more.iter().copied());
+    command
+}
+
+fn on_world(program: &str, world: &World) -> Command {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .envs([
@@ -125,7 +146,6 @@ fn command(binary: Binary, world: &World, more: &[(&str, &str)]) -> Command {
             ("AWS_ACCESS_KEY_ID", "local"),
             ("AWS_SECRET_ACCESS_KEY", "local"),
         ])
-        .envs(more.iter().copied())
         .stderr(Stdio::null());
     command
 }

@@ -5,7 +5,7 @@ mod moto;
 mod proxy;
 mod world;
 
-pub(crate) use function::{Binary, Function, event, tick};
+pub(crate) use function::{Binary, Function, event, recordings, tick};
 pub(crate) use moto::Moto;
 pub(crate) use proxy::{Exchange, Proxy, Stop};
 pub(crate) use world::{TABLE, World, callback, callback_at, event_details};

@@ -1,0 +1,106 @@
+//! `recordings alerts`: what wasn't sent, and sending it.
+
+use crate::{AnyError, Desk, Outcome, PATIENCE, table};
+use agora_recording_callbacks::alert::{clean, utc};
+use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::send::{AlertOutcome, send};
+use agora_recording_callbacks::store::{AlertState, StoredAlert};
+use clap::Subcommand;
+use tokio::time::Instant;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List the alerts that are pending or were given up, oldest first
+    List,
+    /// Send alerts that are pending or were given up
+    Resend {
+        /// Their ids (`alertId` in the message), as `list` prints them
+        #[arg(required_unless_present = "all")]
+        ids: Vec<String>,
+        /// All that are pending or were given up
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        /// Also those that somebody else may be about to send; they may then come twice
+        #[arg(long)]
+        now: bool,
+    },
+}
+
+pub(crate) async fn run(desk: &Desk, command: Command) -> Result<Outcome, AnyError> {
+    let unsent = desk.store().unsent_alerts().await?;
+    match command {
+        Command::List => {
+            list(&unsent);
+            Ok(Outcome::Done)
+        }
+        Command::Resend { ids, all, now } => {
+            let unknown = ids
+                .iter()
+                .find(|id| !unsent.iter().any(|stored| stored.alert.id() == **id));
+            if let Some(unknown) = unknown {
+                return Err(format!("{unknown} is neither pending nor given up").into());
+            }
+            let wanted = unsent
+                .iter()
+                .filter(|stored| all || ids.contains(&stored.alert.id()));
+            resend(desk, wanted, now).await
+        }
+    }
+}
+
+fn list(unsent: &[StoredAlert]) {
+    if unsent.is_empty() {
+        println!("Every alert is sent.");
+        return;
+    }
+    let rows = unsent.iter().map(|stored| {
+        vec![
+            stored.alert.id(),
+            stored.state.as_str().to_owned(),
+            stored.alert.kind.as_str().to_owned(),
+            clean(&stored.alert.cname, 40),
+            utc(stored.created_at),
+            stored.tries.to_string(),
+        ]
+    });
+    let header = ["id", "state", "kind", "channel", "since", "tries"];
+    println!("{}", table(&header, rows));
+}
+
+async fn resend(
+    desk: &Desk,
+    wanted: impl Iterator<Item = &StoredAlert>,
+    now: bool,
+) -> Result<Outcome, AnyError> {
+    let (store, topic) = (desk.store(), desk.topic());
+    let mut left = 0;
+    for stored in wanted {
+        let id = stored.alert.id();
+        let now_ms = now_ms();
+        if stored.state == AlertState::Pending && stored.due_at > now_ms && !now {
+            println!(
+                "{id}  left alone: it is tried again at {}; --now doesn't wait",
+                utc(stored.due_at)
+            );
+            left += 1;
+            continue;
+        }
+        if !store.reopen_alert(stored, &desk.owner, now_ms).await? {
+            println!("{id}  left alone: somebody else has just taken it");
+            left += 1;
+            continue;
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let sent = send(&store, &topic, &stored.alert, &desk.owner, deadline).await;
+        let error = sent
+            .error
+            .map_or_else(String::new, |error| format!(" ({error})"));
+        println!("{id}  {}{error}", sent.outcome.as_str());
+        left += usize::from(sent.outcome != AlertOutcome::Published);
+    }
+    Ok(if left == 0 {
+        Outcome::Done
+    } else {
+        Outcome::SomethingLeft
+    })
+}
