@@ -4,23 +4,29 @@
 //! # The way of a callback
 //!
 //! ```text
-//! HTTP ─▶ lambda ─▶ signature ─▶ notification ─▶ session, alert ─▶ store ─▶ topic ─▶ reply
-//!         envelope  Verified     Notification    what to write     table    SNS      status
+//! HTTP ─▶ lambda ─▶ receive ──────▶ intake ──────▶ session, alert ─▶ store ─▶ topic ─▶ reply
+//!         envelope  signature:      notification:  what to write     table    SNS      status
+//!                   Verified        Notification
+//! clock ─▶ lambda ─▶ sweep ─▶ store ─▶ watchdog ─▶ store ─▶ topic
+//!                             what is due          what it means
 //! ```
 //!
-//! [`receive`] is the only place that knows the whole way, and the only one with the deadline. Data moves one way: no step calls
-//! an earlier one.
+//! Data moves one way: no step calls an earlier one. [`receive`] and [`sweep`] are the only places with a deadline.
 //!
 //! | module | owns | must not know |
 //! | --- | --- | --- |
-//! | [`lambda`] | the four envelopes that Lambda may hand us | what a callback is |
-//! | [`signature`], [`secret`] | bytes, HMACs | JSON |
+//! | [`lambda`] | the events that Lambda may hand us, the log | what a callback is |
+//! | [`receive`] | one request, who may speak | what a callback says |
+//! | [`signature`], [`secret`], [`secrets`] | bytes, HMACs, where the secrets come from | JSON of callbacks |
+//! | [`intake`] | the way of an authentic body | HTTP |
 //! | [`notification`] | the callback's envelope | the table |
 //! | [`event`] | Agora's numbers and fields, and what they mean | sessions |
 //! | [`session`] | recorders, registers, the ledger: how callbacks merge | clock, I/O, order of arrival |
 //! | [`alert`] | what is alarming, and the words for it | clock, I/O |
+//! | [`watchdog`] | what it means when nothing comes | I/O |
+//! | [`sweep`] | working off what is due | HTTP, what a callback is |
 //! | [`store`] | items and conditional writes | HTTP, SNS |
-//! | [`topic`] | publishing | everything else |
+//! | [`send`], [`topic`] | publishing | everything else |
 //! | [`reply`] | outcome to status and body | why |
 //! | [`config`], [`aws`], [`clock`] | what enters at the top | callbacks |
 //!
@@ -30,6 +36,7 @@
 //! - Every write is conditional and idempotent: a crash at any point followed by a resend ends in the same items.
 //! - 200 for a callback means that its event, its session and its alert are in the table.
 //! - An alert is written down before it is sent, and only its owner sends it.
+//! - A look at a session counts only if no callback came meanwhile, and is noted together with what it found.
 //! - Nothing authentic is dropped: what can't be read is kept whole in quarantine.
 //! - No panic on anything that comes from outside; no secret, body, header or channel name in a log.
 

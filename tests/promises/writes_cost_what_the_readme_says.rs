@@ -1,6 +1,6 @@
 //! Requests and write units per callback, as the engine counts them: flat over a session's whole life.
 
-use crate::harness::{Exchange, World, callback};
+use crate::harness::{Exchange, World, callback, callback_at};
 use agora_recording_callbacks::store::size;
 use serde_json::json;
 
@@ -150,4 +150,38 @@ async fn opening_a_session_and_alerting_cost_a_little_more() {
         (4.0, 6.0),
         "the alert is written and marked, each time with its index"
     );
+}
+
+#[tokio::test]
+async fn watching_costs_a_read_and_three_units_every_five_minutes() {
+    let world = World::new().await;
+    let receiver = world.receiver();
+    let sweeper = world.sweeper();
+    let mut at = 1_772_460_000_000;
+    let mut looks = 0;
+    for minute in 0..60 {
+        let body = callback_at("a", "5", minute, 33, &json!({"progress": minute}), at);
+        world
+            .deliver_as(&receiver, body.as_bytes(), &format!("r{minute}"), at)
+            .await;
+        world.proxy.take();
+        at += 60_000;
+        world.sweep_at(&sweeper, at).await;
+        let (queries, rest): (Vec<_>, Vec<_>) = world
+            .proxy
+            .take()
+            .into_iter()
+            .partition(|exchange| exchange.operation == "Query");
+        assert_eq!(queries.len(), 8);
+        if rest.is_empty() {
+            continue;
+        }
+        looks += 1;
+        let costs: Vec<_> = rest
+            .iter()
+            .map(|exchange| (exchange.operation.as_str(), exchange.units))
+            .collect();
+        assert_eq!(costs, [("GetItem", 1.0), ("UpdateItem", 3.0)]);
+    }
+    assert_eq!(looks, 14, "every fourth or fifth minute");
 }
