@@ -134,21 +134,23 @@ impl Store {
         now_ms: u64,
     ) -> Result<Newest, StoreError> {
         let generation = self.guess_generation(&notification.sid);
+        // Attribute, placeholder. A value that stands in several places is sent once.
         let opening = [
-            ("schema", number(1)),
-            ("first_sendts", number(fact.sendts)),
-            ("since", number(fact.sendts)),
-            ("received_from", number(0)),
-            ("watch_shard", text(watch_shard(notification.sid.as_str()))),
-            ("watch_at", number(now_ms + self.first_look_ms)),
+            ("#schema", ":one"),
+            ("cname", ":cname"),
+            ("first_sendts", ":sendts"),
+            ("since", ":sendts"),
+            ("received_from", ":zero"),
+            ("watch_shard", ":watch_shard"),
+            ("watch_at", ":watch_at"),
         ];
         let always = [
-            ("uid", text(fact.uid.as_str())),
-            ("generation", number(generation)),
-            ("last_sequence", number(fact.sequence)),
-            ("last_sendts", number(fact.sendts)),
-            ("updated_at", number(now_ms)),
-            ("expires_at", number(self.expires_at(now_ms))),
+            ("uid", ":uid"),
+            ("generation", ":generation"),
+            ("last_sequence", ":n"),
+            ("last_sendts", ":sendts"),
+            ("updated_at", ":now"),
+            ("expires_at", ":expires_at"),
         ];
         let opens = fact.tells_state();
         let condition = if generation == 0 && opens {
@@ -171,13 +173,30 @@ impl Store {
                 ":received",
                 AttributeValue::Ns(vec![fact.sequence.to_string()]),
             )
-            .expression_attribute_values(":one", number(1));
-        let cname = channel(notification).map(|cname| ("cname", text(cname)));
-        for (name, value) in opening.into_iter().chain(cname).filter(|_| opens) {
-            set.push_str(&format!("#{name} = if_not_exists(#{name}, :{name}), "));
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":uid", text(fact.uid.as_str()))
+            .expression_attribute_values(":generation", number(generation))
+            .expression_attribute_values(":sendts", number(fact.sendts))
+            .expression_attribute_values(":now", number(now_ms))
+            .expression_attribute_values(":expires_at", number(self.expires_at(now_ms)));
+        if opens {
             request = request
-                .expression_attribute_names(format!("#{name}"), name)
-                .expression_attribute_values(format!(":{name}"), value);
+                .expression_attribute_names("#schema", "schema")
+                .expression_attribute_values(":zero", number(0))
+                .expression_attribute_values(
+                    ":watch_shard",
+                    text(watch_shard(notification.sid.as_str())),
+                )
+                .expression_attribute_values(":watch_at", number(now_ms + self.first_look_ms));
+            let cname = channel(notification);
+            if let Some(cname) = cname {
+                request = request.expression_attribute_values(":cname", text(cname));
+            }
+            for (name, value) in opening {
+                if name != "cname" || cname.is_some() {
+                    set.push_str(&format!("{name} = if_not_exists({name}, {value}), "));
+                }
+            }
         }
         for (name, fields) in &fact.registers {
             let name = name.as_str();
@@ -194,11 +213,8 @@ impl Store {
                     register_attribute(&register, generation),
                 );
         }
-        for (index, (name, value)) in always.into_iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            set.push_str(&format!("{comma}{name} = :{name}"));
-            request = request.expression_attribute_values(format!(":{name}"), value);
-        }
+        let always = always.map(|(name, value)| format!("{name} = {value}"));
+        set.push_str(&always.join(", "));
         let update = format!("SET {set} ADD received :received, version :one");
         match request.update_expression(update).send().await {
             Ok(_) => Ok(Newest::Written),
