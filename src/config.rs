@@ -1,6 +1,7 @@
 //! Configuration: every variable that is read, what it means, and its default. Reads through a lookup, never the environment.
 
 use crate::alert::AlertKind;
+use crate::log::{Format, Level, Log};
 use crate::secret::Secret;
 use crate::watchdog::Rules;
 
@@ -17,6 +18,8 @@ pub struct Config {
     pub alert_kinds: Vec<AlertKind>,
     /// `SESSION_SILENT_MINUTES` and `UPLOAD_UNCONFIRMED_MINUTES`: the watchdog. Default 5 and 30 min, 0 for off.
     pub rules: Rules,
+    /// `LOG_DETAIL`, and what Lambda says about the log.
+    pub log: Log,
 }
 
 /// What the receiver is told about who may speak.
@@ -85,6 +88,34 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         self.get(name).ok_or(ConfigError::Missing(name))
     }
 
+    fn flag(&self, name: &'static str) -> Result<bool, ConfigError> {
+        let Some(value) = self.get(name) else {
+            return Ok(false);
+        };
+        match value.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(ConfigError::Malformed {
+                name,
+                value,
+                expected: "true or false",
+            }),
+        }
+    }
+
+    fn log(&self) -> Result<Log, ConfigError> {
+        let level = self.get("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
+        let is_text = self
+            .get("AWS_LAMBDA_LOG_FORMAT")
+            .is_some_and(|format| format == "Text");
+        Ok(Log {
+            level: Level::read(&level),
+            format: if is_text { Format::Text } else { Format::Json },
+            detail: self.flag("LOG_DETAIL")?,
+            function_name: self.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
+        })
+    }
+
     fn number(
         &self,
         name: &'static str,
@@ -144,6 +175,7 @@ impl Config {
             retention_secs: retention_days * 24 * 60 * 60,
             alert_kinds,
             rules,
+            log: variables.log()?,
         })
     }
 }
@@ -169,7 +201,7 @@ impl Admission {
         )?;
         Ok(Self {
             secret,
-            require_signature_v2: flag(variables.get("REQUIRE_SIGNATURE_V2"))?,
+            require_signature_v2: variables.flag("REQUIRE_SIGNATURE_V2")?,
             unsigned_check: unsigned_check(variables.get("UNSIGNED_CHECK"))?,
             max_callback_age_ms: (max_age_hours > 0).then_some(max_age_hours * 60 * 60 * 1000),
         })
@@ -187,19 +219,6 @@ fn secrets(list: &str) -> Result<Vec<Secret>, ConfigError> {
         return Err(ConfigError::NoSecret);
     }
     Ok(secrets)
-}
-
-fn flag(value: Option<String>) -> Result<bool, ConfigError> {
-    let Some(value) = value else { return Ok(false) };
-    match value.trim().to_ascii_lowercase().as_str() {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err(ConfigError::Malformed {
-            name: "REQUIRE_SIGNATURE_V2",
-            value,
-            expected: "true or false",
-        }),
-    }
 }
 
 fn unsigned_check(value: Option<String>) -> Result<UnsignedCheck, ConfigError> {
@@ -282,6 +301,10 @@ mod tests {
     fn every_variable_is_read() {
         let (config, admission) = read(&[
             ("AGORA_SECRET_ID", "recordings/agora"),
+            ("AWS_LAMBDA_LOG_LEVEL", "warn"),
+            ("AWS_LAMBDA_LOG_FORMAT", "Text"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "callback"),
+            ("LOG_DETAIL", "true"),
             ("SESSION_SILENT_MINUTES", "7"),
             ("UPLOAD_UNCONFIRMED_MINUTES", "9"),
             ("REQUIRE_SIGNATURE_V2", "TRUE"),
@@ -308,6 +331,14 @@ mod tests {
         );
         let (off, _) = read(&[("SESSION_SILENT_MINUTES", "0")]).unwrap();
         assert_eq!(off.rules.silent_ms, None);
+        let log = Log {
+            level: Level::Warn,
+            format: Format::Text,
+            detail: true,
+            function_name: "callback".to_owned(),
+        };
+        assert_eq!(config.log, log);
+        assert_eq!(off.log.format, Format::Json);
         assert_eq!(config.retention_secs, 7 * 86_400);
         assert_eq!(
             config.alert_kinds,

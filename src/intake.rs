@@ -34,24 +34,13 @@ pub struct Handled {
     /// The answer.
     pub reply: Reply,
     /// The callback, if it could be read.
-    pub callback: Option<Brief>,
+    pub callback: Option<Box<Notification>>,
     /// What became of the session's item.
     pub session: Option<SessionWrite>,
     /// What became of the alert, if there is one.
     pub alert: Option<AlertOutcome>,
     /// What failed, with its causes.
     pub error: Option<String>,
-}
-
-/// What the log says about a callback.
-#[derive(Clone, Debug)]
-pub struct Brief {
-    /// The recording.
-    pub sid: String,
-    /// The callback's number.
-    pub sequence: u64,
-    /// The event's number.
-    pub event_type: u32,
 }
 
 /// Where authentic bodies go in: the two clients, and which alerts are sent.
@@ -73,7 +62,7 @@ pub enum Redriven {
     /// It can be read; nothing was done.
     Readable {
         /// The callback.
-        callback: Brief,
+        callback: Box<Notification>,
         /// The alert it would raise.
         alert: Option<AlertKind>,
     },
@@ -115,7 +104,7 @@ impl Intake {
         }
         let notice_id = envelope.notice_id();
         match envelope.into_notification() {
-            Ok(notification) => self.callback(&notification, &body, call.now_ms, call).await,
+            Ok(notification) => self.callback(notification, &body, call.now_ms, call).await,
             Err(reason) => self.quarantine(&body, reason, notice_id, call).await,
         }
     }
@@ -147,12 +136,12 @@ impl Intake {
         };
         if is_rehearsal {
             return Ok(Redriven::Readable {
-                callback: Brief::of(&notification),
                 alert: Alert::of(&notification, &self.alert_kinds).map(|alert| alert.kind),
+                callback: Box::new(notification),
             });
         }
         let handled = self
-            .callback(&notification, &body, quarantined.received_at, call)
+            .callback(notification, &body, quarantined.received_at, call)
             .await;
         if handled.reply.status() == 200 {
             self.store.release(quarantined).await?;
@@ -195,16 +184,13 @@ impl Intake {
     /// Commits a callback that came at `received_at` and sends its alert.
     async fn callback(
         &self,
-        notification: &Notification,
+        notification: Notification,
         body: &Verified<'_>,
         received_at: u64,
         call: Call<'_>,
     ) -> Handled {
-        let alert = Alert::of(notification, &self.alert_kinds);
-        let handled = Handled {
-            callback: Some(Brief::of(notification)),
-            ..Handled::answer(Reply::NotStored)
-        };
+        let mut handled = Handled::answer(Reply::NotStored);
+        let alert = Alert::of(&notification, &self.alert_kinds);
         let claim = match &alert {
             None => Ok(None),
             Some(alert) => {
@@ -215,46 +201,45 @@ impl Intake {
                 claim.map(|claim| Some((alert, claim)))
             }
         };
-        let claim = match claim {
-            Ok(claim) => claim,
-            Err(error) => {
-                return Handled {
-                    error: Some(chain(&error)),
-                    ..handled
-                };
-            }
-        };
-        let send = async {
-            match claim {
-                None => (None, None),
-                Some((_, Claim::Others)) => (Some(AlertOutcome::Others), None),
-                Some((alert, Claim::Ours)) => {
-                    let Self { store, topic, .. } = self;
-                    let Sent { outcome, error } =
-                        send(store, topic, alert, call.request_id, call.deadline).await;
-                    (Some(outcome), error)
+        match claim {
+            Err(error) => handled.error = Some(chain(&error)),
+            Ok(claim) => {
+                let (committed, sent) = tokio::join!(
+                    self.commit(&notification, body, received_at, call),
+                    self.send(claim, call)
+                );
+                handled.alert = sent.as_ref().map(|sent| sent.outcome);
+                handled.error = sent.and_then(|sent| sent.error);
+                match committed {
+                    Ok((how, session)) => {
+                        handled.session = Some(session);
+                        handled.reply = Reply::Stored(Stored {
+                            how,
+                            sid: notification.sid.as_str().to_owned(),
+                            sequence: notification.sequence,
+                        });
+                    }
+                    Err(error) => handled.error = Some(chain(&error)),
                 }
             }
-        };
-        let (committed, (alert, alert_error)) =
-            tokio::join!(self.commit(notification, body, received_at, call), send);
-        match committed {
-            Ok((how, session)) => Handled {
-                reply: Reply::Stored(Stored {
-                    how,
-                    sid: notification.sid.as_str().to_owned(),
-                    sequence: notification.sequence,
-                }),
-                session: Some(session),
-                alert,
-                error: alert_error,
-                ..handled
-            },
-            Err(error) => Handled {
-                alert,
-                error: Some(chain(&error)),
-                ..handled
-            },
+        }
+        Handled {
+            callback: Some(Box::new(notification)),
+            ..handled
+        }
+    }
+
+    /// Sends an alert if that is our job. Failing is no failure of the callback: the alert is written down.
+    async fn send(&self, claim: Option<(&Alert, Claim)>, call: Call<'_>) -> Option<Sent> {
+        match claim? {
+            (_, Claim::Others) => Some(Sent {
+                outcome: AlertOutcome::Others,
+                error: None,
+            }),
+            (alert, Claim::Ours) => {
+                let Self { store, topic, .. } = self;
+                Some(send(store, topic, alert, call.request_id, call.deadline).await)
+            }
         }
     }
 
@@ -303,16 +288,6 @@ fn is_foreign(envelope: &Envelope) -> bool {
     envelope
         .product_id()
         .is_some_and(|product| product != CLOUD_RECORDING)
-}
-
-impl Brief {
-    fn of(notification: &Notification) -> Self {
-        Self {
-            sid: notification.sid.as_str().to_owned(),
-            sequence: notification.sequence,
-            event_type: notification.event_type,
-        }
-    }
 }
 
 impl Handled {

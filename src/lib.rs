@@ -27,6 +27,7 @@
 //! | [`sweep`] | working off what is due | HTTP, what a callback is |
 //! | [`store`] | items and conditional writes | HTTP, SNS |
 //! | [`send`], [`topic`] | publishing | everything else |
+//! | [`log`] | one line an invocation, and its metrics | what they count |
 //! | [`reply`] | outcome to status and body | why |
 //! | [`config`], [`aws`], [`clock`] | what enters at the top | callbacks |
 //!
@@ -50,6 +51,7 @@ pub mod error;
 pub mod event;
 pub mod intake;
 pub mod lambda;
+pub mod log;
 pub mod notification;
 pub mod receive;
 pub mod reply;

@@ -20,6 +20,7 @@ use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
 use agora_recording_callbacks::intake::Intake;
+use agora_recording_callbacks::log::{Format, Level, Log};
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::secret::Secret;
 use agora_recording_callbacks::secrets::Secrets;
@@ -225,6 +226,12 @@ async fn clients(
         retention_secs: RETENTION_SECS,
         alert_kinds: AlertKind::DEFAULT.to_vec(),
         rules,
+        log: Log {
+            level: Level::Info,
+            format: Format::Json,
+            detail: false,
+            function_name: String::new(),
+        },
     };
     let on = |url: &str| aws::load_local(url.to_owned());
     (

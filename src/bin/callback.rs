@@ -46,5 +46,8 @@ async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
     let max_age_ms = admission.max_callback_age_ms;
     let intake = Intake::new(store, topic, config.alert_kinds, max_age_ms);
     let receiver = Receiver::new(admission, secrets, intake);
-    run(service_fn(|event| lambda::http::invoke(&receiver, event))).await
+    run(service_fn(|event| {
+        lambda::http::invoke(&receiver, &config.log, event)
+    }))
+    .await
 }

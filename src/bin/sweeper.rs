@@ -33,7 +33,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
     let sweeper = Sweeper::new(config.rules, store, topic);
     run(service_fn(|event| {
-        lambda::schedule::invoke(&sweeper, event)
+        lambda::schedule::invoke(&sweeper, &config.log, event)
     }))
     .await
 }

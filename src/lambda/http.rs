@@ -3,11 +3,15 @@
 //! Function URL, HTTP API v2, REST v1 and ALB events are read by `lambda_http`. Its further step, into a `http::Request`, is
 //! left out: it panics on a body that claims to be base64 and isn't, and on a path that makes no URL; both come from anybody.
 
-use super::{log_line, time_left};
+use super::{is_first, time_left};
+use crate::alert::clean;
 use crate::clock::now_ms;
+use crate::event::Event;
 use crate::intake::{Call, Handled};
+use crate::log::{Level, Log, Metric};
+use crate::notification::Notification;
 use crate::receive::{MAX_BODY, Receiver, Request};
-use crate::reply::Reply;
+use crate::reply::{How, Reply, Stored};
 use crate::send::AlertOutcome;
 use crate::signature::{SIGNATURE_V1, SIGNATURE_V2, SignatureHeaders};
 use base64::Engine;
@@ -56,6 +60,7 @@ enum Sender {
 /// None: every event that is one of the four envelopes is answered.
 pub async fn invoke(
     receiver: &Receiver,
+    log: &Log,
     event: LambdaEvent<LambdaRequest>,
 ) -> Result<Response, lambda_runtime::Error> {
     let started = Instant::now();
@@ -93,7 +98,8 @@ pub async fn invoke(
         body,
     };
     let handled = receiver.receive(request, call).await;
-    log(&handled, call.request_id, started);
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    write_line(log, &handled, call, milliseconds, is_first());
     Ok(Response::of(&handled.reply, sender))
 }
 
@@ -186,16 +192,13 @@ impl Response {
     }
 }
 
-/// One JSON line a request. No channel, file name, body, header or signature is in it.
+/// What is told of a request. No channel, file name, body, header or signature is in it, unless `LOG_DETAIL` asks for some.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LogLine<'a> {
-    level: &'static str,
-    message: &'static str,
-    request_id: &'a str,
+struct Fields<'a> {
     outcome: &'static str,
     status: u16,
-    milliseconds: u128,
+    milliseconds: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,38 +208,44 @@ struct LogLine<'a> {
     /// Tries that the session's item took.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
-    /// The number was known, and yet it said something new.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sequence_conflict: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alert: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Detail>,
 }
 
-fn log(handled: &Handled, request_id: &str, started: Instant) {
-    let callback = handled.callback.as_ref();
-    let line = LogLine {
-        level: if handled.error.is_some() {
-            "ERROR"
-        } else {
-            "INFO"
-        },
-        message: "callback",
-        request_id,
+/// What `LOG_DETAIL` adds, escaped and cut.
+#[derive(Serialize)]
+struct Detail {
+    cname: String,
+    uid: String,
+    details: String,
+}
+
+impl Detail {
+    fn of(notification: &Notification) -> Self {
+        Self {
+            cname: clean(&notification.cname, 128),
+            uid: clean(&notification.uid, 64),
+            details: clean(&notification.details.to_string(), 1000),
+        }
+    }
+}
+
+fn write_line(log: &Log, handled: &Handled, call: Call<'_>, milliseconds: u64, is_cold: bool) {
+    let callback = handled.callback.as_deref();
+    let fields = Fields {
         outcome: handled.reply.result(),
         status: handled.reply.status(),
-        milliseconds: started.elapsed().as_millis(),
+        milliseconds,
         sid: callback.map(|callback| callback.sid.as_str()),
         event_type: callback.map(|callback| callback.event_type),
         sequence: callback.map(|callback| callback.sequence),
         attempts: handled.session.map(|session| session.attempts),
-        sequence_conflict: handled
-            .session
-            .map(|session| session.known && session.changed)
-            .filter(|conflict| *conflict),
         alert: handled.alert.map(AlertOutcome::as_str),
         reason: if let Reply::Quarantined { reason } = &handled.reply {
             Some(reason)
@@ -244,6 +253,66 @@ fn log(handled: &Handled, request_id: &str, started: Instant) {
             None
         },
         error: handled.error.as_deref(),
+        detail: callback.filter(|_| log.detail).map(Detail::of),
     };
-    log_line(&line);
+    let level = match (&handled.error, &handled.reply) {
+        (Some(_), _) => Level::Error,
+        (None, Reply::Quarantined { .. }) => Level::Warn,
+        (None, _) => Level::Info,
+    };
+    let own = metrics(handled);
+    let common = [
+        (Metric::HandlerTime, milliseconds.max(1)),
+        (Metric::ColdStarts, u64::from(is_cold)),
+    ];
+    let all: Vec<_> = own.into_iter().chain(common).collect();
+    let (request_id, now_ms) = (call.request_id, call.now_ms);
+    log.line((level, "callback"), request_id, now_ms, &fields, &all);
+}
+
+/// What a request counts as.
+fn metrics(handled: &Handled) -> Vec<(Metric, u64)> {
+    let is = |metric, is: bool| (metric, u64::from(is));
+    let session = handled.session;
+    let reply = match &handled.reply {
+        Reply::Stored(Stored { how, .. }) => Some(match how {
+            How::Stored => Metric::Stored,
+            How::Duplicate => Metric::Duplicate,
+            How::Late => Metric::Late,
+        }),
+        Reply::Quarantined { .. } => Some(Metric::Quarantined),
+        Reply::InvalidSignature => Some(Metric::SignatureInvalid),
+        Reply::Stale => Some(Metric::Stale),
+        Reply::NotStored => Some(Metric::NotStored),
+        Reply::Ignored { .. } | Reply::Test | Reply::MethodNotAllowed | Reply::TooLarge => None,
+    };
+    let mut metrics = vec![
+        (Metric::Received, 1),
+        is(
+            Metric::UnknownEventType,
+            handled
+                .callback
+                .as_ref()
+                .is_some_and(|callback| matches!(callback.event, Event::Other { .. })),
+        ),
+        is(
+            Metric::SequenceConflicts,
+            session.is_some_and(|session| session.known && session.changed),
+        ),
+        // The first try is the fast path, the second one the slow path; from there on it was somebody else.
+        (
+            Metric::WriteConflicts,
+            session.map_or(0, |session| u64::from(session.attempts.saturating_sub(2))),
+        ),
+        is(
+            Metric::AlertsPublished,
+            handled.alert == Some(AlertOutcome::Published),
+        ),
+        is(
+            Metric::AlertsDeferred,
+            handled.alert == Some(AlertOutcome::Deferred),
+        ),
+    ];
+    metrics.extend(reply.map(|metric| (metric, 1)));
+    metrics
 }

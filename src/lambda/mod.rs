@@ -4,7 +4,7 @@ pub mod http;
 pub mod schedule;
 
 use lambda_runtime::Context;
-use serde::Serialize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How much time an invocation has: what Lambda leaves, and no more than `patience`. A deadline that was over before the
@@ -16,11 +16,10 @@ fn time_left(context: &Context, now_ms: u64, patience: Duration) -> Duration {
     }
 }
 
-/// Writes one JSON line to the log.
-fn log_line(line: &impl Serialize) {
-    if let Ok(line) = serde_json::to_string(line) {
-        eprintln!("{line}");
-    }
+/// True for the first invocation of this process.
+fn is_first() -> bool {
+    static WAS: AtomicBool = AtomicBool::new(false);
+    !WAS.swap(true, Ordering::Relaxed)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The sweeper's door: a tick of an EventBridge rule or of EventBridge Scheduler. What the event says doesn't matter, so any is
 //! taken; Scheduler lets its users write it themselves.
 
-use super::{log_line, time_left};
+use super::{is_first, time_left};
 use crate::clock::now_ms;
-use crate::sweep::{Remark, Run, Sweep, Sweeper};
+use crate::log::{Level, Log, Metric};
+use crate::sweep::{Run, Sweep, Sweeper};
 use lambda_runtime::{Error, LambdaEvent};
 use serde::Serialize;
 use serde::de::IgnoredAny;
@@ -19,7 +20,11 @@ const ANSWER: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Nothing could be worked off because the table can't be reached: the schedule's own retries and alarms are for that.
-pub async fn invoke(sweeper: &Sweeper, event: LambdaEvent<IgnoredAny>) -> Result<Sweep, Error> {
+pub async fn invoke(
+    sweeper: &Sweeper,
+    log: &Log,
+    event: LambdaEvent<IgnoredAny>,
+) -> Result<Sweep, Error> {
     let started = Instant::now();
     let now_ms = now_ms();
     let time = time_left(&event.context, now_ms, PATIENCE);
@@ -29,7 +34,8 @@ pub async fn invoke(sweeper: &Sweeper, event: LambdaEvent<IgnoredAny>) -> Result
         deadline: started + time.saturating_sub(ANSWER),
     };
     let sweep = sweeper.sweep(run).await;
-    log(&sweep, run.owner, started);
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    write_lines(log, &sweep, run, milliseconds);
     if sweep.errors > 0 && sweep.looked + sweep.published == 0 {
         return Err("nothing could be worked off: the table can't be reached".into());
     }
@@ -37,41 +43,46 @@ pub async fn invoke(sweeper: &Sweeper, event: LambdaEvent<IgnoredAny>) -> Result
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RemarkLine<'a> {
-    level: &'static str,
-    message: &'static str,
-    request_id: &'a str,
-    #[serde(flatten)]
-    remark: &'a Remark,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SweepLine<'a> {
-    level: &'static str,
-    message: &'static str,
-    request_id: &'a str,
-    milliseconds: u128,
+struct Fields<'a> {
+    milliseconds: u64,
     #[serde(flatten)]
     sweep: &'a Sweep,
 }
 
 /// One line a run, and one for everything that somebody should read.
-fn log(sweep: &Sweep, request_id: &str, started: Instant) {
+fn write_lines(log: &Log, sweep: &Sweep, run: Run<'_>, milliseconds: u64) {
+    let (request_id, now_ms) = (run.owner, run.now_ms);
     for remark in &sweep.remarks {
-        log_line(&RemarkLine {
-            level: "ERROR",
-            message: "sweep remark",
+        log.line(
+            (Level::Error, "sweep remark"),
             request_id,
+            now_ms,
             remark,
-        });
+            &[],
+        );
     }
-    log_line(&SweepLine {
-        level: if sweep.errors > 0 { "ERROR" } else { "INFO" },
-        message: "sweep",
-        request_id,
-        milliseconds: started.elapsed().as_millis(),
+    let metrics = [
+        (Metric::Sweeps, 1),
+        (Metric::SessionsLooked, sweep.looked),
+        (Metric::WatchdogFound, sweep.found),
+        (Metric::AlertsPublished, sweep.published),
+        (Metric::AlertsDeferred, sweep.deferred + sweep.held),
+        (Metric::AlertsFailed, sweep.failed),
+        (Metric::OldestPendingAlert, sweep.oldest_pending_ms),
+        (Metric::MissingSequences, sweep.missing_sequences),
+        (Metric::UnreadableItems, sweep.unreadable),
+        (Metric::TableErrors, sweep.errors),
+        (Metric::HandlerTime, milliseconds.max(1)),
+        (Metric::ColdStarts, u64::from(is_first())),
+    ];
+    let level = if sweep.errors > 0 {
+        Level::Error
+    } else {
+        Level::Info
+    };
+    let fields = Fields {
+        milliseconds,
         sweep,
-    });
+    };
+    log.line((level, "sweep"), request_id, now_ms, &fields, &metrics);
 }

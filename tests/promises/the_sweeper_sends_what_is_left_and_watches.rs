@@ -316,6 +316,42 @@ async fn a_heartbeat_between_the_look_and_its_note_wins() {
 }
 
 #[tokio::test]
+async fn a_callback_that_comes_while_a_look_is_being_noted_is_not_undone() {
+    for (operation, minute) in [("TransactWriteItems", 7), ("UpdateItem", 3)] {
+        let world = World::new().await;
+        let (receiver, sweeper) = (world.receiver(), world.sweeper());
+        let beat = |n: u64, at: u64| callback_at("a", "5", n, 33, &json!({"progress": n}), at);
+        world
+            .deliver_as(&receiver, beat(0, T0).as_bytes(), "r0", T0)
+            .await;
+        world.look_now("a").await;
+        world.proxy.hold(operation);
+        let callback = async {
+            world.proxy.stopped().await;
+            let at = T0 + minute * MIN - 1000;
+            let handled = world
+                .deliver_as(&receiver, beat(1, at).as_bytes(), "r1", at)
+                .await;
+            world.proxy.release();
+            handled.reply.result()
+        };
+        let (sweep, result) = tokio::join!(world.sweep_at(&sweeper, T0 + minute * MIN), callback);
+        assert_eq!(
+            (result, sweep.looked, sweep.found),
+            ("stored", 1, 0),
+            "{operation}"
+        );
+        assert_eq!(kinds(&world, "a").len(), 0);
+        let item = world.session_item("a").await;
+        assert_eq!(
+            item["watch_at"].as_n().unwrap(),
+            &(T0 + (minute + 5) * MIN - 1000).to_string()
+        );
+        assert_eq!(item["version"].as_n().unwrap(), "3");
+    }
+}
+
+#[tokio::test]
 async fn items_that_cannot_be_read_are_told_about_and_put_off_and_stop_nothing() {
     let world = World::new().await;
     world.sns.set_mood(Mood::Down);

@@ -38,6 +38,9 @@ pub(crate) struct Proxy {
     /// How many requests go through before the one that stops, and where in it.
     stop: Arc<Mutex<Option<(u32, Stop)>>>,
     stopped: Arc<Notify>,
+    /// The operation whose next request has to wait.
+    held: Arc<Mutex<Option<&'static str>>>,
+    released: Arc<Notify>,
 }
 
 impl Proxy {
@@ -50,6 +53,8 @@ impl Proxy {
             hangs: Arc::default(),
             stop: Arc::default(),
             stopped: Arc::default(),
+            held: Arc::default(),
+            released: Arc::default(),
         };
         let state = proxy.clone();
         let client = reqwest::Client::new();
@@ -84,6 +89,16 @@ impl Proxy {
     /// Answers again.
     pub(crate) fn go_on(&self) {
         *self.stop.lock().unwrap() = None;
+    }
+
+    /// Lets the next request of an operation wait until [`Self::release`]; it has come when [`Self::stopped`] returns.
+    pub(crate) fn hold(&self, operation: &'static str) {
+        *self.held.lock().unwrap() = Some(operation);
+    }
+
+    /// Lets the request that waits go on.
+    pub(crate) fn release(&self) {
+        self.released.notify_one();
     }
 
     /// Waits until it has stopped.
@@ -131,6 +146,17 @@ impl Proxy {
             .get("x-amz-target")
             .map_or("", |value| value.to_str().unwrap())
             .to_owned();
+        let operation = target.split('.').next_back().unwrap_or_default().to_owned();
+        let is_held = self
+            .held
+            .lock()
+            .unwrap()
+            .take_if(|held| *held == operation)
+            .is_some();
+        if is_held {
+            self.stopped.notify_one();
+            self.released.notified().await;
+        }
         let mut request: Value = serde_json::from_slice(body)?;
         if target.starts_with("DynamoDB") {
             request["ReturnConsumedCapacity"] = "TOTAL".into();
@@ -153,7 +179,6 @@ impl Proxy {
             .pointer("/ConsumedCapacity/CapacityUnits")
             .and_then(Value::as_f64);
         let is_refusal = status == 400;
-        let operation = target.split('.').next_back().unwrap_or_default().to_owned();
         let units = units.unwrap_or(if is_refusal { refused } else { 0.0 });
         self.exchanges
             .lock()
