@@ -19,6 +19,7 @@ pub(crate) enum Binary {
 pub(crate) struct Function {
     simulator: Simulator,
     process: Child,
+    log: tempfile::NamedTempFile,
 }
 
 impl Function {
@@ -35,12 +36,19 @@ impl Function {
             .build()
             .await
             .unwrap();
-        let process = command(binary, world, more)
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let process = command(binary, world, &[])
             .envs(simulator.lambda_env_vars())
+            .envs(more.iter().copied())
+            .stderr(log.reopen().unwrap())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Self { simulator, process }
+        Self {
+            simulator,
+            process,
+            log,
+        }
     }
 
     /// Invokes it and waits for its answer.
@@ -80,6 +88,12 @@ impl Function {
                     .unwrap(),
             )
             .await
+    }
+
+    /// What it has written to its log, line by line.
+    pub(crate) fn log(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.log.path()).unwrap();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Kills it with SIGKILL.

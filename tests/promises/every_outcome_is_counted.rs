@@ -1,0 +1,210 @@
+//! One line an invocation, with its metrics in it, and nothing in it that shouldn't be.
+
+use crate::harness::{Binary, Function, World, callback, event, event_details, tick};
+use crate::support::sns::Mood;
+use agora_recording_callbacks::log::{Metric, NAMESPACE};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The metrics of a line, as CloudWatch reads them: what the directive names, under the dimension it names.
+fn metrics(line: &str) -> BTreeMap<String, u64> {
+    let line: Value = serde_json::from_str(line).unwrap();
+    let Some(directive) = line.get("_aws") else {
+        return BTreeMap::new();
+    };
+    assert!(directive["Timestamp"].as_u64().unwrap() > 1_600_000_000_000);
+    let [set] = directive["CloudWatchMetrics"]
+        .as_array()
+        .unwrap()
+        .as_slice()
+    else {
+        panic!("{line}")
+    };
+    assert_eq!(
+        (&set["Namespace"], &set["Dimensions"]),
+        (&json!(NAMESPACE), &json!([["FunctionName"]]))
+    );
+    assert!(line["FunctionName"].is_string());
+    let definitions = set["Metrics"].as_array().unwrap();
+    definitions
+        .iter()
+        .map(|definition| {
+            let name = definition["Name"].as_str().unwrap();
+            assert!(["Count", "Milliseconds"].contains(&definition["Unit"].as_str().unwrap()));
+            (name.to_owned(), line[name].as_u64().unwrap())
+        })
+        .collect()
+}
+
+/// The names of a line's metrics but for those that every line has.
+fn counted(line: &str) -> Vec<String> {
+    let common = ["Received", "HandlerTime", "ColdStarts", "Sweeps"];
+    metrics(line)
+        .into_keys()
+        .filter(|name| !common.contains(&name.as_str()))
+        .collect()
+}
+
+#[tokio::test]
+async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
+    let world = World::new().await;
+    let function = Function::start(&world, &[("MAX_CALLBACK_AGE_HOURS", "24")]).await;
+    let body = |sequence, event_type| {
+        let body = callback("a", "5", sequence, event_type, &event_details(event_type));
+        let mut body: Value = serde_json::from_str(&body).unwrap();
+        body["notifyMs"] = Value::Null;
+        body.to_string()
+    };
+    let stale = json!({"notifyMs": 1, "payload": {}}).to_string();
+    let other_fact = body(5, 43).replace("1772460005123", "1772460005124");
+    let mut wrong = event(&body(1, 40));
+    wrong["headers"]["agora-signature-v2"] = "00".into();
+    let mut seen = BTreeSet::new();
+    for (request, expected) in [
+        (event(&body(1, 40)), &["Stored"][..]),
+        (event(&body(1, 40)), &["Duplicate"]),
+        (event(&body(5, 43)), &["Stored"]),
+        (event(&body(3, 43)), &["Late"]),
+        (event(&other_fact), &["SequenceConflicts", "Stored"]),
+        (event(&body(6, 999)), &["Stored", "UnknownEventType"]),
+        (event("{}"), &["Quarantined"]),
+        (event(&stale), &["Stale"]),
+        (wrong, &["SignatureInvalid"]),
+        (event(&body(7, 11)), &["AlertsPublished", "Stored"]),
+    ] {
+        function.invoke(request).await;
+        let line = function.log().pop().unwrap();
+        let counted = counted(&line);
+        assert_eq!(counted, expected, "{line}");
+        assert_eq!(metrics(&line)["Received"], 1);
+        seen.extend(metrics(&line).into_keys());
+    }
+    assert_eq!(metrics(&function.log()[0])["ColdStarts"], 1);
+    world.sns.set_mood(Mood::Down);
+    function.invoke(event(&body(8, 1))).await;
+    assert_eq!(
+        counted(&function.log().pop().unwrap()),
+        ["AlertsDeferred", "Stored"]
+    );
+    world.proxy.hang(true);
+    function.invoke_within(event(&body(9, 40)), 1_500).await;
+    assert_eq!(counted(&function.log().pop().unwrap()), ["NotStored"]);
+    world.proxy.hang(false);
+
+    // The sweeper: an alert of yesterday that is given up, a session that is over with a hole, an item that can't be read.
+    let receiver = world.receiver();
+    for (sid, event_type) in [("b", 1), ("c", 11)] {
+        let body = callback(sid, "5", 3, event_type, &event_details(event_type));
+        world.deliver(&receiver, body.as_bytes()).await;
+    }
+    world.spoil("d").await;
+    let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+    world.end_leases("a").await;
+    let sweep = sweeper.invoke(tick()).await;
+    let line = sweeper.log().pop().unwrap();
+    for (metric, value) in metrics(&line) {
+        let field = match metric.as_str() {
+            "AlertsFailed" => "failed",
+            "UnreadableItems" => "unreadable",
+            "SessionsLooked" => "looked",
+            "MissingSequences" => "missingSequences",
+            "OldestPendingAlert" => "oldestPendingMs",
+            "WatchdogFound" => "found",
+            _ => continue,
+        };
+        assert_eq!(sweep[field], value, "{metric}");
+        assert!(value > 0);
+    }
+    seen.extend(metrics(&line).into_keys());
+    seen.extend(["NotStored", "AlertsDeferred"].map(str::to_owned));
+    // What only a race or a table that fails brings about.
+    seen.extend(["WriteConflicts", "TableErrors"].map(str::to_owned));
+    let all: BTreeSet<_> = Metric::ALL
+        .iter()
+        .map(|metric| {
+            serde_json::to_value(metric)
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(seen, all);
+}
+
+#[tokio::test]
+async fn the_log_tells_of_no_channel_unless_asked_and_obeys_lambdas_settings() {
+    let world = World::new().await;
+    let hostile = json!({"errorLevel": 5, "module": 0, "errorCode": 1, "errorMsg": "secret\u{1b}[2J file.m3u8"});
+    let body = callback("a", "527841", 1, 1, &hostile);
+    let unreadable = body.replace("\"sid\"", "\"xid\"");
+    let text = async |settings: &[(&str, &str)]| {
+        let function = Function::start(&world, settings).await;
+        for body in [&body, &unreadable] {
+            assert_eq!(function.invoke(event(body)).await["statusCode"], 200);
+        }
+        function.log()
+    };
+    let lines = text(&[]).await;
+    assert_eq!(lines.len(), 2);
+    for word in [
+        "room-101-b",
+        "527841",
+        "m3u8",
+        "agora-signature",
+        "local-secret",
+    ] {
+        assert!(!lines.join("").contains(word), "{word}");
+    }
+    for (field, value) in [
+        ("outcome", json!("stored")),
+        ("sid", json!("a")),
+        ("eventType", json!(1)),
+        ("sequence", json!(1)),
+        ("attempts", json!(1)),
+        ("level", json!("INFO")),
+    ] {
+        assert_eq!(
+            serde_json::from_str::<Value>(&lines[0]).unwrap()[field],
+            value
+        );
+    }
+    let detailed = text(&[("LOG_DETAIL", "true")]).await;
+    let first: Value = serde_json::from_str(&detailed[0]).unwrap();
+    assert_eq!(first["detail"]["cname"], "room-101-b");
+    assert!(
+        first["detail"]["details"]
+            .as_str()
+            .unwrap()
+            .contains("m3u8")
+    );
+    assert!(!detailed.join("").contains('\u{1b}'));
+
+    let quiet = text(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")]).await;
+    assert!(
+        !quiet[0].contains("outcome") && metrics(&quiet[0]).contains_key("Duplicate"),
+        "{}",
+        quiet[0]
+    );
+    assert!(
+        quiet[1].contains("\"outcome\":\"quarantined\""),
+        "{}",
+        quiet[1]
+    );
+    let plain = text(&[("AWS_LAMBDA_LOG_FORMAT", "Text")]).await;
+    assert!(
+        plain[0].starts_with("INFO callback requestId=")
+            && plain[0].contains("outcome=\"duplicate\""),
+        "{}",
+        plain[0]
+    );
+    assert!(metrics(&plain[1]).contains_key("Duplicate") && !plain[1].contains("outcome"));
+    let (line, ok) = Function::refuse(&world, &[("LOG_DETAIL", "perhaps")]).await;
+    assert_eq!(
+        (line.as_str(), ok),
+        (
+            "configuration: LOG_DETAIL is \"perhaps\"; expected true or false\n",
+            false
+        )
+    );
+}
