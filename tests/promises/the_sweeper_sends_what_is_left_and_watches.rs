@@ -316,6 +316,30 @@ async fn a_heartbeat_between_the_look_and_its_note_wins() {
 }
 
 #[tokio::test]
+async fn a_late_callback_brings_a_session_back_that_was_no_longer_looked_at() {
+    let world = World::new().await;
+    let (receiver, sweeper) = (world.receiver(), world.sweeper());
+    let deliver = async |sequence, event_type, details, minute: u64| {
+        let at = T0 + minute * MIN;
+        let body = callback_at("a", "5", sequence, event_type, &details, at);
+        let handled = world
+            .deliver_as(&receiver, body.as_bytes(), &format!("r{minute}"), at)
+            .await;
+        handled.reply.result()
+    };
+    deliver(5, 40, json!({"status": 0}), 0).await;
+    assert_eq!(world.sweep_at(&sweeper, T0 + 25 * 60 * MIN).await.closed, 1);
+    let day = 26 * 60;
+    assert_eq!(deliver(3, 2, json!({"module": 0, "warnCode": 103}), day).await, "late");
+    assert!(world.session_item("a").await.contains_key("watch_at"));
+    deliver(6, 41, json!({"leaveCode": 24}), day + 1).await;
+    for minute in day..day + 40 {
+        world.sweep_at(&sweeper, T0 + minute * MIN).await;
+    }
+    assert_eq!(kinds(&world, "a"), ["upload_unconfirmed"]);
+}
+
+#[tokio::test]
 async fn a_callback_that_comes_while_a_look_is_being_noted_is_not_undone() {
     for (operation, minute) in [("TransactWriteItems", 7), ("UpdateItem", 3)] {
         let world = World::new().await;

@@ -187,6 +187,28 @@ async fn a_redrive_that_fails_halfway_can_be_done_again() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_stored_stays_in_quarantine() {
+    let world = World::new().await;
+    quarantine(&world, &session("a")[..2], now_ms()).await;
+    world.proxy.fail(Some("UpdateItem"));
+    let (failed, ok) = recordings(&world, &["quarantine", "redrive"]).await;
+    assert!(
+        !ok && failed.contains("0 left quarantine, 2 stay."),
+        "{failed}"
+    );
+    assert!(
+        failed.contains("not_stored: a, number 0, event 40 (UpdateItem session failed"),
+        "{failed}"
+    );
+    world.proxy.fail(None);
+    let (redriven, ok) = recordings(&world, &["quarantine", "redrive"]).await;
+    assert!(
+        ok && redriven.contains("2 left quarantine, 0 stay."),
+        "{redriven}"
+    );
+}
+
+#[tokio::test]
 async fn alerts_that_were_not_sent_are_listed_and_resent() {
     let world = World::new().await;
     let (listed, ok) = recordings(&world, &["alerts", "list"]).await;

@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 pub(crate) struct Exchange {
     /// `PutItem`, `UpdateItem` …
     pub(crate) operation: String,
+    /// What it needs a permission for: actions, each on a table or on one of its indexes.
+    pub(crate) permissions: Vec<String>,
     /// What the request consumed; a refused conditional write doesn't say and costs the units of the item that is there.
     pub(crate) units: f64,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Proxy {
     /// The operation whose next request has to wait.
     held: Arc<Mutex<Option<&'static str>>>,
     released: Arc<Notify>,
+    /// The operation that fails.
+    failing: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Proxy {
@@ -55,6 +59,7 @@ impl Proxy {
             stopped: Arc::default(),
             held: Arc::default(),
             released: Arc::default(),
+            failing: Arc::default(),
         };
         let state = proxy.clone();
         let client = reqwest::Client::new();
@@ -89,6 +94,11 @@ impl Proxy {
     /// Answers again.
     pub(crate) fn go_on(&self) {
         *self.stop.lock().unwrap() = None;
+    }
+
+    /// Answers 500 to every request of an operation.
+    pub(crate) fn fail(&self, operation: Option<&'static str>) {
+        *self.failing.lock().unwrap() = operation;
     }
 
     /// Lets the next request of an operation wait until [`Self::release`]; it has come when [`Self::stopped`] returns.
@@ -147,6 +157,10 @@ impl Proxy {
             .map_or("", |value| value.to_str().unwrap())
             .to_owned();
         let operation = target.split('.').next_back().unwrap_or_default().to_owned();
+        if *self.failing.lock().unwrap() == Some(operation.as_str()) {
+            let error = r#"{"__type": "InternalServerError", "message": "as told"}"#;
+            return Ok((StatusCode::INTERNAL_SERVER_ERROR, error).into_response());
+        }
         let is_held = self
             .held
             .lock()
@@ -180,16 +194,38 @@ impl Proxy {
             .and_then(Value::as_f64);
         let is_refusal = status == 400;
         let units = units.unwrap_or(if is_refusal { refused } else { 0.0 });
-        self.exchanges
-            .lock()
-            .unwrap()
-            .push(Exchange { operation, units });
+        self.exchanges.lock().unwrap().push(Exchange {
+            permissions: permissions(&target, &operation, &request),
+            operation,
+            units,
+        });
         if stop == Some(Stop::BeforeAnswer) {
             self.stop_here().await;
         }
         let content_type = [("content-type", "application/x-amz-json-1.0")];
         Ok((StatusCode::from_u16(status)?, content_type, text).into_response())
     }
+}
+
+/// `dynamodb:PutItem on table`, `dynamodb:Query on index/watch`, `secretsmanager:GetSecretValue on secret` …
+fn permissions(target: &str, operation: &str, request: &Value) -> Vec<String> {
+    if target.starts_with("secretsmanager") {
+        return vec![format!("secretsmanager:{operation} on secret")];
+    }
+    // A transaction needs what its writes need one by one.
+    if let Some(writes) = request["TransactItems"].as_array() {
+        let kinds = writes
+            .iter()
+            .flat_map(|write| write.as_object().unwrap().keys());
+        return kinds
+            .map(|kind| format!("dynamodb:{kind}Item on table"))
+            .collect();
+    }
+    let resource = match request["IndexName"].as_str() {
+        Some(index) => format!("index/{index}"),
+        None => "table".to_owned(),
+    };
+    vec![format!("dynamodb:{operation} on {resource}")]
 }
 
 /// The size of an item in DynamoDB's JSON, counted independently of the code under test.

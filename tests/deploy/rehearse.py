@@ -1,0 +1,186 @@
+"""Rehearses a deployment without an account: MiniStack, a process of its own that plays AWS, creates the stack from the template
+with the built functions; signed samples go in through the function's own URL; the table, the topic's subscriber and the sweeper
+are looked at.
+
+    sam build --parameter-overrides Architecture=x86_64
+    python tests/deploy/rehearse.py
+
+Where it differs from AWS: nothing checks the roles (`check_template.py` compares them with what is asked for); the functions run as
+processes of this machine, so their memory isn't limited; a URL is a path of the emulator's, and its resource policy isn't checked;
+the transform of the template is MiniStack's own use of aws-sam-translator; metrics stay in the log.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = Path(sys.executable).parent
+SECRET = "local-secret"
+STACK = "rehearsal"
+REGION = "eu-central-1"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, seconds, check):
+    """The first true value of `check`, or the end."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.5)
+    sys.exit(f"after {seconds} s there is still no {what}")
+
+
+def is_up(url):
+    try:
+        urllib.request.urlopen(url, timeout=2)
+        return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def post(url, body, secret=SECRET):
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"content-type": "application/json", "agora-signature-v2": signature}
+    request = urllib.request.Request(url, data=body, headers=headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def main():
+    port = free_port()
+    endpoint = f"http://localhost:{port}"
+    environment = {
+        **os.environ,
+        "GATEWAY_PORT": str(port),
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "MINISTACK_REGION": REGION,
+        "SAM_CLI_TELEMETRY": "0",
+        "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
+    }
+    for name in ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"]:
+        os.environ[name] = environment[name]
+    log = tempfile.NamedTemporaryFile("w+", suffix=".log")
+    aws = subprocess.Popen([TOOLS / "ministack"], env=environment, stdout=log, stderr=log)
+    try:
+        wait_for("emulator", 60, lambda: is_up(f"{endpoint}/_ministack/health"))
+        rehearse(endpoint, environment)
+    except BaseException:
+        print("the emulator's last words:\n" + Path(log.name).read_text()[-4000:], file=sys.stderr)
+        raise
+    finally:
+        aws.terminate()
+        aws.wait()
+
+
+def rehearse(endpoint, environment):
+    boto3.client("s3").create_bucket(Bucket="rehearsal", CreateBucketConfiguration={"LocationConstraint": REGION})
+    subprocess.run(
+        [
+            TOOLS / "sam", "deploy", "--stack-name", STACK, "--s3-bucket", "rehearsal", "--no-confirm-changeset",
+            "--no-resolve-s3", "--capabilities", "CAPABILITY_IAM", "--region", REGION,
+            "--template-file", ROOT / ".aws-sam/build/template.yaml",
+            "--parameter-overrides", f"AgoraSecret={SECRET}", "Architecture=x86_64", "MaxCallbackAgeHours=0",
+            "SessionSilentMinutes=1", "AlertHttpsUrl=https://pager.example.com/hook",
+        ],
+        env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
+    )
+    stacks = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    assert stacks[0]["StackStatus"] == "CREATE_COMPLETE", stacks[0]
+    outputs = {o["OutputKey"]: o["OutputValue"] for o in stacks[0]["Outputs"]}
+    print("created: " + ", ".join(sorted(outputs)))
+
+    sqs, sns = boto3.client("sqs"), boto3.client("sns")
+    queue = sqs.create_queue(QueueName="pager")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    critical = {"FilterPolicy": json.dumps({"severity": ["critical"]})}
+    sns.subscribe(TopicArn=outputs["AlertTopicArn"], Protocol="sqs", Endpoint=queue_arn, Attributes=critical)
+
+    url = outputs["CallbackUrl"]
+    status, answer = wait_for("answer", 30, lambda: post(url, b'{"payload": {"cname": "test_webhook"}}'))
+    assert (status, answer) == (200, {"result": "test"}), (status, answer)
+    print(f"the console's Check: {status} {answer}")
+    callbacks = (ROOT / "events/sessions/fatal.shuffled.ndjson").read_bytes().splitlines()
+    results = [post(url, line) for line in callbacks]
+    assert {status for status, _ in results} == {200}, results
+    assert {answer["result"] for _, answer in results} >= {"stored", "duplicate", "late"}, results
+    assert post(url, callbacks[0], "false")[0] == 401
+    print(f"{len(callbacks)} signed callbacks through {url}: " + ", ".join(sorted({a["result"] for _, a in results})))
+
+    table = boto3.resource("dynamodb").Table(outputs["TableName"])
+    sid = json.loads(callbacks[0])["payload"]["sid"]
+    items = table.query(KeyConditionExpression="sid = :sid", ExpressionAttributeValues={":sid": sid})["Items"]
+    (session,) = [item for item in items if item["item"] == "session"]
+    alerts = [item for item in items if item["item"].startswith("alert#")]
+    assert session["phase"]["phase"] == "failed", session
+    assert sorted(a["kind"] for a in alerts) == ["abnormal_exit", "fatal_error"], alerts
+    assert {a["state"] for a in alerts} == {"sent"}, alerts
+    print(f"the table: {len(items)} items of {sid}, phase {session['phase']['phase']}")
+
+    received = {}
+
+    def messages(count):
+        for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+            alert = json.loads(json.loads(message["Body"])["Message"])
+            received[alert["metadata"]["additionalContext"]["alertId"]] = alert["metadata"]["eventType"]
+        return len(received) >= count and sorted(received.values())
+
+    print("the subscriber: " + ", ".join(wait_for("alerts at the subscriber", 30, lambda: messages(2))))
+
+    # A recording that has gone silent: the sweeper finds it.
+    now_ms = int(time.time() * 1000)
+    silent = {
+        "productId": 3, "eventType": 33, "notifyMs": now_ms,
+        "payload": {"cname": "quiet", "uid": "5", "sid": "quiet", "sequence": 0, "sendts": now_ms - 120_000, "details": {"progress": 1}},
+    }
+    assert post(url, json.dumps(silent).encode())[0] == 200
+    table.update_item(
+        Key={"sid": "quiet", "item": "session"}, UpdateExpression="SET watch_at = :now", ExpressionAttributeValues={":now": now_ms - 1},
+    )
+    sweeper = boto3.client("lambda")
+    sweep = json.load(sweeper.invoke(FunctionName=f"{STACK}-sweeper", Payload=b"{}")["Payload"])
+    assert sweep["errors"] == 0 and sweep["finished"], sweep
+    kinds = wait_for("silence at the subscriber", 90, lambda: messages(3))
+    assert kinds == ["abnormal_exit", "fatal_error", "session_silent"], kinds
+    print(f"the sweeper: {sweep['looked']} sessions looked at; the subscriber: " + ", ".join(kinds))
+    schedule = boto3.client("scheduler").get_schedule(Name=resource("SweepSchedule"))
+    assert schedule["Target"]["Arn"].endswith(f":function:{STACK}-sweeper"), schedule
+
+    boto3.client("secretsmanager").put_secret_value(SecretId=outputs["SecretArn"], SecretString="rotated")
+    assert post(url, callbacks[0], "rotated")[0] == 200 and post(url, callbacks[0])[0] == 200
+    print("the secret is rotated, and the one before still holds")
+
+
+def resource(logical_id):
+    described = boto3.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=logical_id)
+    return described["StackResourceDetail"]["PhysicalResourceId"]
+
+
+if __name__ == "__main__":
+    main()

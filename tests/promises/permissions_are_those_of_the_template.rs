@@ -1,0 +1,129 @@
+//! Which permissions the programs really ask for, recorded from their requests: all samples, gaps and latecomers, the sweeper,
+//! the operator's tool. The template's policies are compared with it, both ways, by `tests/deploy/check_template.py`.
+
+use crate::harness::{
+    Binary, Function, Moto, Proxy, World, callback, event, event_details, recordings, tick,
+};
+use crate::support::SESSIONS;
+use crate::support::sns::Mood;
+use agora_recording_callbacks::clock::now_ms;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The permissions of what went through `proxy` since the last time, and of the publishes.
+fn asked(world: &World, proxy: &Proxy, published_before: usize) -> BTreeSet<String> {
+    let mut asked: BTreeSet<_> = proxy
+        .take()
+        .into_iter()
+        .flat_map(|exchange| exchange.permissions)
+        .collect();
+    if world.sns.published().len() > published_before {
+        asked.insert("sns:Publish on topic".to_owned());
+    }
+    asked
+}
+
+#[tokio::test]
+async fn what_the_programs_ask_for_is_recorded() {
+    let Some(moto) = Moto::start().await else {
+        return;
+    };
+    moto.create("agora", "local-secret").await.unwrap();
+    let (secrets, secrets_url) = Proxy::start(moto.url.clone()).await.unwrap();
+    let world = World::new().await;
+    let settings = [
+        ("AGORA_SECRET_ID", "agora"),
+        ("ALERT_KINDS", "all"),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets_url.as_str()),
+    ];
+    let function = Function::start(&world, &settings).await;
+    for file in std::fs::read_dir("events").unwrap() {
+        let path = file.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            let sample: Value =
+                serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+            function.invoke(sample).await;
+        }
+    }
+    for session in &SESSIONS {
+        for line in session.shuffled.lines() {
+            assert_eq!(function.invoke(event(line)).await["statusCode"], 200);
+        }
+    }
+    function.invoke(event("{}")).await;
+    // Gaps that have no room in the session's item, and a callback that comes out of one of them.
+    for sequence in (0..500).step_by(2).chain([7, 9]) {
+        let body = callback("gaps", "5", sequence, 33, &event_details(33));
+        assert_eq!(function.invoke(event(&body)).await["statusCode"], 200);
+    }
+    let mut callback_asks = asked(&world, &world.proxy, 0);
+    callback_asks.extend(asked(&world, &secrets, usize::MAX));
+
+    // A silent session, an alert that is left over, a session that is over, with gaps.
+    let published = world.sns.published().len();
+    world.sns.set_mood(Mood::Down);
+    let body = callback("left", "5", 3, 1, &event_details(1));
+    function.invoke(event(&body)).await;
+    world.sns.set_mood(Mood::Well);
+    world.end_leases("left").await;
+    let body = callback("gaps", "5", 501, 11, &json!({"exitStatus": 0}));
+    function.invoke(event(&body)).await;
+    let body = callback("gaps", "5", 503, 31, &json!({"status": 0}));
+    function.invoke(event(&body)).await;
+    let body = callback("silent", "5", 1, 33, &event_details(33));
+    function.invoke(event(&body)).await;
+    for sid in ["gaps", "silent"] {
+        world.look_now(sid).await;
+    }
+    world.proxy.take();
+    let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+    let sweep = sweeper.invoke(tick()).await;
+    assert_eq!(
+        (&sweep["errors"], &sweep["finished"]),
+        (&json!(0), &json!(true))
+    );
+    let sweeper_asks = asked(&world, &world.proxy, published);
+
+    let published = world.sns.published().len();
+    let store = world.store();
+    for (n, event_type) in [(0, 40), (1, 11), (2, 31)] {
+        let body = callback("redriven", "5", n, event_type, &event_details(event_type));
+        let reason = agora_recording_callbacks::notification::Unreadable::NoSid;
+        store
+            .quarantine(body.as_bytes(), reason, None, now_ms() + n)
+            .await
+            .unwrap();
+    }
+    world.sns.set_mood(Mood::Down);
+    function
+        .invoke(event(&callback("resent", "5", 3, 1, &event_details(1))))
+        .await;
+    world.sns.set_mood(Mood::Well);
+    world.proxy.take();
+    for arguments in [
+        &["quarantine", "redrive"][..],
+        &["alerts", "resend", "--all", "--now"],
+    ] {
+        let (printed, _) = recordings(&world, arguments).await;
+        assert!(printed.contains("published"), "{printed}");
+    }
+    let operator_asks = asked(&world, &world.proxy, published);
+
+    let all = BTreeMap::from([
+        ("CallbackRole", callback_asks),
+        ("SweeperRole", sweeper_asks),
+        ("OperatorPolicy", operator_asks),
+    ]);
+    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/permissions.json");
+    std::fs::write(path, serde_json::to_string_pretty(&all).unwrap()).unwrap();
+    for (who, asks) in &all {
+        assert!(
+            asks.contains("dynamodb:UpdateItem on table"),
+            "{who}: {asks:?}"
+        );
+        assert!(asks.contains("sns:Publish on topic"), "{who}: {asks:?}");
+    }
+}
