@@ -80,6 +80,10 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
         seen.extend(metrics(&line).into_keys());
     }
     assert_eq!(metrics(&function.log()[0])["ColdStarts"], 1);
+    // Log bytes are what a heartbeat costs most after its write.
+    function.invoke(event(&body(20, 33))).await;
+    let length = function.log().pop().unwrap().len();
+    assert!(length < 560, "{length} bytes");
     world.sns.set_mood(Mood::Down);
     function.invoke(event(&body(8, 1))).await;
     assert_eq!(
