@@ -233,8 +233,10 @@ impl Log {
             fields,
             metrics,
         };
-        if let Ok(line) = serde_json::to_string(&line) {
-            eprintln!("{line}");
+        if let Ok(mut line) = serde_json::to_string(&line) {
+            // In one write: stderr has no buffer.
+            line.push('\n');
+            eprint!("{line}");
         }
     }
 
