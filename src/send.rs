@@ -3,7 +3,7 @@
 use crate::alert::{Alert, message};
 use crate::error::chain;
 use crate::store::Store;
-use crate::topic::Topic;
+use crate::topic::{PublishError, Topic};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,6 +19,8 @@ pub enum AlertOutcome {
     Others,
     /// Written down and not published; whoever comes after the lease does it.
     Deferred,
+    /// The same, and SNS didn't like this very message.
+    Refused,
 }
 
 impl AlertOutcome {
@@ -29,6 +31,7 @@ impl AlertOutcome {
             Self::Published => "published",
             Self::Others => "others",
             Self::Deferred => "deferred",
+            Self::Refused => "refused",
         }
     }
 }
@@ -52,14 +55,19 @@ pub async fn send(
 ) -> Sent {
     let publish_until = deadline.checked_sub(MARK).unwrap_or(deadline);
     let message = message(alert);
-    let deferred = |error: String| Sent {
-        outcome: AlertOutcome::Deferred,
+    let failed = |outcome, error: String| Sent {
+        outcome,
         error: Some(error),
     };
     let message_id = match timeout_at(publish_until, topic.publish(&message)).await {
         Ok(Ok(message_id)) => message_id,
-        Ok(Err(error)) => return deferred(chain(&error)),
-        Err(_) => return deferred("Publish took too long".to_owned()),
+        Ok(Err(error @ PublishError::Refused(_))) => {
+            return failed(AlertOutcome::Refused, chain(&error));
+        }
+        Ok(Err(error @ PublishError::Failed(_))) => {
+            return failed(AlertOutcome::Deferred, chain(&error));
+        }
+        Err(_) => return failed(AlertOutcome::Deferred, "Publish took too long".to_owned()),
     };
     let now_ms = crate::clock::now_ms();
     let mark = store.mark_sent(alert, owner, &message_id, now_ms);

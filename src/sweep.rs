@@ -296,6 +296,10 @@ impl Shard<'_> {
                 self.sweep.published += 1;
                 true
             }
+            AlertOutcome::Refused => {
+                self.sweep.deferred += 1;
+                false
+            }
             AlertOutcome::Deferred | AlertOutcome::Others => {
                 self.sns_failures.fetch_add(1, Ordering::Relaxed);
                 self.sweep.deferred += 1;

@@ -2,6 +2,7 @@
 
 use crate::alert::Message;
 use aws_sdk_sns::Client;
+use aws_sdk_sns::operation::publish::PublishError as sns;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -9,8 +10,14 @@ use std::error::Error;
 
 /// Why an alert isn't published, or perhaps is: an answer can be lost. It stays pending, and is sent again.
 #[derive(Debug, thiserror::Error)]
-#[error("Publish failed")]
-pub struct PublishError(#[source] Box<dyn Error + Send + Sync>);
+pub enum PublishError {
+    /// SNS doesn't like this message; another one may well go through.
+    #[error("Publish was refused")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// SNS can't be reached, or fails.
+    #[error("Publish failed")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}
 
 /// The topic.
 #[derive(Debug)]
@@ -53,7 +60,12 @@ impl Topic {
             .set_message_attributes(Some(attributes))
             .send()
             .await
-            .map_err(|error| PublishError(Box::new(error)))?;
+            .map_err(|error| match error.as_service_error() {
+                Some(
+                    sns::InvalidParameterException(_) | sns::InvalidParameterValueException(_),
+                ) => PublishError::Refused(Box::new(error)),
+                Some(_) | None => PublishError::Failed(Box::new(error)),
+            })?;
         Ok(published.message_id.unwrap_or_default())
     }
 }

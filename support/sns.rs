@@ -40,6 +40,8 @@ pub(crate) enum Mood {
     Mute,
     /// 500, though it has published.
     Lost,
+    /// As it should, but for alerts of recordings whose `sid` begins with `bad`: those it doesn't like.
+    Choosy,
 }
 
 /// The endpoint.
@@ -123,7 +125,7 @@ impl Sns {
         let failure =
             || (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError")).into_response();
         match mood {
-            Mood::Well | Mood::Mute | Mood::Lost => {}
+            Mood::Well | Mood::Mute | Mood::Lost | Mood::Choosy => {}
             Mood::Down => {
                 self.state.asked.notify_one();
                 return failure();
@@ -136,10 +138,14 @@ impl Sns {
         let Some(message) = parse(body) else {
             return (StatusCode::BAD_REQUEST, error("InvalidParameter")).into_response();
         };
+        let sid = &message.default["metadata"]["threadId"];
+        if mood == Mood::Choosy && sid.as_str().is_some_and(|sid| sid.starts_with("bad")) {
+            return (StatusCode::BAD_REQUEST, error("InvalidParameter")).into_response();
+        }
         let id = self.publish(message);
         self.state.asked.notify_one();
         match mood {
-            Mood::Well | Mood::Down | Mood::Hanging => {}
+            Mood::Well | Mood::Down | Mood::Hanging | Mood::Choosy => {}
             Mood::Mute => std::future::pending().await,
             Mood::Lost => return failure(),
         }

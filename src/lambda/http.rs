@@ -310,7 +310,10 @@ fn metrics(handled: &Handled) -> Vec<(Metric, u64)> {
         ),
         is(
             Metric::AlertsDeferred,
-            handled.alert == Some(AlertOutcome::Deferred),
+            matches!(
+                handled.alert,
+                Some(AlertOutcome::Deferred | AlertOutcome::Refused)
+            ),
         ),
     ];
     metrics.extend(reply.map(|metric| (metric, 1)));

@@ -187,6 +187,7 @@ impl Store {
                 // The SDK tries again when an answer is lost, and finds its own write.
                 Some(stored) if is_ours(&stored, owner) => stored,
                 // What the index said is no longer so.
+                Some(stored) if is_settled(&stored) => return Ok(DueClaim::Others),
                 Some(stored) if read_number(&stored, "watch_at") > Some(now_ms) => {
                     return Ok(DueClaim::Others);
                 }
@@ -344,6 +345,12 @@ fn backoff_ms(tries: u64) -> u64 {
 fn is_ours(stored: &Item, owner: &str) -> bool {
     read_text(stored, "owner") == Some(owner)
         && read_text(stored, "state") == Some(AlertState::Pending.as_str())
+}
+
+/// True if nobody has to send it any more.
+fn is_settled(stored: &Item) -> bool {
+    let state = read_text(stored, "state").and_then(AlertState::read);
+    matches!(state, Some(AlertState::Sent | AlertState::Failed))
 }
 
 /// Reads an alert from its item; `None` if a part that the message needs isn't there.

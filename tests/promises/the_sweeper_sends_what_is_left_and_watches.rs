@@ -330,7 +330,10 @@ async fn a_late_callback_brings_a_session_back_that_was_no_longer_looked_at() {
     deliver(5, 40, json!({"status": 0}), 0).await;
     assert_eq!(world.sweep_at(&sweeper, T0 + 25 * 60 * MIN).await.closed, 1);
     let day = 26 * 60;
-    assert_eq!(deliver(3, 2, json!({"module": 0, "warnCode": 103}), day).await, "late");
+    assert_eq!(
+        deliver(3, 2, json!({"module": 0, "warnCode": 103}), day).await,
+        "late"
+    );
     assert!(world.session_item("a").await.contains_key("watch_at"));
     deliver(6, 41, json!({"leaveCode": 24}), day + 1).await;
     for minute in day..day + 40 {
@@ -444,6 +447,29 @@ async fn items_that_cannot_be_read_are_told_about_and_put_off_and_stop_nothing()
             .await
             .unreadable,
         6
+    );
+}
+
+#[tokio::test]
+async fn alerts_that_sns_does_not_like_stop_no_others() {
+    let world = World::new().await;
+    world.sns.set_mood(Mood::Down);
+    let receiver = world.receiver();
+    for n in 0..30 {
+        // The bad ones are older.
+        for (sid, at) in [(format!("bad{n}"), T0), (format!("good{n}"), T0 + 1000)] {
+            let body = callback_at(&sid, "5", 3, 1, &event_details(1), T0);
+            world.deliver_as(&receiver, body.as_bytes(), &sid, at).await;
+        }
+    }
+    world.sns.set_mood(Mood::Choosy);
+    let sweep = world.sweep_at(&world.sweeper(), T0 + MIN).await;
+    assert_eq!((sweep.published, sweep.deferred, sweep.held), (30, 30, 0));
+    assert!(
+        sweep
+            .remarks
+            .iter()
+            .all(|remark| remark.outcome == "refused")
     );
 }
 
