@@ -22,12 +22,12 @@ pub(crate) fn serve(
     Ok(url)
 }
 
-/// A client for an endpoint on this machine.
-pub(crate) fn client(endpoint: &str) -> Client {
+/// A client for an endpoint on this machine; an engine may keep the tables of each access key apart.
+pub(crate) fn client(endpoint: &str, access_key: &str) -> Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .credentials_provider(Credentials::new(access_key, "local", None, None, "local"))
         .endpoint_url(endpoint)
         .build();
     Client::from_conf(config)

@@ -181,7 +181,7 @@ impl World {
             listen(options.dynamodb_port, "--dynamodb-port").await?,
             database,
         )?;
-        let dynamodb = engine::client(&dynamodb_url);
+        let dynamodb = engine::client(&dynamodb_url, "local");
         engine::create_table(&dynamodb, TABLE).await?;
         let (sns, sns_url) = Sns::serve(listen(options.sns_port, "--sns-port").await?)?;
         let rules = rules(options);

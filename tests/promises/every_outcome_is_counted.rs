@@ -81,17 +81,17 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
     }
     assert_eq!(metrics(&function.log()[0])["ColdStarts"], 1);
     // Log bytes are what a heartbeat costs most after its write.
-    function.invoke(event(&body(20, 33))).await;
+    function.invoke(event(&body(8, 33))).await;
     let length = function.log().pop().unwrap().len();
     assert!(length < 560, "{length} bytes");
     world.sns.set_mood(Mood::Down);
-    function.invoke(event(&body(8, 1))).await;
+    function.invoke(event(&body(9, 1))).await;
     assert_eq!(
         counted(&function.log().pop().unwrap()),
         ["AlertsDeferred", "Stored"]
     );
     world.proxy.hang(true);
-    function.invoke_within(event(&body(9, 40)), 1_500).await;
+    function.invoke_within(event(&body(10, 40)), 1_500).await;
     assert_eq!(counted(&function.log().pop().unwrap()), ["NotStored"]);
     world.proxy.hang(false);
 

@@ -29,7 +29,7 @@ async fn what_the_programs_ask_for_is_recorded() {
         return;
     };
     moto.create("agora", "local-secret").await.unwrap();
-    let (secrets, secrets_url) = Proxy::start(moto.url.clone()).await.unwrap();
+    let (secrets, secrets_url) = Proxy::start(moto.url.clone(), "local").await.unwrap();
     let world = World::new().await;
     let settings = [
         ("AGORA_SECRET_ID", "agora"),

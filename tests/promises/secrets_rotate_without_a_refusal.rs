@@ -33,7 +33,7 @@ impl Scene {
         let moto = Moto::start().await?;
         moto.create(ID, text).await.unwrap();
         let world = World::new().await;
-        let (proxy, url) = Proxy::start(moto.url.clone()).await.unwrap();
+        let (proxy, url) = Proxy::start(moto.url.clone(), "local").await.unwrap();
         let source = SecretSource::SecretsManager(ID.to_owned());
         let secrets = aws::secrets(&aws::load_local(url).await, &source);
         let receiver = world.receiver_with(secrets);
