@@ -16,6 +16,7 @@ mod harness;
 
 mod a_kill_at_any_point_loses_no_alert;
 mod alerts_survive_crashes_and_copies;
+mod every_fault_ends_in_an_answer_that_is_true;
 mod every_outcome_is_counted;
 mod every_request_gets_the_answer_of_the_table;
 mod hostile_bodies_are_kept_and_the_process_lives_on;

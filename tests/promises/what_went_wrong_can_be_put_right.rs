@@ -1,6 +1,6 @@
 //! Bodies in quarantine can be redriven, unsent alerts resent, with the operator's tool.
 
-use crate::harness::{World, callback, event_details, recordings};
+use crate::harness::{Fault, Plan, Which, World, callback, event_details, recordings};
 use crate::support::plain::stable;
 use crate::support::sns::Mood;
 use agora_recording_callbacks::clock::now_ms;
@@ -190,7 +190,13 @@ async fn a_redrive_that_fails_halfway_can_be_done_again() {
 async fn what_cannot_be_stored_stays_in_quarantine() {
     let world = World::new().await;
     quarantine(&world, &session("a")[..2], now_ms()).await;
-    world.proxy.fail(Some("UpdateItem"));
+    world.proxy.plan(Some(Plan {
+        operation: "UpdateItem",
+        key: "session",
+        fault: Fault::Internal,
+        which: Which::Always,
+        seen: 0,
+    }));
     let (failed, ok) = recordings(&world, &["quarantine", "redrive"]).await;
     assert!(
         !ok && failed.contains("0 left quarantine, 2 stay."),
@@ -200,7 +206,7 @@ async fn what_cannot_be_stored_stays_in_quarantine() {
         failed.contains("not_stored: a, number 0, event 40 (UpdateItem session failed"),
         "{failed}"
     );
-    world.proxy.fail(None);
+    world.proxy.plan(None);
     let (redriven, ok) = recordings(&world, &["quarantine", "redrive"]).await;
     assert!(
         ok && redriven.contains("2 left quarantine, 0 stay."),

@@ -1,6 +1,7 @@
 //! Stands between a client and the engine: counts requests and consumed units, and can stop answering, at once or at one
 //! request.
 
+use super::fault::{Fault, Plan};
 use crate::support::engine::AnyError;
 use axum::Router;
 use axum::body::Bytes;
@@ -43,8 +44,8 @@ pub(crate) struct Proxy {
     /// The operation whose next request has to wait.
     held: Arc<Mutex<Option<&'static str>>>,
     released: Arc<Notify>,
-    /// The operation that fails.
-    failing: Arc<Mutex<Option<&'static str>>>,
+    /// What goes wrong.
+    plan: Arc<Mutex<Option<Plan>>>,
     access_key: Arc<str>,
 }
 
@@ -63,7 +64,7 @@ impl Proxy {
             stopped: Arc::default(),
             held: Arc::default(),
             released: Arc::default(),
-            failing: Arc::default(),
+            plan: Arc::default(),
             access_key: access_key.into(),
         };
         let state = proxy.clone();
@@ -101,9 +102,9 @@ impl Proxy {
         *self.stop.lock().unwrap() = None;
     }
 
-    /// Answers 500 to every request of an operation.
-    pub(crate) fn fail(&self, operation: Option<&'static str>) {
-        *self.failing.lock().unwrap() = operation;
+    /// Lets something go wrong from now on, or nothing.
+    pub(crate) fn plan(&self, plan: Option<Plan>) {
+        *self.plan.lock().unwrap() = plan;
     }
 
     /// Lets the next request of an operation wait until [`Self::release`]; it has come when [`Self::stopped`] returns.
@@ -169,10 +170,6 @@ impl Proxy {
             .map_or("", |value| value.to_str().unwrap())
             .to_owned();
         let operation = target.split('.').next_back().unwrap_or_default().to_owned();
-        if *self.failing.lock().unwrap() == Some(operation.as_str()) {
-            let error = r#"{"__type": "InternalServerError", "message": "as told"}"#;
-            return Ok((StatusCode::INTERNAL_SERVER_ERROR, error).into_response());
-        }
         let is_held = self
             .held
             .lock()
@@ -184,6 +181,19 @@ impl Proxy {
             self.released.notified().await;
         }
         let mut request: Value = serde_json::from_slice(body)?;
+        let planned = self
+            .plan
+            .lock()
+            .unwrap()
+            .as_mut()
+            .and_then(|plan| plan.happens(&operation, &request));
+        match planned {
+            None | Some(Fault::AnswerLost) => {}
+            Some(fault) => match fault.answer() {
+                Some(answer) => return Ok(answer),
+                None => std::future::pending::<()>().await,
+            },
+        }
         if target.starts_with("DynamoDB") {
             request["ReturnConsumedCapacity"] = "TOTAL".into();
         }
@@ -216,6 +226,9 @@ impl Proxy {
         });
         if stop == Some(Stop::BeforeAnswer) {
             self.stop_here().await;
+        }
+        if let Some(answer) = planned.and_then(Fault::answer) {
+            return Ok(answer);
         }
         let content_type = [("content-type", "application/x-amz-json-1.0")];
         Ok((StatusCode::from_u16(status)?, content_type, text).into_response())

@@ -78,13 +78,16 @@ impl World {
 
     /// A receiver in this process, with secrets from elsewhere.
     pub(crate) fn receiver_with(&self, secrets: Secrets) -> Receiver {
-        let admission = Admission {
-            secret: SecretSource::Environment(Vec::new()),
-            require_signature_v2: false,
-            unsigned_check: UnsignedCheck::Test,
-            max_callback_age_ms: None,
-        };
-        Receiver::new(admission, secrets, self.intake())
+        Receiver::new(admission(), secrets, self.intake())
+    }
+
+    /// A receiver whose table refuses connections.
+    pub(crate) async fn receiver_without_table(&self) -> Receiver {
+        let nobody = aws::load_local("http://127.0.0.1:9".to_owned()).await;
+        let store = aws::store(&nobody, &config());
+        let intake = Intake::new(store, self.topic(), config().alert_kinds, None);
+        let secrets = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
+        Receiver::new(admission(), secrets, intake)
     }
 
     /// Where authentic bodies go in.
@@ -281,6 +284,15 @@ impl World {
                 .await
                 .unwrap();
         }
+    }
+}
+
+fn admission() -> Admission {
+    Admission {
+        secret: SecretSource::Environment(Vec::new()),
+        require_signature_v2: false,
+        unsigned_check: UnsignedCheck::Test,
+        max_callback_age_ms: None,
     }
 }
 
