@@ -217,7 +217,9 @@ def schedule(t):
     assert p["Target"]["RetryPolicy"]["MaximumRetryAttempts"] > 0
     assert p["Target"]["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
     sweeper = t["Resources"]["SweeperFunction"]["Properties"]["FunctionName"]["Fn::Sub"]
-    assert p["Target"]["Arn"]["Fn::Sub"].endswith(f":function:{sweeper}")
+    _, made, elsewhere = p["Target"]["Arn"]["Fn::If"]
+    assert made == {"Fn::GetAtt": ["SweeperFunction", "Arn"]}
+    assert elsewhere["Fn::Sub"].endswith(f":function:{sweeper}")
     (invoke,) = of_type(t, "AWS::Lambda::EventInvokeConfig").values()
     assert invoke["Properties"]["DestinationConfig"]["OnFailure"]["Destination"]
 
