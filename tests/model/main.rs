@@ -4,7 +4,12 @@
 //! What it leaves out: two alerts never touch the same item, so there is one; a lease runs out only for an owner that is dead or
 //! has given up, because every publish ends before its lease does.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a test")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
