@@ -195,6 +195,28 @@ mod tests {
     }
 
     #[test]
+    fn no_flipped_bit_of_the_body_and_no_part_of_it_is_accepted() {
+        let secrets = [Secret::new("secret")];
+        let (v2, v1) = ([V2], [V1]);
+        for headers in [
+            SignatureHeaders { v2: &v2, v1: &[] },
+            SignatureHeaders { v2: &[], v1: &v1 },
+        ] {
+            let accepts = |body: &[u8]| verify(headers, body, &secrets, false).is_ok();
+            assert!(accepts(BODY));
+            for position in 0..BODY.len() {
+                for bit in 0..8 {
+                    let mut flipped = BODY.to_vec();
+                    flipped[position] ^= 1 << bit;
+                    assert!(!accepts(&flipped), "{position} {bit}");
+                }
+                assert!(!accepts(&BODY[..position]), "{position}");
+            }
+            assert!(!accepts(&[BODY, b" "].concat()));
+        }
+    }
+
+    #[test]
     fn without_a_secret_nothing_verifies() {
         let headers = SignatureHeaders { v2: &[V2], v1: &[] };
         assert_eq!(

@@ -4,7 +4,6 @@ use super::engine::AnyError;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
@@ -58,22 +57,30 @@ struct State {
 }
 
 impl Sns {
-    /// Serves on `listener` and returns the endpoint and its URL.
-    pub(crate) fn serve(listener: TcpListener) -> Result<(Self, String), AnyError> {
-        let url = format!("http://{}", listener.local_addr()?);
+    /// An endpoint that nobody can reach yet.
+    pub(crate) fn new() -> Self {
         let state = State {
             published: Mutex::default(),
             mood: Mutex::new(Mood::Well),
             listeners: Mutex::default(),
             asked: Notify::new(),
         };
-        let sns = Self {
+        Self {
             state: Arc::new(state),
-        };
+        }
+    }
+
+    /// Serves on `listener` and returns the endpoint and its URL.
+    pub(crate) fn serve(listener: TcpListener) -> Result<(Self, String), AnyError> {
+        let url = format!("http://{}", listener.local_addr()?);
+        let sns = Self::new();
         let endpoint = sns.clone();
         let router = Router::new().fallback(move |body: Bytes| {
             let endpoint = endpoint.clone();
-            async move { endpoint.answer(&body).await }
+            async move {
+                let (status, text) = endpoint.answer(&body).await;
+                (status, [("content-type", "text/xml")], text)
+            }
         });
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok((sns, url))
@@ -116,14 +123,14 @@ impl Sns {
         receiver
     }
 
-    async fn answer(&self, body: &[u8]) -> Response {
+    /// Status and text of the answer to a request's body.
+    pub(crate) async fn answer(&self, body: &[u8]) -> (StatusCode, String) {
         let mood = *self
             .state
             .mood
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let failure =
-            || (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError")).into_response();
+        let failure = || (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError"));
         match mood {
             Mood::Well | Mood::Mute | Mood::Lost | Mood::Choosy => {}
             Mood::Down => {
@@ -136,11 +143,11 @@ impl Sns {
             }
         }
         let Some(message) = parse(body) else {
-            return (StatusCode::BAD_REQUEST, error("InvalidParameter")).into_response();
+            return (StatusCode::BAD_REQUEST, error("InvalidParameter"));
         };
         let sid = &message.default["metadata"]["threadId"];
         if mood == Mood::Choosy && sid.as_str().is_some_and(|sid| sid.starts_with("bad")) {
-            return (StatusCode::BAD_REQUEST, error("InvalidParameter")).into_response();
+            return (StatusCode::BAD_REQUEST, error("InvalidParameter"));
         }
         let id = self.publish(message);
         self.state.asked.notify_one();
@@ -153,7 +160,7 @@ impl Sns {
             "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>{id}</MessageId>\
              </PublishResult><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></PublishResponse>"
         );
-        ([("content-type", "text/xml")], answer).into_response()
+        (StatusCode::OK, answer)
     }
 
     /// Publishes a message and gives it an id.

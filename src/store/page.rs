@@ -2,15 +2,18 @@
 //! `archive`.
 
 use super::item::{Item, number, number_size, read_int, size, write_session};
-use crate::session::{Ledger, Range, Session, WINDOW};
+use crate::session::{Ledger, Range, Recorder, Session, WINDOW};
 use aws_sdk_dynamodb::types::AttributeValue;
 use sha2::{Digest, Sha256};
 
 /// DynamoDB bills writes in units of this many bytes of the whole item.
 const WRITE_UNIT: usize = 1024;
+/// Where an item is larger than this many bytes, replaced recorders give their ranges to the archive, too.
+const MANY_RECORDERS: usize = 4 * WRITE_UNIT;
 
 /// Makes room for more callbacks in a session as it is stored in `item`: folds a full window, and takes the ranges of missing
-/// callbacks out for the archive where the item would cost a second write unit for their sake, or did before. What it does
+/// callbacks out for the archive where the item would cost a second write unit for their sake, or did before, and those of
+/// replaced recorders where there are many. What it does
 /// depends on the stored item alone, so that two writers who race from the same version put the same pages. Returns the pages.
 pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
     let mut pages = Vec::new();
@@ -27,33 +30,37 @@ pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
             }
         }
     }
-    if let Some(current) = session.current()
-        && !current.ledger.truncated
-        && grows_too_large(session, item)
-        && let Some(current) = session.recorders.last_mut()
-    {
-        let ranges = current.ledger.archive();
-        current.ledger.truncated = !ranges.is_empty();
-        if current.ledger.truncated {
-            pages.push(Page {
-                uid: current.uid.clone(),
-                from: 0,
-                ranges,
-            });
+    let size = written_size(session, item);
+    if let Some((current, replaced)) = session.recorders.split_last_mut() {
+        if size + growth(&current.ledger) > WRITE_UNIT {
+            pages.extend(first_page(current));
+        }
+        if size > MANY_RECORDERS {
+            pages.extend(replaced.iter_mut().filter_map(first_page));
         }
     }
     pages
 }
 
-/// True if the item would need a second write unit before its window is full.
-fn grows_too_large(session: &Session, item: &Item) -> bool {
+/// The first time that a recorder's ranges go into the archive; later ones go there whenever its window is folded.
+fn first_page(recorder: &mut Recorder) -> Option<Page> {
+    if recorder.ledger.truncated {
+        return None;
+    }
+    let ranges = recorder.ledger.archive();
+    recorder.ledger.truncated = !ranges.is_empty();
+    recorder.ledger.truncated.then(|| Page {
+        uid: recorder.uid.clone(),
+        from: 0,
+        ranges,
+    })
+}
+
+/// The size of `item` with `session` written into it.
+fn written_size(session: &Session, item: &Item) -> usize {
     let mut written = item.clone();
     write_session(session, &mut written);
     size(&written)
-        + session
-            .current()
-            .map_or(0, |current| growth(&current.ledger))
-        > WRITE_UNIT
 }
 
 /// A page of the archive: ranges of missing callbacks of one recorder that have no room in the session's item.
@@ -126,7 +133,7 @@ fn short_hash(bytes: &[u8]) -> String {
 mod tests {
     use super::super::item::read_session;
     use super::*;
-    use crate::session::{Fact, Noted, Recorder, RegisterName, Scalar};
+    use crate::session::{Fact, Noted, RegisterName, Scalar};
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,6 +14,10 @@ use std::time::Duration;
 
 /// Sessions with more than one recorder whose generation is remembered, at most.
 const MAX_GENERATIONS: usize = 256;
+/// After that many tries there are others who write the same session all the time.
+const CROWD: u32 = 4;
+/// The longest pause between two tries of a write that others are faster with, in ms.
+const MAX_PAUSE_MS: u64 = 400;
 /// The callback is newer than all of the recorder at work, and the window has room.
 const IS_NEWEST: &str =
     "uid = :uid AND generation = :generation AND last_sequence < :n AND size(received) < :window";
@@ -118,8 +122,12 @@ impl Store {
                 None => return Ok(write),
                 Some(newer) => stored = newer,
             }
-            let jitter = fastrand::u64(0..=u64::from(attempts.min(10)) * 10);
-            tokio::time::sleep(Duration::from_millis(jitter)).await;
+            // In a crowd, what the refusal brought is old after a pause: look again rather than be refused again.
+            if attempts >= CROWD {
+                let longest_ms = MAX_PAUSE_MS.min(5 << attempts.min(10));
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=longest_ms))).await;
+                stored = self.session(&notification.sid).await?;
+            }
         }
         Err(StoreError::Conflict)
     }

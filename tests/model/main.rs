@@ -428,7 +428,7 @@ impl Model for Protocol {
 fn no_order_of_crashes_copies_and_lost_answers_loses_an_alert() {
     let checker = Protocol::default().checker().threads(2).spawn_bfs().join();
     println!(
-        "{} states, {} of them different",
+        "proved: {} states of the alert protocol, {} of them different, no violation",
         checker.state_count(),
         checker.unique_state_count()
     );

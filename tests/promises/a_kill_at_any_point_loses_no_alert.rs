@@ -1,7 +1,7 @@
 //! SIGKILL before and after any request or answer of a function: every alert that was acknowledged or written down is
 //! published at least once, and at most once more than there were kills.
 
-use crate::harness::{Binary, Function, Stop, World, callback, event, event_details, tick};
+use crate::harness::{Binary, Function, Stop, World, callback, event, event_details, proof, tick};
 use crate::support::sns::Mood;
 use serde_json::json;
 
@@ -50,7 +50,9 @@ fn kills(requests: u32) -> Vec<Kill> {
 
 #[tokio::test]
 async fn the_callback_function_killed_anywhere_with_and_without_a_resend() {
-    for event_type in [1, 11, 32] {
+    let rounds = proof::scale(1, 25);
+    let (mut killed_so_far, mut alerts, mut again) = (0, 0, 0);
+    for event_type in (0..rounds).flat_map(|_| [1, 11, 32]) {
         for (kill, is_resent) in kills(4)
             .into_iter()
             .flat_map(|kill| [(kill, false), (kill, true)])
@@ -91,15 +93,23 @@ async fn the_callback_function_killed_anywhere_with_and_without_a_resend() {
             for alert in world.items_with("a", "alert#").await {
                 assert_eq!(alert["state"].as_s().unwrap(), "sent", "{case}");
             }
+            killed_so_far += 1;
+            alerts += written;
+            again += world.sns.published().len() - written;
         }
     }
+    println!(
+        "proved: the callback function killed {killed_so_far} times: {alerts} alerts written down, none lost, {again} published again"
+    );
 }
 
 #[tokio::test]
 async fn the_sweeper_killed_anywhere() {
     // Eight partitions are read; an alert is claimed and marked; its session is read and noted; a silent session is read and
     // noted, and its alert marked.
-    for kill in kills(15) {
+    let rounds = proof::scale(1, 25);
+    let (mut killed_so_far, mut again) = (0, 0);
+    for kill in (0..rounds).flat_map(|_| kills(15)) {
         let world = World::new().await;
         world.sns.set_mood(Mood::Down);
         let receiver = world.receiver();
@@ -129,10 +139,15 @@ async fn the_sweeper_killed_anywhere() {
                 .collect::<Vec<_>>();
             assert!((1..=2).contains(&of.len()), "{kill:?}: {of:?}");
             assert!(of.iter().all(|of| **of == json!(kind)), "{kill:?}: {of:?}");
+            again += of.len() - 1;
         }
         assert!(
             world.session_item("b").await.contains_key("silent_since"),
             "{kill:?}"
         );
+        killed_so_far += 1;
     }
+    println!(
+        "proved: the sweeper killed {killed_so_far} times: no alert lost, {again} published again"
+    );
 }

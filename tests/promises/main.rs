@@ -14,8 +14,11 @@ mod support;
 
 mod harness;
 
+mod a_crowd_of_writers_loses_nothing;
+mod a_hostile_session_stays_bounded;
 mod a_kill_at_any_point_loses_no_alert;
 mod alerts_survive_crashes_and_copies;
+mod any_schedule_ends_in_the_sorted_fold;
 mod every_fault_ends_in_an_answer_that_is_true;
 mod every_outcome_is_counted;
 mod every_request_gets_the_answer_of_the_table;
@@ -27,4 +30,5 @@ mod secrets_rotate_without_a_refusal;
 mod the_sweeper_sends_what_is_left_and_watches;
 mod thousands_are_worked_off_in_bounded_runs;
 mod what_went_wrong_can_be_put_right;
+mod whatever_is_signed_is_kept;
 mod writes_cost_what_the_readme_says;

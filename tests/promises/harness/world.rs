@@ -287,7 +287,7 @@ impl World {
     }
 }
 
-fn admission() -> Admission {
+pub(crate) fn admission() -> Admission {
     Admission {
         secret: SecretSource::Environment(Vec::new()),
         require_signature_v2: false,
@@ -297,7 +297,7 @@ fn admission() -> Admission {
 }
 
 /// The defaults, but for the retention.
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config::read(|name| match name {
         "TABLE_NAME" => Some(TABLE.to_owned()),
         "ALERT_TOPIC_ARN" => Some(TOPIC.to_owned()),

@@ -1,0 +1,38 @@
+//! Any texts in an alert: a message that SNS takes and whose lines are ours.
+
+#![no_main]
+
+use agora_recording_callbacks::alert::{Alert, AlertKind, message};
+use libfuzzer_sys::fuzz_target;
+use std::collections::BTreeMap;
+
+fuzz_target!(|data: (u8, String, String, String, u64, i64)| {
+    let (kind, cname, uid, text, at, code) = data;
+    let kinds: Vec<AlertKind> = AlertKind::ALL.into_iter().chain(AlertKind::RESOLVED).collect();
+    let alert = Alert {
+        kind: kinds[usize::from(kind) % kinds.len()],
+        item: "alert#0000000001#1#00000000".to_owned(),
+        sid: "a".to_owned(),
+        cname,
+        uid,
+        sequence: at,
+        event_type: u32::from(kind),
+        at,
+        // Numbers are numbers by the time they are here, and texts are clean.
+        codes: BTreeMap::from([
+            ("module".to_owned(), (code % 9).to_string()),
+            ("errorCode".to_owned(), code.to_string()),
+            ("startUtcMs".to_owned(), at.to_string()),
+            ("discontinueUtcMs".to_owned(), code.to_string()),
+            ("lastHeartbeat".to_owned(), at.to_string()),
+            ("errorMsg".to_owned(), agora_recording_callbacks::alert::clean(&text, 300)),
+        ]),
+    };
+    let message = message(&alert);
+    assert!(!message.subject.is_empty() && message.subject.len() < 100);
+    assert!(message.subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    assert!(message.sms.len() <= 140 && message.sms.is_ascii());
+    assert!(message.email.chars().all(|c| c == '\n' || !c.is_control()));
+    assert!(message.email.len() + message.default.to_string().len() < 64 * 1024);
+    assert_eq!(message.email.matches("\nWhat to do now\n").count(), 1);
+});

@@ -1,0 +1,443 @@
+//! A whole world in one thread and in virtual time, from a seed: the real receiver, sweeper and SDK, with a wire that delays,
+//! reorders, loses and repeats single requests to a real engine, and functions that die anywhere.
+//!
+//! A request that its sender has given up may still be carried out later, as on a real network.
+
+use super::world::{TABLE, admission, config};
+use crate::support::engine::create_table;
+use crate::support::sign;
+use crate::support::sns::Sns;
+use agora_recording_callbacks::aws;
+use agora_recording_callbacks::intake::{Call, Handled, Intake};
+use agora_recording_callbacks::receive::{Receiver, Request};
+use agora_recording_callbacks::secret::Secret;
+use agora_recording_callbacks::secrets::Secrets;
+use agora_recording_callbacks::signature::SignatureHeaders;
+use agora_recording_callbacks::store::Store;
+use agora_recording_callbacks::sweep::{Run, Sweep, Sweeper};
+use agora_recording_callbacks::topic::Topic;
+use aws_config::SdkConfig;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use dynoxide::{Database, DynoxideError};
+use fastrand::Rng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+
+/// When the simulated clock starts, ms since the epoch.
+const START_MS: u64 = 1_772_470_000_000;
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fate {
+    /// It is carried out and answered.
+    Answered,
+    /// Refused as too much, without being carried out.
+    Throttled,
+    /// Answered with an error of the service, without being carried out.
+    Failed,
+    /// The connection breaks before it is carried out.
+    Refused,
+    /// It is carried out, and the connection breaks before the answer.
+    AnswerLost,
+    /// It is carried out when its sender has long given up.
+    Late,
+    /// Nobody ever hears of it.
+    Lost,
+}
+
+/// How rough the world is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Weather {
+    /// The share of the requests to the table that meet a fault.
+    pub(crate) table_faults: f64,
+    /// The share of the publishes that do.
+    pub(crate) sns_faults: f64,
+    /// The share of the invocations that are killed.
+    pub(crate) kills: f64,
+    /// A request is on its way for less than so many ms, and its answer too.
+    pub(crate) latency_ms: u64,
+}
+
+impl Default for Weather {
+    /// Fair: no faults, and requests far enough apart to overtake each other.
+    fn default() -> Self {
+        Self {
+            table_faults: 0.0,
+            sns_faults: 0.0,
+            kills: 0.0,
+            latency_ms: 20,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    fates: BTreeMap<Fate, u64>,
+    kills: u64,
+    refused_answers: u64,
+    /// Faults that may make somebody publish again: of a publish, and of noting it.
+    excuses: u64,
+    longest_expression: usize,
+}
+
+/// Everything that the requests of a simulation share.
+struct Wire {
+    database: Database,
+    sns: Sns,
+    rng: Mutex<Rng>,
+    weather: Mutex<Weather>,
+    counts: Mutex<Counts>,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+/// The world.
+pub(crate) struct Simulation {
+    wire: Arc<Wire>,
+    aws: SdkConfig,
+    started: Instant,
+    invocations: AtomicU64,
+}
+
+impl Simulation {
+    /// A fresh world; everything in it comes from `seed`.
+    pub(crate) async fn new(seed: u64, weather: Weather) -> Self {
+        // The SDK takes its jitter from here.
+        fastrand::seed(seed);
+        let wire = Arc::new(Wire {
+            database: Database::memory().unwrap(),
+            sns: Sns::new(),
+            rng: Mutex::new(Rng::with_seed(seed)),
+            weather: Mutex::new(Weather::default()),
+            counts: Mutex::default(),
+        });
+        let aws = aws::load_local("http://simulation".to_owned()).await;
+        let aws = aws.into_builder().http_client(client(&wire)).build();
+        create_table(&aws_sdk_dynamodb::Client::new(&aws), TABLE)
+            .await
+            .unwrap();
+        *wire.weather.lock().unwrap() = weather;
+        *wire.counts.lock().unwrap() = Counts::default();
+        Self {
+            wire,
+            aws,
+            started: Instant::now(),
+            invocations: AtomicU64::new(0),
+        }
+    }
+
+    /// Runs a simulation to its end, in virtual time.
+    pub(crate) fn run<T>(simulation: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        runtime.unwrap().block_on(simulation)
+    }
+
+    /// Makes the rest of it as rough as that.
+    pub(crate) fn set_weather(&self, weather: Weather) {
+        *self.wire.weather.lock().unwrap() = weather;
+    }
+
+    /// The simulated time, ms since the epoch.
+    pub(crate) fn now_ms(&self) -> u64 {
+        START_MS + u64::try_from(self.started.elapsed().as_millis()).unwrap()
+    }
+
+    /// A function, with nothing remembered.
+    pub(crate) fn receiver(&self) -> Receiver {
+        let intake = Intake::new(self.store(), self.topic(), config().alert_kinds, None);
+        Receiver::new(
+            admission(),
+            Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]),
+            intake,
+        )
+    }
+
+    /// Its sweeper.
+    pub(crate) fn sweeper(&self) -> Sweeper {
+        Sweeper::new(config().rules, self.store(), self.topic())
+    }
+
+    /// The table.
+    pub(crate) fn store(&self) -> Store {
+        aws::store(&self.aws, &config())
+    }
+
+    /// A client of the table.
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.aws)
+    }
+
+    fn topic(&self) -> Topic {
+        aws::topic(&self.aws, &config())
+    }
+
+    /// Invokes `receiver` with a signed body, once; `None` if it was killed before it answered.
+    pub(crate) async fn invoke(&self, receiver: &Receiver, body: &[u8]) -> Option<Handled> {
+        let n = self.invocations.fetch_add(1, Ordering::SeqCst);
+        let lives = {
+            let weather = *self.wire.weather.lock().unwrap();
+            let mut rng = self.wire.rng.lock().unwrap();
+            (rng.f64() < weather.kills).then(|| Duration::from_millis(rng.u64(..80)))
+        };
+        let digest = sign::v2(sign::LOCAL_SECRET, body);
+        let request = Request {
+            is_post: true,
+            signature: SignatureHeaders {
+                v2: &[digest.as_bytes()],
+                v1: &[],
+            },
+            body: Some(body),
+        };
+        let request_id = format!("request-{n}");
+        let deadline = Instant::now() + Duration::from_secs(9);
+        let call = Call {
+            request_id: &request_id,
+            now_ms: self.now_ms(),
+            deadline,
+        };
+        let handled = receiver.receive(request, call);
+        let handled = match lives {
+            None => handled.await,
+            Some(lives) => match timeout(lives, handled).await {
+                Ok(handled) => handled,
+                Err(_) => {
+                    self.wire.counts.lock().unwrap().kills += 1;
+                    return None;
+                }
+            },
+        };
+        assert!(Instant::now() <= deadline, "it answered after the deadline");
+        let status = handled.reply.status();
+        assert!(matches!(status, 200 | 503), "{status}");
+        self.wire.counts.lock().unwrap().refused_answers += u64::from(status == 503);
+        Some(handled)
+    }
+
+    /// Delivers a body until it is acknowledged, as a patient sender would, each time to another function or the same.
+    pub(crate) async fn deliver(&self, receivers: &[Receiver], body: &str) {
+        loop {
+            let receiver = {
+                let mut rng = self.wire.rng.lock().unwrap();
+                rng.choice(receivers).unwrap()
+            };
+            let handled = self.invoke(receiver, body.as_bytes()).await;
+            if handled.is_some_and(|handled| handled.reply.status() == 200) {
+                return;
+            }
+            let pause = self.wire.rng.lock().unwrap().u64(..3000);
+            sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// One run of a sweeper.
+    pub(crate) async fn sweep(&self, sweeper: &Sweeper) -> Sweep {
+        let n = self.invocations.fetch_add(1, Ordering::SeqCst);
+        let owner = format!("sweep-{n}");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        sweeper
+            .sweep(Run {
+                owner: &owner,
+                now_ms: self.now_ms(),
+                deadline,
+            })
+            .await
+    }
+
+    /// How often each alert was published.
+    pub(crate) fn published(&self) -> BTreeMap<String, u64> {
+        let mut published = BTreeMap::new();
+        for message in self.wire.sns.published() {
+            let id = message.default["metadata"]["additionalContext"]["alertId"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            *published.entry(id).or_default() += 1;
+        }
+        published
+    }
+
+    /// What happened, for a summary: how many requests met which fate, kills, answers 503.
+    pub(crate) fn fates(&self) -> (BTreeMap<Fate, u64>, u64, u64) {
+        let counts = self.wire.counts.lock().unwrap();
+        (counts.fates.clone(), counts.kills, counts.refused_answers)
+    }
+
+    /// The longest expression that any request had, in bytes.
+    pub(crate) fn longest_expression(&self) -> usize {
+        self.wire.counts.lock().unwrap().longest_expression
+    }
+
+    /// How often a second publish is excused: kills, and faults of publishing or of noting it.
+    pub(crate) fn excuses(&self) -> u64 {
+        let counts = self.wire.counts.lock().unwrap();
+        counts.kills + counts.excuses
+    }
+}
+
+fn client(wire: &Arc<Wire>) -> SharedHttpClient {
+    let wire = Arc::clone(wire);
+    http_client_fn(move |_, _| SharedHttpConnector::new(Connection(Arc::clone(&wire))))
+}
+
+#[derive(Debug)]
+struct Connection(Arc<Wire>);
+
+impl HttpConnector for Connection {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (sender, receiver) = oneshot::channel();
+        let wire = Arc::clone(&self.0);
+        // In a task of its own: a sender that dies doesn't take back what it sent.
+        tokio::spawn(async move {
+            if let Some(answer) = wire.carry(&request).await {
+                let _ = sender.send(answer);
+            }
+        });
+        HttpConnectorFuture::new(async move {
+            match receiver.await {
+                Ok(answer) => answer,
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl Wire {
+    /// Carries a request there and its answer back. `None`: nobody will ever answer.
+    async fn carry(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ConnectorError>> {
+        let operation = request
+            .headers()
+            .get("x-amz-target")
+            .and_then(|target| target.rsplit('.').next())
+            .map(str::to_owned);
+        let body = request.body().bytes().unwrap_or_default();
+        let (fate, way, way_back) = self.fate(operation.as_deref(), body);
+        let broken = || Some(Err(ConnectorError::io("the connection broke".into())));
+        match fate {
+            Fate::Lost => return None,
+            Fate::Late => sleep(Duration::from_millis(2000 + 50 * way)).await,
+            Fate::Answered | Fate::Throttled | Fate::Failed | Fate::Refused | Fate::AnswerLost => {
+                sleep(Duration::from_millis(way)).await;
+            }
+        }
+        let answer = match fate {
+            Fate::Refused => return broken(),
+            Fate::Throttled => (
+                400,
+                r#"{"__type":"ThrottlingException","message":"slow down"}"#.to_owned(),
+            ),
+            Fate::Failed => (
+                500,
+                r#"{"__type":"InternalServerError","message":"sorry"}"#.to_owned(),
+            ),
+            Fate::Answered | Fate::AnswerLost | Fate::Late | Fate::Lost => match &operation {
+                Some(operation) => carry_out(&self.database, operation, body),
+                None => {
+                    let (status, text) = self.sns.answer(body).await;
+                    (status.as_u16(), text)
+                }
+            },
+        };
+        sleep(Duration::from_millis(way_back)).await;
+        if fate == Fate::AnswerLost {
+            return broken();
+        }
+        let (status, text) = answer;
+        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text));
+        response
+            .headers_mut()
+            .insert("content-type", "application/x-amz-json-1.0");
+        Some(Ok(response))
+    }
+
+    fn fate(&self, operation: Option<&str>, body: &[u8]) -> (Fate, u64, u64) {
+        let weather = *self.weather.lock().unwrap();
+        let mut rng = self.rng.lock().unwrap();
+        let is_publish = operation.is_none();
+        let faults = if is_publish {
+            weather.sns_faults
+        } else {
+            weather.table_faults
+        };
+        let fate = if rng.f64() < faults {
+            let faults = [
+                Fate::Throttled,
+                Fate::Failed,
+                Fate::Refused,
+                Fate::AnswerLost,
+                Fate::Late,
+                Fate::Lost,
+            ];
+            *rng.choice(&faults).unwrap()
+        } else {
+            Fate::Answered
+        };
+        let mut counts = self.counts.lock().unwrap();
+        counts.longest_expression = counts.longest_expression.max(longest_expression(body));
+        *counts.fates.entry(fate).or_default() += 1;
+        let is_about_alert = is_publish
+            || (operation == Some("UpdateItem") && body.windows(6).any(|bytes| bytes == b"alert#"));
+        counts.excuses += u64::from(fate != Fate::Answered && is_about_alert);
+        let latency_ms = weather.latency_ms;
+        (fate, rng.u64(..latency_ms), rng.u64(..latency_ms))
+    }
+}
+
+fn longest_expression(body: &[u8]) -> usize {
+    let Ok(Value::Object(request)) = serde_json::from_slice(body) else {
+        return 0;
+    };
+    let expressions = request
+        .iter()
+        .filter(|(name, _)| name.ends_with("Expression"));
+    expressions
+        .filter_map(|(_, text)| text.as_str())
+        .map(str::len)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Lets the engine do it; status and text of its answer.
+fn carry_out(database: &Database, operation: &str, body: &[u8]) -> (u16, String) {
+    fn on<Q: DeserializeOwned, A: Serialize>(
+        body: &[u8],
+        run: impl FnOnce(Q) -> Result<A, DynoxideError>,
+    ) -> (u16, String) {
+        let request = serde_json::from_slice(body).unwrap();
+        match run(request) {
+            Ok(answer) => (200, serde_json::to_string(&answer).unwrap()),
+            Err(error) => (error.status_code(), error.to_json()),
+        }
+    }
+    match operation {
+        "PutItem" => on(body, |request| database.put_item(request)),
+        "GetItem" => on(body, |request| database.get_item(request)),
+        "UpdateItem" => on(body, |request| database.update_item(request)),
+        "DeleteItem" => on(body, |request| database.delete_item(request)),
+        "Scan" => on(body, |request| database.scan(request)),
+        "Query" => on(body, |request| database.query(request)),
+        "TransactWriteItems" => on(body, |request| database.transact_write_items(request)),
+        "CreateTable" => on(body, |request| database.create_table(request)),
+        "ListTables" => on(body, |request| database.list_tables(request)),
+        "UpdateTimeToLive" => on(body, |request| database.update_time_to_live(request)),
+        other => panic!("the simulation knows no {other}"),
+    }
+}
