@@ -82,10 +82,9 @@ impl Notification {
         let mut text = self.sendts.to_string();
         canonical_json(&self.details, &mut text);
         let digest = Sha256::digest(text.as_bytes());
-        let hash: u32 = digest
-            .iter()
-            .take(4)
-            .fold(0, |hash, byte| (hash << 8) | u32::from(*byte));
+        let hash = digest
+            .first_chunk()
+            .map_or(0, |bytes| u32::from_be_bytes(*bytes));
         format!("{:010}#{}#{hash:08x}", self.sequence, self.event_type)
     }
 
@@ -307,6 +306,50 @@ mod tests {
             notification.details,
             json!({"msgName": "recorder_started", "status": 0})
         );
+    }
+
+    #[test]
+    fn the_envelope_tells_what_is_asked_before_it_is_read() {
+        let whole = envelope(&callback()).unwrap();
+        assert_eq!(whole.product_id(), Some(3));
+        assert_eq!(whole.notify_ms(), Some(1_611_566_412_672));
+        assert_eq!(whole.notice_id().as_deref(), Some("n1"));
+        let empty = envelope(&json!({})).unwrap();
+        assert_eq!(empty.product_id(), None);
+        assert_eq!((empty.notify_ms(), empty.notice_id()), (None, None));
+    }
+
+    #[test]
+    fn only_the_consoles_check_is_one() {
+        let is_check = |value: &Value| {
+            let unsigned = Envelope::unsigned_is_check(value.to_string().as_bytes());
+            assert_eq!(unsigned, envelope(value).unwrap().is_check());
+            unsigned
+        };
+        assert!(!is_check(&callback()));
+        assert!(is_check(&with("/payload/cname", json!("test"))));
+        assert!(is_check(&with("/payload/cname", json!("test_webhook"))));
+        assert!(is_check(&with("/payload/uid", json!(12_121_212))));
+        assert!(!Envelope::unsigned_is_check(b"test"));
+    }
+
+    #[test]
+    fn a_fact_has_the_name_that_it_always_had() {
+        let notification = read(&callback()).unwrap();
+        assert_eq!(notification.suffix(), "0000000001#40#1344ef99");
+        assert_eq!(notification.sid.to_string(), notification.sid.as_str());
+        assert!(!notification.is_heartbeat());
+        assert!(read(&with("/eventType", json!(33))).unwrap().is_heartbeat());
+    }
+
+    #[test]
+    fn canonical_json_is_compact_sorted_and_unambiguous() {
+        let mut text = String::new();
+        canonical_json(
+            &json!({"b": [1, 23, {"y": null, "x": "\""}], "a": true, "c": {}}),
+            &mut text,
+        );
+        assert_eq!(text, r#"{"a":true,"b":[1,23,{"x":"\"","y":null}],"c":{}}"#);
     }
 
     #[test]

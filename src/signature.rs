@@ -101,7 +101,7 @@ fn decode_hex<const LEN: usize>(hex: &[u8]) -> Option<[u8; LEN]> {
         return None;
     }
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = (nibble(*high)? << 4) | nibble(*low)?;
+        *byte = 16 * nibble(*high)? + nibble(*low)?;
     }
     Some(bytes)
 }
@@ -214,6 +214,13 @@ mod tests {
             }
             assert!(!accepts(&[BODY, b" "].concat()));
         }
+    }
+
+    #[test]
+    fn a_secret_that_stands_twice_holds() {
+        let headers = SignatureHeaders { v2: &[V2], v1: &[] };
+        let secrets = [Secret::new("secret"), Secret::new("secret")];
+        assert!(verify(headers, BODY, &secrets, false).is_ok());
     }
 
     #[test]

@@ -278,7 +278,7 @@ impl Session {
             if self
                 .recorders
                 .first()
-                .is_some_and(|oldest| at < oldest.order().0)
+                .is_some_and(|oldest| (at, uid) < oldest.order())
             {
                 return None;
             }

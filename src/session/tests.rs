@@ -220,6 +220,37 @@ fn what_a_recorder_says_counts_more_than_its_announcement_even_if_it_was_earlier
 }
 
 #[test]
+fn a_recorder_that_says_no_more_than_its_announcement_is_heard_once() {
+    let failover = fact("5", 3, 310, 12, &json!({"newUid": 6}));
+    let starting = fact("6", 0, 310, 3, &json!({"status": 1}));
+    let mut session = fold([&failover, &starting]);
+    let before = session.clone();
+    assert!(!session.apply(&starting).changed);
+    assert_eq!(session, before);
+}
+
+#[test]
+fn an_announcement_under_a_known_number_is_news() {
+    let mut session = fold([&fact("5", 0, 310, 40, &json!({"status": 0}))]);
+    let merged = session.apply(&fact("5", 0, 300, 12, &json!({"newUid": 6})));
+    assert_eq!((merged.noted, merged.changed), (Noted::Known, true));
+    let again = session.apply(&fact("5", 0, 300, 12, &json!({"newUid": 6})));
+    assert_eq!((again.noted, again.changed), (Noted::Known, false));
+}
+
+#[test]
+fn a_callback_belongs_to_the_recorder_of_its_uid_else_to_the_one_at_work() {
+    let session = fold(&[
+        fact("5", 0, 100, 40, &json!({"status": 0})),
+        fact("6", 0, 200, 40, &json!({"status": 0})),
+    ]);
+    for (uid, recorder) in [("5", "5"), ("6", "6"), ("", "6"), ("7", "6")] {
+        assert_eq!(session.recorder_of(uid).unwrap().uid, recorder);
+    }
+    assert_eq!(Session::default().recorder_of("5"), None);
+}
+
+#[test]
 fn an_unannounced_recorder_that_began_later_takes_over() {
     let old = fact("5", 7, 100, 33, &json!({"progress": 5}));
     let new = fact("6", 2, 200, 40, &json!({"status": 0}));
@@ -298,6 +329,23 @@ fn a_callback_without_a_uid_belongs_to_the_recorder_at_work() {
         (session.current().unwrap().uid.as_str(), phase(&session)),
         ("5", word(Phase::Stopping))
     );
+}
+
+#[test]
+fn of_too_many_recorders_the_newest_stay_and_of_those_of_one_moment_the_later_uids() {
+    let begins = |uid: u64, at| fact(&uid.to_string(), 0, at, 40, &json!({"status": 0}));
+    let full: Vec<Fact> = (20..28).map(|uid| begins(uid, 1000)).collect();
+    for (uid, at, oldest) in [
+        (10, 1000, "20"),
+        (30, 1000, "21"),
+        (10, 1001, "21"),
+        (30, 999, "20"),
+    ] {
+        let mut session = fold(&full);
+        session.apply(&begins(uid, at));
+        assert_eq!(session.recorders.len(), MAX_RECORDERS);
+        assert_eq!(session.recorders[0].uid, oldest, "{uid} {at}");
+    }
 }
 
 #[test]
