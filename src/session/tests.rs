@@ -318,6 +318,24 @@ fn merging_tells_late_known_and_new_apart() {
 }
 
 #[test]
+fn of_callbacks_under_one_number_the_earliest_opens_and_the_latest_is_last() {
+    let silent = json!({});
+    for times in [[7, 5, 9], [9, 7, 5], [5, 9, 7]] {
+        let mut session = Session::default();
+        for at in times {
+            let heard = session.recorders.first().cloned();
+            let merged = session.apply(&fact("5", 0, at, 44, &silent));
+            let news = heard.is_none_or(|recorder| {
+                recorder.since.is_some_and(|since| at < since) || at > recorder.last_sendts
+            });
+            assert_eq!(merged.changed, news);
+        }
+        let recorder = session.current().unwrap();
+        assert_eq!((recorder.since, recorder.last_sendts), (Some(5), 9));
+    }
+}
+
+#[test]
 fn a_callback_without_a_uid_belongs_to_the_recorder_at_work() {
     let session = fold(&[
         fact("", 0, 100, 40, &json!({"status": 0})),

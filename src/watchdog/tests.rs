@@ -353,3 +353,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_session_without_heartbeats_is_looked_at_for_a_day() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    let last = T0 + PATIENCE_MS - 1;
+    assert_eq!(
+        look(&scene.watched, &RULES, last).next,
+        Some(last + LOOK_MS)
+    );
+    assert_eq!(look(&scene.watched, &RULES, last + 1).next, None);
+    let watched_for_nothing = Rules {
+        silent_ms: None,
+        unconfirmed_ms: None,
+        backup: true,
+    };
+    assert_eq!(look(&scene.watched, &watched_for_nothing, last).next, None);
+}
+
+#[test]
+fn an_alert_that_stands_is_looked_at_promptly_then_once_an_hour() {
+    let mut scene = Scene::new();
+    scene.heartbeat(0);
+    let silent_at = T0 + RULES.silent_ms.unwrap();
+    for (stood, pause) in [(0, 60_000), (40 * MIN, 10 * MIN), (20 * 60 * MIN, 60 * MIN)] {
+        let now_ms = silent_at + stood;
+        let next = look(&scene.watched, &RULES, now_ms).next;
+        assert_eq!(next, Some(now_ms + pause));
+    }
+}
