@@ -48,11 +48,51 @@ fn kills(requests: u32) -> Vec<Kill> {
     table.chain(sns).collect()
 }
 
-#[tokio::test]
-async fn the_callback_function_killed_anywhere_with_and_without_a_resend() {
-    let rounds = proof::scale(1, 25);
-    let (mut killed_so_far, mut alerts, mut again) = (0, 0, 0);
-    for event_type in (0..rounds).flat_map(|_| [1, 11, 32]) {
+/// What came of it.
+#[derive(Default)]
+struct Toll {
+    kills: usize,
+    alerts: usize,
+    again: usize,
+}
+
+/// Runs `round` once, or 25 times if it shall be long, and adds up. Each has a runtime of its own, with which its sockets end.
+fn rounds<F: Future<Output = Toll>>(round: impl Fn() -> F) -> Toll {
+    let mut sum = Toll::default();
+    for _ in 0..proof::scale(1, 25) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let toll = runtime.block_on(round());
+        sum.kills += toll.kills;
+        sum.alerts += toll.alerts;
+        sum.again += toll.again;
+    }
+    sum
+}
+
+#[test]
+fn the_callback_function_killed_anywhere_with_and_without_a_resend() {
+    let Toll {
+        kills,
+        alerts,
+        again,
+    } = rounds(callback_function_killed_anywhere);
+    println!(
+        "proved: the callback function killed {kills} times: {alerts} alerts written down, none lost, {again} published again"
+    );
+}
+
+#[test]
+fn the_sweeper_killed_anywhere() {
+    let Toll { kills, again, .. } = rounds(sweeper_killed_anywhere);
+    println!("proved: the sweeper killed {kills} times: no alert lost, {again} published again");
+}
+
+async fn callback_function_killed_anywhere() -> Toll {
+    let mut toll = Toll::default();
+    for event_type in [1, 11, 32] {
         for (kill, is_resent) in kills(4)
             .into_iter()
             .flat_map(|kill| [(kill, false), (kill, true)])
@@ -93,23 +133,19 @@ async fn the_callback_function_killed_anywhere_with_and_without_a_resend() {
             for alert in world.items_with("a", "alert#").await {
                 assert_eq!(alert["state"].as_s().unwrap(), "sent", "{case}");
             }
-            killed_so_far += 1;
-            alerts += written;
-            again += world.sns.published().len() - written;
+            toll.kills += 1;
+            toll.alerts += written;
+            toll.again += world.sns.published().len() - written;
         }
     }
-    println!(
-        "proved: the callback function killed {killed_so_far} times: {alerts} alerts written down, none lost, {again} published again"
-    );
+    toll
 }
 
-#[tokio::test]
-async fn the_sweeper_killed_anywhere() {
+async fn sweeper_killed_anywhere() -> Toll {
+    let mut toll = Toll::default();
     // Eight partitions are read; an alert is claimed and marked; its session is read and noted; a silent session is read and
     // noted, and its alert marked.
-    let rounds = proof::scale(1, 25);
-    let (mut killed_so_far, mut again) = (0, 0);
-    for kill in (0..rounds).flat_map(|_| kills(15)) {
+    for kill in kills(15) {
         let world = World::new().await;
         world.sns.set_mood(Mood::Down);
         let receiver = world.receiver();
@@ -139,15 +175,13 @@ async fn the_sweeper_killed_anywhere() {
                 .collect::<Vec<_>>();
             assert!((1..=2).contains(&of.len()), "{kill:?}: {of:?}");
             assert!(of.iter().all(|of| **of == json!(kind)), "{kill:?}: {of:?}");
-            again += of.len() - 1;
+            toll.again += of.len() - 1;
         }
         assert!(
             world.session_item("b").await.contains_key("silent_since"),
             "{kill:?}"
         );
-        killed_so_far += 1;
+        toll.kills += 1;
     }
-    println!(
-        "proved: the sweeper killed {killed_so_far} times: no alert lost, {again} published again"
-    );
+    toll
 }
