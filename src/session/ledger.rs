@@ -180,10 +180,14 @@ impl Ledger {
         self.missing.split_off(usize::from(self.leads_from_zero()))
     }
 
-    /// Forgets the oldest ranges beyond [`MAX_RANGES`]; the numbers before the first one received stay, they are one range.
     fn cap_ranges(&mut self) {
+        self.forget_all_but(MAX_RANGES);
+    }
+
+    /// Forgets the oldest ranges beyond the newest `most`; the numbers before the first one received stay, they are one range.
+    pub fn forget_all_but(&mut self, most: usize) {
         let oldest = usize::from(self.leads_from_zero());
-        while self.missing.len() > MAX_RANGES {
+        while self.missing.len() > most.max(1) {
             self.missing.remove(oldest);
             self.truncated = true;
         }

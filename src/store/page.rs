@@ -10,24 +10,19 @@ use sha2::{Digest, Sha256};
 const WRITE_UNIT: usize = 1024;
 /// Where an item is larger than this many bytes, replaced recorders give their ranges to the archive, too.
 const MANY_RECORDERS: usize = 4 * WRITE_UNIT;
+/// More ranges than this of a replaced recorder don't stay in such an item. Those that came after its window was archived
+/// can't go there without a new name for their page, and are forgotten: only numbers that come in descending order make them.
+const MANY_RANGES: usize = 16;
 
 /// Makes room for more callbacks in a session as it is stored in `item`: folds a full window, and takes the ranges of missing
 /// callbacks out for the archive where the item would cost a second write unit for their sake, or did before, and those of
-/// replaced recorders where there are many. What it does
-/// depends on the stored item alone, so that two writers who race from the same version put the same pages. Returns the pages.
+/// replaced recorders where there are many. What it does depends on the stored item alone, so that two writers who race from the
+/// same version put the same pages. Returns the pages.
 pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
     let mut pages = Vec::new();
     for recorder in &mut session.recorders {
         if recorder.ledger.received.len() >= WINDOW {
-            let from = recorder.ledger.received_from;
-            recorder.ledger.fold();
-            if recorder.ledger.truncated {
-                pages.push(Page {
-                    uid: recorder.uid.clone(),
-                    from,
-                    ranges: recorder.ledger.archive(),
-                });
-            }
+            pages.extend(next_page(recorder));
         }
     }
     let size = written_size(session, item);
@@ -37,9 +32,28 @@ pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
         }
         if size > MANY_RECORDERS {
             pages.extend(replaced.iter_mut().filter_map(first_page));
+            for recorder in replaced {
+                if recorder.ledger.truncated && recorder.ledger.missing.len() > MANY_RANGES {
+                    match recorder.ledger.received.len() {
+                        0 | 1 => recorder.ledger.forget_all_but(MANY_RANGES),
+                        _ => pages.extend(next_page(recorder)),
+                    }
+                }
+            }
         }
     }
     pages
+}
+
+/// Folds a recorder's window; its ranges go where the earlier ones are.
+fn next_page(recorder: &mut Recorder) -> Option<Page> {
+    let from = recorder.ledger.received_from;
+    recorder.ledger.fold();
+    recorder.ledger.truncated.then(|| Page {
+        uid: recorder.uid.clone(),
+        from,
+        ranges: recorder.ledger.archive(),
+    })
 }
 
 /// The first time that a recorder's ranges go into the archive; later ones go there whenever its window is folded.
@@ -184,6 +198,30 @@ mod tests {
                     .chain(recorder.ledger.missing_ranges()),
             )
         }
+    }
+
+    #[test]
+    fn numbers_in_descending_order_for_eight_recorders_stay_small() {
+        let mut table = Table::default();
+        let mut largest = 0;
+        for n in 0..8 * 300 {
+            let (uid, n) = (n % 8, n / 8);
+            table.write(&Fact {
+                uid: format!("recorder-{uid}"),
+                sequence: 9_999_999_999 - 2 * n,
+                sendts: u64::MAX / 4 + 1000 * uid - n,
+                registers: RegisterName::ALL
+                    .into_iter()
+                    .map(|name| {
+                        let text = Scalar::Text("x".repeat(50));
+                        (name, BTreeMap::from([("fileList".to_owned(), text)]))
+                    })
+                    .collect(),
+                new_uid: None,
+            });
+            largest = largest.max(size(&table.item));
+        }
+        assert!(largest < 16 * WRITE_UNIT, "{largest}");
     }
 
     proptest! {
