@@ -57,7 +57,8 @@ fn main() -> ExitCode {
             .arg("--")
             .args(tests)
             .arg("--nocapture")
-            .env("PROVE", if is_long { "long" } else { "short" });
+            .env("PROVE", if is_long { "long" } else { "short" })
+            .env("PROPTEST_CASES", if is_long { "100000" } else { "256" });
         let proved = run(&mut proof);
         println!(
             "   {} in {} s",
