@@ -184,7 +184,7 @@ fn chart(picture: &Picture) -> Markup {
                         svg height="26" {
                             @for (at, label) in &axis.ticks {
                                 line.grid x1=(axis.x(*at)) x2=(axis.x(*at)) y1="20" y2="26" {}
-                                text x=(axis.x(*at)) y="15" text-anchor="middle" { (label) }
+                                text x=(axis.x(*at)) y="15" text-anchor=(axis.anchor(*at)) { (label) }
                             }
                         }
                     }
@@ -245,7 +245,7 @@ fn rows(kind: LaneKind, is_many: bool, class: &str) -> Rows {
 fn lane_row(lane: &Lane, axis: &Axis, is_many: bool) -> Markup {
     let height = rows(lane.kind, is_many, "").height;
     html! {
-        div.lane class=(lane.kind.as_str()) data-lane=(lane.kind.as_str()) {
+        div class={ "lane " (lane.kind.as_str()) } data-lane=(lane.kind.as_str()) {
             div.name title=(lane.label) { span { (lane.label) } }
             svg.marks height=(height) role="img" aria-label=(lane.label) {
                 @for (at, _) in &axis.ticks {
@@ -275,7 +275,7 @@ fn bar(span: &Span, kind: LaneKind, axis: &Axis, is_many: bool) -> Markup {
         }
         @if has_label {
             svg.clip x=(axis.x(span.from)) y=(top) width=(width) height=(height) {
-                text class={ "inbar " (span.class) } x="7" y=(height / 2 + 4) { (span.label) }
+                text class={ "inbar " (span.class) } x="12" y=(height / 2 + 4) { (span.label) }
             }
         }
     }
@@ -374,6 +374,15 @@ impl Axis {
 
     fn x(&self, at: u64) -> String {
         percent(self.hundred_thousandth(at))
+    }
+
+    /// So that the first and the last label aren't cut off.
+    fn anchor(&self, at: u64) -> &'static str {
+        match self.hundred_thousandth(at) {
+            ..3_000 => "start",
+            97_000.. => "end",
+            _ => "middle",
+        }
     }
 
     fn width(&self, from: u64, to: u64) -> String {

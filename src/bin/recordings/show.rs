@@ -18,7 +18,6 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_secs(2);
 /// Sessions suggested where there is none under a `sid`.
 const SUGGESTED: usize = 5;
-const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -126,8 +125,7 @@ async fn no_such(desk: &Desk, sid: &str) -> String {
             keys,
         ),
         Ok(_) | Err(_) => {
-            let since = now_ms().saturating_sub(WEEK_MS);
-            let mut keys = store.session_keys(None, since).await.unwrap_or_default();
+            let mut keys = store.session_keys(None, 0).await.unwrap_or_default();
             if keys.iter().any(|key| key.sid.starts_with(sid)) {
                 keys.retain(|key| key.sid.starts_with(sid));
             }
@@ -148,7 +146,7 @@ async fn no_such(desk: &Desk, sid: &str) -> String {
     let rows = store.rows(&sids).await.unwrap_or_default();
     if rows.is_empty() {
         return format!(
-            "no recording has the sid {named} in the table {}, and none began within a week; is it the right table?",
+            "no recording has the sid {named} in the table {}, which holds none that can be listed; is it the right table?",
             desk.config.table_name
         );
     }

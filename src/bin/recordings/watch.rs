@@ -60,11 +60,14 @@ async fn look(desk: &Desk, arguments: &Arguments, is_terminal: bool) -> Result<O
                 let channel = arguments.channel.as_ref();
                 rows.retain(|row| channel.is_none_or(|channel| row.cname == *channel));
                 let count = rows.len();
-                format!(
-                    "{count} recordings not over, {}\n\n{}",
-                    utc(now_ms),
-                    lines(&rows, now_ms)
-                )
+                match count {
+                    0 => format!("Nothing is being recorded, {}\n", utc(now_ms)),
+                    _ => format!(
+                        "{count} being recorded, {}\n\n{}",
+                        utc(now_ms),
+                        lines(&rows, now_ms)
+                    ),
+                }
             }
             // The first look says whether it can work at all; later it may be back at the next.
             Err(error) if is_first => return Err(error),
