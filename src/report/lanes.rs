@@ -422,12 +422,19 @@ impl Drawing<'_> {
         let recorder = self.record.watched.session.recorders.get(index);
         let began = began.or(recorder.and_then(|recorder| recorder.since));
         if let Some(began) = began {
-            let (to, note) = left.unwrap_or((self.end, self.open_end()));
+            let (to, note) = left.unwrap_or((self.end_of(index), self.open_end()));
             let label = format!("recorder {uid}");
             lane.spans.push(self.span(began, to, "work", label, note));
         }
         lane.spans.extend(gaps);
         lane
+    }
+
+    /// When a recorder whose end never came was replaced, or else when everything ended.
+    fn end_of(&self, index: usize) -> u64 {
+        let next = self.record.watched.session.recorders.get(index + 1);
+        next.and_then(|next| next.announced_at.or(next.since))
+            .map_or(self.end, |at| at.min(self.end))
     }
 
     fn open_end(&self) -> &'static str {
@@ -441,11 +448,12 @@ impl Drawing<'_> {
     fn uploader(&mut self, index: usize) -> Lane {
         let (mut lane, uid) = self.of_recorder(LaneKind::Uploader, index, "uploader");
         let mut began = None;
-        let mut ended = None;
+        let (mut ended, mut exit) = (None, None);
         for (_, entry, event) in self.entries().filter(|(_, entry, _)| entry.uid == uid) {
             match event {
                 Event::UploaderStarted { .. } => began = began.or(Some(entry.at)),
                 Event::Uploaded { .. } | Event::Backuped { .. } => ended = Some(entry.at),
+                Event::SessionExit { .. } => exit = Some(entry.at),
                 _ => {}
             }
         }
@@ -459,7 +467,10 @@ impl Drawing<'_> {
             });
         if let Some(began) = began {
             let note = if ended.is_some() { "" } else { self.open_end() };
-            let to = ended.unwrap_or(self.end);
+            let end = self.end_of(index);
+            // After the exit of the last one the upload goes on.
+            let replaced = exit.filter(|_| end < self.end);
+            let to = ended.or(replaced).unwrap_or(end);
             let label = "uploader".to_owned();
             lane.spans.push(self.span(began, to, "upload", label, note));
             let mut points = vec![(began, 0)];

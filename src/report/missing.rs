@@ -75,6 +75,7 @@ pub(super) fn holes(record: &Record) -> Vec<Hole> {
             )
             .collect();
         known.sort_unstable();
+        known.dedup_by_key(|(sequence, _)| *sequence);
         let has_begun = |callback: &Callback| {
             callback.uid == recorder.uid && matches!(callback.event_type, 40 | 70)
         };

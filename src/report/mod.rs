@@ -155,6 +155,8 @@ pub struct Report {
     pub done: bool,
     /// The moment it is looked at from, ms since the epoch.
     pub now_ms: u64,
+    /// How many recorders there were.
+    pub recorders: usize,
     /// The answers, most important first.
     pub answers: Vec<Answer>,
     /// What is missing.
@@ -230,6 +232,7 @@ impl Report {
             over,
             done: over.is_some() && (is_accounted || is_quiet),
             now_ms,
+            recorders: session.recorders.len(),
             answers,
             holes,
             worries,

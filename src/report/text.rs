@@ -91,7 +91,7 @@ pub fn text(report: &Report) -> String {
     heading(&mut out, "Timeline (UTC, and since it began)");
     let mut before = None;
     for entry in &report.timeline {
-        out.push_str(&entry_line(entry, report.began, before));
+        out.push_str(&entry_line(report, entry, before));
         before = Some(entry.at);
     }
     if let (None, true) = (report.over, report.began > 0) {
@@ -108,7 +108,7 @@ fn heading(out: &mut String, words: &str) {
 
 /// One entry of the timeline; a line with the date before it if `before`, the time of the entry before, is of another day.
 #[must_use]
-pub fn entry_line(entry: &Entry, began: u64, before: Option<u64>) -> String {
+pub fn entry_line(report: &Report, entry: &Entry, before: Option<u64>) -> String {
     let day = |ms| utc(ms).chars().take(10).collect::<String>();
     let mut line = String::new();
     if before.is_none_or(|before| day(before) != day(entry.at)) {
@@ -118,11 +118,17 @@ pub fn entry_line(entry: &Entry, began: u64, before: Option<u64>) -> String {
         What::Callback { .. } | What::Heartbeat { .. } => format!("#{}", entry.sequence),
         What::Alert { .. } | What::Missing(_) => String::new(),
     };
-    let (time, since) = (clock(entry.at), offset(entry.at, began));
+    let (time, since) = (clock(entry.at), offset(entry.at, report.began));
     let quiet = style(Tone::Quiet);
+    // Each recorder counts for itself.
+    let who = if report.recorders > 1 {
+        format!("  {quiet}[{}]{quiet:#}", entry.uid)
+    } else {
+        String::new()
+    };
     let _ = writeln!(
         line,
-        "  {time}  {quiet}{since:>9}  {number:>5}{quiet:#}  {}",
+        "  {time}  {quiet}{since:>9}  {number:>5}{quiet:#}  {}{who}",
         toned(entry.tone, &entry.text)
     );
     line

@@ -391,7 +391,7 @@ def main():
 
 def pictures(browser, url, sessions, folder):
     sid = next(sid for sid, (name, _) in sessions.items() if name == "individual")
-    for name, view, height in [("session", "light", 960), ("session-dark", "dark", 960), ("session-phone", "phone", 740)]:
+    for name, view, height in [("session", "light", 960), ("session-dark", "dark", 960)]:
         context, page, _ = opened(browser, f"{url}/sessions/{sid}", view)
         page.set_viewport_size({"width": VIEWS[view]["viewport"]["width"], "height": height})
         page.screenshot(path=folder / f"{name}.png")

@@ -93,7 +93,7 @@ async fn follow(desk: &Desk, sid: &str, mut report: Report) -> Result<(), AnyErr
         }
         for entry in &report.timeline {
             if shown.insert(key(entry)) {
-                print(&entry_line(entry, report.began, before))?;
+                print(&entry_line(&report, entry, before))?;
                 before = Some(entry.at);
             }
         }
