@@ -340,6 +340,7 @@ proptest! {
         let title = head.split_once("<title>").unwrap().1.split_once("</title>").unwrap().0;
         prop_assert!(!title.contains('<'), "{title}");
         let body = body.rsplit_once("<script>").unwrap().0;
+        prop_assert!(body.chars().all(|c| c == '\n' || clean(&c.to_string(), 1) == c.to_string()));
         let known = ["a", "b", "br", "button", "circle", "code", "dd", "defs", "details", "div", "dl", "dt", "h1", "h2", "header", "i", "li", "line",
             "main", "ol", "p", "path", "pattern", "polygon", "polyline", "rect", "section", "small", "span", "summary", "svg", "table", "tbody", "td", "text",
             "th", "thead", "title", "tr", "ul"];
