@@ -141,7 +141,8 @@ pub fn picture(report: &Report, record: &Record) -> Picture {
     let mut drawing = Drawing {
         report,
         record,
-        end: report.over.unwrap_or(to),
+        end: report.over.unwrap_or(report.newest.clamp(from, to)),
+        edge: to,
     };
     let mut lanes = vec![drawing.service()];
     for index in 0..record.watched.session.recorders.len() {
@@ -181,8 +182,10 @@ fn reach(report: &Report) -> (u64, u64) {
 struct Drawing<'a> {
     report: &'a Report,
     record: &'a Record,
-    /// Where bars end whose end never came.
+    /// Where bars end whose end never came: where the recording did, or where nothing is known any more.
     end: u64,
+    /// The end of the axis.
+    edge: u64,
 }
 
 /// The lane of an event; for a recorder's or an uploader's lane its uid decides.
@@ -354,9 +357,14 @@ impl Drawing<'_> {
                 // The end lasts for ever; its mark says it.
                 None if is_end => {}
                 None if self.report.over.is_none() => {
+                    let newest = self.end.max(*from);
                     let note = "still so, as far as it is known";
-                    let span = self.span(*from, self.end, class, class.to_owned(), note);
+                    let span = self.span(*from, newest, class, class.to_owned(), note);
                     lane.spans.push(span);
+                    let silence = self.report.now_ms.saturating_sub(newest);
+                    let label = format!("nothing came since, for {}", duration(silence));
+                    lane.spans
+                        .push(self.span(newest, self.edge, "unheard", label, ""));
                 }
                 next => {
                     let to = next.unwrap_or(self.end.max(self.report.newest));

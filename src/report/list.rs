@@ -51,6 +51,10 @@ impl Row {
             Some(_) | None if over.is_some() => "not confirmed",
             Some(_) | None => "-",
         };
+        let is_failed = is_silent
+            || phase == Some(Phase::Failed)
+            || upload == Some(32)
+            || watched.standing.unconfirmed_since.is_some();
         Self {
             sid: clean(&watched.sid, MAX_NAME),
             cname: clean(&watched.cname, MAX_NAME),
@@ -67,15 +71,16 @@ impl Row {
             } else {
                 phase.map_or("unknown", Phase::as_str)
             },
-            tone,
+            tone: if is_failed {
+                tone.max(Tone::Warning)
+            } else {
+                tone
+            },
             progress: int(&record, RegisterName::Progress, "progress")
                 .map_or_else(|| "-".to_owned(), progress_words),
             files,
             is_active: over.is_none(),
-            is_failed: is_silent
-                || phase == Some(Phase::Failed)
-                || upload == Some(32)
-                || watched.standing.unconfirmed_since.is_some(),
+            is_failed,
         }
     }
 }

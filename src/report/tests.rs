@@ -180,6 +180,32 @@ fn a_session_that_runs_says_so_until_it_is_over_and_its_files_are_accounted_for(
 }
 
 #[test]
+fn what_was_not_heard_is_not_drawn_as_if_it_were_known() {
+    let record = record(&[callback(0, 40, &json!({})), callback(60, 43, &json!({}))]);
+    let report = Report::of(&record, 1_772_460_000_000 + 600_000);
+    let picture = picture(&report, &record);
+    let spans = &picture.lanes[0].spans;
+    let drawn: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            (
+                span.class,
+                span.from - 1_772_460_000_000,
+                span.label.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        drawn,
+        [
+            ("recording", 0, "recording"),
+            ("unheard", 60_000, "nothing came since, for 9 min")
+        ]
+    );
+    assert_eq!(spans[0].to, spans[1].from);
+}
+
+#[test]
 fn silence_and_alerts_that_were_not_sent_are_said_first() {
     let mut record = record(&[
         callback(0, 40, &json!({})),
