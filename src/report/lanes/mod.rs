@@ -3,11 +3,13 @@
 //! Every callback that came is one mark in one lane. Bars say what lasted; where an end never came they say so and stop where
 //! the recording does.
 
-use super::{Entry, Record, Report, Tone, What, clock, duration, offset, words};
+mod recorder;
+mod streams;
+
+use super::{Entry, Record, Report, Tone, What, clock, duration, offset};
 use crate::alert::clean;
-use crate::event::{Event, Stream, StreamState};
-use crate::session::{Phase, RegisterName};
-use std::collections::BTreeMap;
+use crate::event::Event;
+use crate::session::Phase;
 
 /// Times further than this from the middle of a session don't stretch its picture, in ms.
 const MAX_REACH_MS: u64 = 30 * 24 * 60 * 60 * 1000;
@@ -376,136 +378,6 @@ impl Drawing<'_> {
         lane
     }
 
-    /// The callbacks of one recorder that belong to a kind of lane.
-    fn of_recorder(&self, kind: LaneKind, index: usize, label: &str) -> (Lane, String) {
-        let recorders = &self.record.watched.session.recorders;
-        let uid = recorders
-            .get(index)
-            .map(|recorder| clean(&recorder.uid, super::MAX_NAME))
-            .unwrap_or_default();
-        let is_last = index + 1 == recorders.len();
-        let is_known = |uid: &str| {
-            let mut known = recorders.iter();
-            known.any(|recorder| clean(&recorder.uid, super::MAX_NAME) == uid)
-        };
-        let label = if recorders.len() > 1 {
-            format!("{label} {uid}")
-        } else {
-            label.to_owned()
-        };
-        let mut lane = self.lane(kind, &label);
-        for (place, entry, event) in self.entries() {
-            let is_ours = entry.uid == uid || (is_last && !is_known(&entry.uid));
-            if is_ours && lane_of(event) == kind {
-                lane.marks.push(self.mark(place, entry));
-            }
-        }
-        (lane, uid)
-    }
-
-    fn recorder(&mut self, index: usize) -> Lane {
-        let (mut lane, uid) = self.of_recorder(LaneKind::Recorder, index, "recorder");
-        let mut began = None;
-        let mut left = None;
-        let mut gaps = Vec::new();
-        for (_, entry, event) in self.entries().filter(|(_, entry, _)| entry.uid == uid) {
-            match event {
-                Event::RecorderStarted { .. } | Event::WebRecorderStarted { .. } => {
-                    began = began.or(Some(entry.at));
-                }
-                Event::RecorderLeave { .. }
-                | Event::WebRecorderStopped { .. }
-                | Event::WebRecorderCapabilityLimit { .. } => left = Some((entry.at, "")),
-                Event::SessionExit { .. } => {
-                    left = left.or(Some((entry.at, "ended with the service's exit")));
-                }
-                _ => {
-                    if let Some((stop, start)) = words::interruption(event) {
-                        let label = "interrupted".to_owned();
-                        gaps.push(self.span(stop, start, "gap", label, &entry.text));
-                    }
-                }
-            }
-        }
-        let recorder = self.record.watched.session.recorders.get(index);
-        let began = began.or(recorder.and_then(|recorder| recorder.since));
-        if let Some(began) = began {
-            let (to, note) = left.unwrap_or((self.end_of(index), self.open_end()));
-            let label = format!("recorder {uid}");
-            lane.spans.push(self.span(began, to, "work", label, note));
-        }
-        lane.spans.extend(gaps);
-        lane
-    }
-
-    /// When a recorder whose end never came was replaced, or else when everything ended.
-    fn end_of(&self, index: usize) -> u64 {
-        let next = self.record.watched.session.recorders.get(index + 1);
-        next.and_then(|next| next.announced_at.or(next.since))
-            .map_or(self.end, |at| at.min(self.end))
-    }
-
-    fn open_end(&self) -> &'static str {
-        if self.report.over.is_some() {
-            "its end was never reported"
-        } else {
-            "no end was reported so far"
-        }
-    }
-
-    fn uploader(&mut self, index: usize) -> Lane {
-        let (mut lane, uid) = self.of_recorder(LaneKind::Uploader, index, "uploader");
-        let mut began = None;
-        let (mut ended, mut exit) = (None, None);
-        for (_, entry, event) in self.entries().filter(|(_, entry, _)| entry.uid == uid) {
-            match event {
-                Event::UploaderStarted { .. } => began = began.or(Some(entry.at)),
-                Event::Uploaded { .. } | Event::Backuped { .. } => ended = Some(entry.at),
-                Event::SessionExit { .. } => exit = Some(entry.at),
-                _ => {}
-            }
-        }
-        let recorder = self.record.watched.session.recorders.get(index);
-        let began = began.or(recorder.and_then(|recorder| recorder.since));
-        let newest = recorder
-            .and_then(|recorder| recorder.registers.get(&RegisterName::Progress))
-            .and_then(|register| {
-                let progress = super::int_in(register, "progress")?;
-                Some((register.at, u64::try_from(progress).ok()?.min(10_000)))
-            });
-        if let Some(began) = began {
-            let note = if ended.is_some() { "" } else { self.open_end() };
-            let end = self.end_of(index);
-            // After the exit of the last one the upload goes on.
-            let replaced = exit.filter(|_| end < self.end);
-            let to = ended.or(replaced).unwrap_or(end);
-            let label = "uploader".to_owned();
-            lane.spans.push(self.span(began, to, "upload", label, note));
-            let mut points = vec![(began, 0)];
-            points.extend(newest);
-            points.extend(ended.map(|at| (at, 10_000)));
-            points.sort_unstable();
-            let known = newest.map_or_else(
-                || "no heartbeat came".to_owned(),
-                |(at, progress)| {
-                    let percent = super::progress_words(i64::try_from(progress).unwrap_or(0));
-                    format!("newest heartbeat: {percent} at {} UTC", clock(at))
-                },
-            );
-            lane.curve = (points.len() > 1).then(|| Curve {
-                points,
-                tip: format!("progress of the upload\n{known}\nThe table keeps the newest heartbeat only; before it the line is straight."),
-            });
-        }
-        // The newest heartbeat is a mark like any other.
-        for (place, entry) in self.report.timeline.iter().enumerate() {
-            if entry.uid == uid && matches!(entry.what, What::Heartbeat { .. }) {
-                lane.marks.push(self.mark(place, entry));
-            }
-        }
-        lane
-    }
-
     fn alerts(&self) -> Lane {
         let mut lane = self.lane(LaneKind::Alerts, "alerts");
         for place in &self.report.alerts {
@@ -529,80 +401,5 @@ impl Drawing<'_> {
             }
         }
         lane
-    }
-
-    /// A lane a stream, in the order in which they came.
-    fn streams(&self) -> Vec<Lane> {
-        let mut order: Vec<&str> = Vec::new();
-        let mut lanes: BTreeMap<&str, Lane> = BTreeMap::new();
-        let mut open: BTreeMap<(&str, bool), u64> = BTreeMap::new();
-        for (place, entry, event) in self.entries() {
-            let Event::StreamStateChanged {
-                stream,
-                stream_uid,
-                state,
-                utc_ms,
-            } = event
-            else {
-                continue;
-            };
-            let uid = stream_uid.as_deref().unwrap_or_default();
-            let lane = lanes.entry(uid).or_insert_with(|| {
-                order.push(uid);
-                self.lane(
-                    LaneKind::Stream,
-                    &words::stream_words(stream_uid.as_deref()),
-                )
-            });
-            let at = utc_ms
-                .filter(|at| at.abs_diff(entry.at) < MAX_SKEW_MS)
-                .unwrap_or(entry.at);
-            let is_video = *stream == Stream::Video;
-            match *state {
-                Some(StreamState::RECEIVING) => {
-                    open.entry((uid, is_video)).or_insert(at);
-                }
-                Some(StreamState::NOT_RECEIVING) => {
-                    let from = open.remove(&(uid, is_video));
-                    let note = if from.is_some() {
-                        ""
-                    } else {
-                        "its beginning never came"
-                    };
-                    let from = from.unwrap_or(self.report.began.min(at));
-                    lane.spans.push(self.stream_span(from, at, is_video, note));
-                }
-                Some(StreamState(_)) | None => {}
-            }
-            let mut mark = self.mark(place, entry);
-            mark.at = at;
-            mark.class = if is_video { "video" } else { "audio" };
-            lane.marks.push(mark);
-        }
-        for ((uid, is_video), from) in open {
-            if let Some(lane) = lanes.get_mut(uid) {
-                lane.spans
-                    .push(self.stream_span(from, self.end, is_video, self.open_end()));
-            }
-        }
-        for (_, entry, event) in self.entries() {
-            if let (Some((stop, start)), Event::RecorderSliceStart { stream_uid, .. }) =
-                (words::interruption(event), event)
-                && let Some(lane) = lanes.get_mut(stream_uid.as_deref().unwrap_or_default())
-            {
-                let label = "interrupted".to_owned();
-                lane.spans
-                    .push(self.span(stop, start, "gap", label, &entry.text));
-            }
-        }
-        order
-            .into_iter()
-            .filter_map(|uid| lanes.remove(uid))
-            .collect()
-    }
-
-    fn stream_span(&self, from: u64, to: u64, is_video: bool, note: &str) -> Span {
-        let class = if is_video { "video" } else { "audio" };
-        self.span(from, to, class, class.to_owned(), note)
     }
 }
