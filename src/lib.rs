@@ -29,6 +29,7 @@
 //! | [`send`], [`topic`] | publishing | everything else |
 //! | [`log`] | one line an invocation, and its metrics | what they count |
 //! | [`reply`] | outcome to status and body | why |
+//! | [`report`] | a session for a person: words, a picture, a page | the table, the clock |
 //! | [`config`], [`aws`], [`clock`] | what enters at the top | callbacks |
 //!
 //! # What always holds
@@ -55,6 +56,7 @@ pub mod log;
 pub mod notification;
 pub mod receive;
 pub mod reply;
+pub mod report;
 pub mod secret;
 pub mod secrets;
 pub mod send;

@@ -1,14 +1,16 @@
-//! The receiver behind plain HTTP, and the client that replays through it.
+//! The receiver behind plain HTTP, the pages of the sessions beside it, and the client that replays through it.
 
+use crate::pages;
 use crate::support::engine::AnyError;
 use crate::support::sign;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::intake::{Call, Handled};
 use agora_recording_callbacks::receive::{Receiver, Request};
 use agora_recording_callbacks::signature::{SIGNATURE_V1, SIGNATURE_V2, SignatureHeaders};
+use agora_recording_callbacks::store::Store;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,24 +22,37 @@ use tokio::time::Instant;
 /// A little more than the largest body, so that the receiver itself says what is too large.
 const LIMIT: usize = 1024 * 1024;
 
-/// Serves `receiver` on `listener`, and prints a line for every callback while `loud` is set.
+/// Serves `receiver` on `listener`, and prints a line for every callback while `loud` is set; the pages of the sessions in
+/// `pages`, to whoever asks with GET.
 pub(crate) fn serve(
     listener: TcpListener,
     receiver: Arc<Receiver>,
+    pages: Option<Store>,
     loud: Arc<AtomicBool>,
 ) -> Result<SocketAddr, AnyError> {
     let address = listener.local_addr()?;
     let count = Arc::new(AtomicU64::new(0));
-    let router = Router::new().fallback(move |method: Method, headers: HeaderMap, body: Body| {
-        let receiver = Arc::clone(&receiver);
-        let loud = loud.load(Ordering::Relaxed);
-        let request_id = format!(
-            "local-{}-{}",
-            now_ms(),
-            count.fetch_add(1, Ordering::Relaxed)
-        );
-        async move { answer(&receiver, &request_id, &method, &headers, body, loud).await }
-    });
+    let pages = pages.map(Arc::new);
+    let router = Router::new().fallback(
+        move |method: Method, uri: Uri, headers: HeaderMap, body: Body| {
+            let receiver = Arc::clone(&receiver);
+            let pages = pages.clone();
+            let loud = loud.load(Ordering::Relaxed);
+            let request_id = format!(
+                "local-{}-{}",
+                now_ms(),
+                count.fetch_add(1, Ordering::Relaxed)
+            );
+            async move {
+                if let (&Method::GET, Some(store)) = (&method, pages)
+                    && let Some(page) = pages::answer(&store, uri.path()).await
+                {
+                    return page;
+                }
+                answer(&receiver, &request_id, &method, &headers, body, loud).await
+            }
+        },
+    );
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(address)
 }

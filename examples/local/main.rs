@@ -13,6 +13,7 @@
 mod support;
 
 mod door;
+mod pages;
 mod show;
 
 use agora_recording_callbacks::alert::AlertKind;
@@ -111,7 +112,8 @@ async fn run(options: Options) -> Result<ExitCode, AnyError> {
     }
     world.loud.store(true, Ordering::Relaxed);
     println!(
-        "Listening; Ctrl-C stops. Try:\n  {}\n",
+        "Listening; Ctrl-C stops. See the recordings at http://{}/ or by `recordings --local list`, or send one:\n  {}\n",
+        world.door,
         show::curl(&world.door)
     );
     let mut alerts = world.sns.listen();
@@ -189,7 +191,8 @@ impl World {
         let receiver = Arc::new(receiver(store, topic));
         let (store, topic) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let loud = Arc::new(AtomicBool::new(false));
-        let door = door::serve(door, receiver, Arc::clone(&loud))?;
+        let (pages, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let door = door::serve(door, receiver, Some(pages), Arc::clone(&loud))?;
         Ok(Self {
             door,
             dynamodb,
@@ -288,6 +291,7 @@ async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
     let shuffled = door::serve(
         TcpListener::bind("127.0.0.1:0").await?,
         Arc::new(receiver(store, topic)),
+        None,
         Arc::default(),
     )?;
 

@@ -5,7 +5,7 @@
 
 mod words;
 
-pub use words::{Message, clean, message, utc};
+pub use words::{Message, Words, clean, in_words, message, utc};
 
 use crate::event::Event;
 use crate::notification::Notification;

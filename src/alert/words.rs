@@ -32,20 +32,21 @@ pub struct Message {
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// Words for one alert.
-struct Words {
+/// Words for one alert; texts from outside in them are clean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
     /// What happened, a few words for a subject.
-    title: String,
+    pub title: String,
     /// What happened, a sentence or two.
-    what: String,
+    pub what: String,
     /// What to do now, one step a line.
-    steps: Vec<String>,
+    pub steps: Vec<String>,
 }
 
 /// Makes the message of an alert.
 #[must_use]
 pub fn message(alert: &Alert) -> Message {
-    let words = words(alert);
+    let words = in_words(alert);
     let severity = alert.kind.severity().as_str();
     let cname = clean(&alert.cname, MAX_CNAME);
     let when = utc(alert.at);
@@ -160,7 +161,9 @@ fn severity_mark(severity: &str) -> String {
     })
 }
 
-fn words(alert: &Alert) -> Words {
+/// What an alert means, and what to do now.
+#[must_use]
+pub fn in_words(alert: &Alert) -> Words {
     match alert.kind {
         AlertKind::FatalError => fatal_error(alert),
         AlertKind::AbnormalExit => Words {

@@ -12,7 +12,7 @@ mod ledger;
 mod register;
 
 pub use ledger::{Ledger, MAX_RANGES, Noted, Range, WINDOW};
-pub use register::{Fields, MAX_TEXT, Phase, Register, RegisterName, Scalar};
+pub use register::{Fields, MAX_TEXT, Phase, Register, RegisterName, Scalar, phase};
 
 use crate::event::Event;
 use crate::notification::Notification;

@@ -45,6 +45,19 @@ impl Phase {
             Self::Failed => "failed",
         }
     }
+
+    /// Reads the word in the table.
+    #[must_use]
+    pub fn read(word: &str) -> Option<Self> {
+        let all = [
+            Self::Starting,
+            Self::Recording,
+            Self::Stopping,
+            Self::Ended,
+            Self::Failed,
+        ];
+        all.into_iter().find(|phase| phase.as_str() == word)
+    }
 }
 
 /// The registers of a session, by the name of their attribute.
@@ -138,7 +151,7 @@ pub struct Register {
 
 /// The phase that an event tells, if it tells one.
 #[must_use]
-pub(super) fn phase(event: &Event) -> Option<Phase> {
+pub fn phase(event: &Event) -> Option<Phase> {
     match event {
         Event::CloudRecordingError { error_level, .. } => error_level
             .is_some_and(|level| level.is_fatal())

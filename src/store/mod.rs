@@ -17,6 +17,7 @@ mod archive;
 mod item;
 mod page;
 mod quarantine;
+mod report;
 mod session;
 mod value;
 mod watch;
@@ -24,6 +25,7 @@ mod watch;
 pub use alert::{AlertState, Claim, DueClaim, LEASE_MS, StoredAlert, read_alert};
 pub use item::{Item, read_session, size};
 pub use quarantine::Quarantined;
+pub use report::Opened;
 pub use session::SessionWrite;
 pub use watch::{Due, DuePage, Found, FoundSession, LookWrite, PUSH_BACK_MS, WATCH_SHARDS};
 

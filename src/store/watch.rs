@@ -292,7 +292,7 @@ fn read_due(item: &Item) -> Option<Due> {
 }
 
 /// Reads what the watchdog needs of a session's item.
-fn read_watched(item: &Item) -> Watched {
+pub(super) fn read_watched(item: &Item) -> Watched {
     let string = |name| read_text(item, name).unwrap_or_default().to_owned();
     Watched {
         sid: string("sid"),

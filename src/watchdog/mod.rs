@@ -211,6 +211,12 @@ fn heartbeat(watched: &Watched) -> Option<Said> {
     Some(said)
 }
 
+/// When the recording was over, ms since the epoch; `None` while it isn't.
+#[must_use]
+pub fn over_since(watched: &Watched) -> Option<u64> {
+    over(watched).map(|said| said.at)
+}
+
 /// What ended the recording, the earliest if several did; `None` while it isn't over.
 fn over(watched: &Watched) -> Option<Said> {
     let recorder = watched.session.current()?;

@@ -234,6 +234,7 @@ def secrets_stay_secret(t):
 RESOURCES = {
     '{"Fn::GetAtt": ["Table", "Arn"]}': "table",
     '{"Fn::Sub": "${Table.Arn}/index/watch"}': "index/watch",
+    '{"Fn::Sub": "${Table.Arn}/index/channel"}': "index/channel",
     '{"Ref": "AlertTopic"}': "topic",
     '{"Fn::If": ["MakesSecret", {"Ref": "Secret"}, {"Ref": "AgoraSecretArn"}]}': "secret",
     '{"Fn::GetAtt": ["DeadLetters", "Arn"]}': "dead letters",
@@ -348,7 +349,7 @@ CHECKS = [
     (least_privilege, [
         plant_in("CallbackRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 0, "Action", ["dynamodb:GetItem", "dynamodb:DeleteItem"]),
         plant_in("SweeperRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 1, "Action", "dynamodb:Scan"),
-        plant_in("OperatorPolicy", "Properties", "PolicyDocument", "Statement", 2, "Action", "sns:Subscribe"),
+        plant_in("OperatorPolicy", "Properties", "PolicyDocument", "Statement", 3, "Action", "sns:Subscribe"),
     ]),
     (parameters_explain_themselves, [lambda t: t["Parameters"]["AlertEmail"].pop("AllowedPattern")]),
 ]

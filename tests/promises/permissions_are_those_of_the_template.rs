@@ -110,6 +110,15 @@ async fn what_the_programs_ask_for_is_recorded() {
         let (printed, _) = recordings(&world, arguments).await;
         assert!(printed.contains("published"), "{printed}");
     }
+    for arguments in [
+        &["show", "gaps"][..],
+        &["list"],
+        &["list", "--active"],
+        &["list", "--channel", "room-101-b"],
+    ] {
+        let (printed, ok) = recordings(&world, arguments).await;
+        assert!(ok, "{printed}");
+    }
     let operator_asks = asked(&world, &world.proxy, published);
 
     let all = BTreeMap::from([

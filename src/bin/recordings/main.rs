@@ -1,9 +1,12 @@
-//! The operator's tool: what is in quarantine, which alerts weren't sent, and a way back for both.
+//! The operator's tool: what happened to a recording, what is in quarantine, which alerts weren't sent, and a way back for both.
 
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod alerts;
+mod list;
 mod quarantine;
+mod show;
+mod watch;
 
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
@@ -54,6 +57,12 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show what happened to a recording
+    Show(show::Arguments),
+    /// List recordings, newest first
+    List(list::Arguments),
+    /// Watch the recordings that aren't over, until Ctrl-C
+    Watch(watch::Arguments),
     /// Authentic callbacks that could not be read
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -152,6 +161,9 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<Outcome, AnyError> {
     let desk = Desk::open(&options).await?;
     match options.command {
+        Command::Show(arguments) => show::run(&desk, arguments).await,
+        Command::List(arguments) => list::run(&desk, arguments).await,
+        Command::Watch(arguments) => watch::run(&desk, arguments).await,
         Command::Quarantine(command) => quarantine::run(&desk, command).await,
         Command::Alerts(command) => alerts::run(&desk, command).await,
     }

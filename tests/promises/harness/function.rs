@@ -135,6 +135,16 @@ pub(crate) async fn recordings(world: &World, arguments: &[&str]) -> (String, bo
     (printed + &complained, output.status.success())
 }
 
+/// Starts the operator's tool on the parts of `world` and leaves it running; it ends with the test.
+pub(crate) fn start_recordings(world: &World, arguments: &[&str]) -> Child {
+    on_world(env!("CARGO_BIN_EXE_recordings"), world)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
 fn command(binary: Binary, world: &World, more: &[(&str, &str)]) -> Command {
     let program = match binary {
         Binary::Callback => env!("CARGO_BIN_EXE_callback"),

@@ -11,7 +11,7 @@ mod simulation;
 mod world;
 
 pub(crate) use fault::{Fault, Plan, Which};
-pub(crate) use function::{Binary, Function, event, recordings, tick};
+pub(crate) use function::{Binary, Function, event, recordings, start_recordings, tick};
 pub(crate) use moto::Moto;
 pub(crate) use proxy::{Exchange, Proxy, Stop};
 pub(crate) use schedule::{Callback, Schedule};

@@ -1,0 +1,51 @@
+//! The sessions in a browser: a list at `/`, a page each at `/sessions/<sid>`, refreshed as long as they are open.
+
+use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::notification::Sid;
+use agora_recording_callbacks::report::{Page, Report, list_page, page};
+use agora_recording_callbacks::store::{Store, StoreError};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+/// How often a page is refreshed.
+const LIVE: Page = Page::Live(2);
+/// Sessions on the list.
+const NEWEST: usize = 200;
+
+/// The page under a path; `None` where there is none.
+pub(crate) async fn answer(store: &Store, path: &str) -> Option<Response> {
+    let page = match path.strip_prefix("/sessions/") {
+        Some(sid) => session(store, &Sid::new(sid)?).await,
+        None if path == "/" => list(store).await.map(Some),
+        None => return None,
+    };
+    let (status, page) = match page {
+        Ok(Some(page)) => (StatusCode::OK, page),
+        Ok(None) => (StatusCode::NOT_FOUND, "no such recording".to_owned()),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    };
+    let response = Response::builder()
+        .status(status)
+        .header(
+            "content-type",
+            if status.is_success() {
+                "text/html; charset=utf-8"
+            } else {
+                "text/plain; charset=utf-8"
+            },
+        )
+        .header("cache-control", "no-store")
+        .header("x-content-type-options", "nosniff");
+    response.body(page.into()).ok()
+}
+
+async fn list(store: &Store) -> Result<String, StoreError> {
+    let keys = store.session_keys(None, 0).await?;
+    let sids: Vec<_> = keys.into_iter().take(NEWEST).map(|key| key.sid).collect();
+    Ok(list_page(&store.rows(&sids).await?, now_ms(), LIVE))
+}
+
+async fn session(store: &Store, sid: &Sid) -> Result<Option<String>, StoreError> {
+    let record = store.record(sid).await?;
+    Ok(record.map(|record| page(&Report::of(&record, now_ms()), &record, LIVE)))
+}

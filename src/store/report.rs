@@ -1,0 +1,297 @@
+//! Everything the table holds about a session, and the sessions it holds: for the operator's tool. Reads only.
+
+use super::alert::{AlertState, read_alert};
+use super::item::{Item, number, read_number, read_text, text};
+use super::page::{page_key, read_page};
+use super::watch::{WATCH_SHARDS, read_watched};
+use super::{Store, StoreError, failed};
+use crate::event::Event;
+use crate::notification::Sid;
+use crate::report::{Callback, Record, Row, Sending, SentAlert};
+use crate::session::Session;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use serde_json::{Map, Number, Value};
+use std::collections::HashMap;
+
+/// `BatchGetItem` takes this many keys.
+const BATCH: usize = 100;
+/// A batch that the table gives back unread is asked for again this often.
+const MAX_ASKS: u32 = 8;
+
+/// The key of a session in the index of channels.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Opened {
+    /// `sendts` of the callback that opened it, ms since the epoch.
+    pub first_sendts: u64,
+    /// The recording.
+    pub sid: String,
+}
+
+impl Store {
+    /// Everything about a session, read consistently in one query; `None` if there is no such session.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn record(&self, sid: &Sid) -> Result<Option<Record>, StoreError> {
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("sid = :sid")
+            .expression_attribute_values(":sid", text(sid.as_str()))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut record = Record::default();
+        let (mut pages, mut found) = (Vec::new(), false);
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| failed("Query session", error))?;
+            found = true;
+            let key = read_text(&item, "item").unwrap_or_default();
+            if key == "session" {
+                record.watched = read_watched(&item);
+            } else if key.starts_with("event#") {
+                match read_callback(&item) {
+                    Some(callback) => record.callbacks.push(callback),
+                    None => record.unreadable += 1,
+                }
+            } else if key.starts_with("alert#") {
+                match read_sent(&item) {
+                    Some(alert) => record.alerts.push(alert),
+                    None => record.unreadable += 1,
+                }
+            } else if key.starts_with("missing#") {
+                pages.push((key.to_owned(), read_page(&item)));
+            }
+        }
+        if record.watched.sid.is_empty() {
+            sid.as_str().clone_into(&mut record.watched.sid);
+        }
+        record.missing = missing(&record.watched.session, &pages);
+        Ok(found.then_some(record))
+    }
+
+    /// The keys of the sessions of a channel, or of all, newest first, that were opened at or after `since` (ms since the epoch).
+    ///
+    /// Costs a query of the channel's part of the index `channel`; without a channel a scan of that whole index, however old.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn session_keys(
+        &self,
+        cname: Option<&str>,
+        since: u64,
+    ) -> Result<Vec<Opened>, StoreError> {
+        let mut opened = Vec::new();
+        let mut read = |item: &Item| {
+            opened.extend(read_number(item, "first_sendts").and_then(|first_sendts| {
+                let sid = read_text(item, "sid")?.to_owned();
+                Some(Opened { first_sendts, sid })
+            }));
+        };
+        if let Some(cname) = cname {
+            let mut items = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name("channel")
+                .key_condition_expression("cname = :cname AND first_sendts >= :since")
+                .expression_attribute_values(":cname", text(cname))
+                .expression_attribute_values(":since", number(since))
+                .into_paginator()
+                .items()
+                .send();
+            while let Some(item) = items.next().await {
+                read(&item.map_err(|error| failed("Query channel", error))?);
+            }
+        } else {
+            let mut items = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .index_name("channel")
+                .filter_expression("first_sendts >= :since")
+                .expression_attribute_values(":since", number(since))
+                .into_paginator()
+                .items()
+                .send();
+            while let Some(item) = items.next().await {
+                read(&item.map_err(|error| failed("Scan channel", error))?);
+            }
+        }
+        opened.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(opened)
+    }
+
+    /// The sessions that the watchdog looks after: those that aren't over and have spoken within a day, and some that are waited
+    /// for otherwise. Costs eight queries of the index `watch`, which holds no others.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn watched_sids(&self) -> Result<Vec<String>, StoreError> {
+        let mut sids = Vec::new();
+        for shard in 0..WATCH_SHARDS {
+            let mut from = None;
+            loop {
+                let page = self.watch_page(&shard.to_string(), u64::MAX, from).await?;
+                let sessions = page.due.into_iter().filter(|due| due.item == "session");
+                sids.extend(sessions.map(|due| due.sid));
+                from = page.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(sids)
+    }
+
+    /// The sessions under these `sid`s as rows, in the same order; those that are gone aren't among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn rows(&self, sids: &[String]) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::with_capacity(sids.len());
+        for batch in sids.chunks(BATCH) {
+            let mut items = self.session_items(batch).await?;
+            for sid in batch {
+                if let Some(item) = items.remove(sid) {
+                    let began = read_number(&item, "first_sendts").unwrap_or(0);
+                    rows.push(Row::of(read_watched(&item), began));
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The items of at most [`BATCH`] sessions, by `sid`.
+    async fn session_items(&self, batch: &[String]) -> Result<HashMap<String, Item>, StoreError> {
+        let unasked = |source: aws_sdk_dynamodb::error::BuildError| StoreError::Call {
+            call: "BatchGetItem sessions",
+            source: Box::new(source),
+        };
+        let keys = batch.iter().map(|sid| {
+            Item::from([
+                ("sid".to_owned(), text(sid.as_str())),
+                ("item".to_owned(), text("session")),
+            ])
+        });
+        let wanted = KeysAndAttributes::builder()
+            .set_keys(Some(keys.collect()))
+            .build()
+            .map_err(unasked)?;
+        let mut wanted = Some(HashMap::from([(self.table.clone(), wanted)]));
+        let mut items = HashMap::new();
+        for ask in 0..MAX_ASKS {
+            let Some(request) = wanted.take().filter(|wanted| !wanted.is_empty()) else {
+                break;
+            };
+            if ask > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(50 << ask)).await;
+            }
+            let got = self
+                .client
+                .batch_get_item()
+                .set_request_items(Some(request))
+                .send()
+                .await
+                .map_err(|error| failed("BatchGetItem sessions", error))?;
+            for item in got
+                .responses
+                .into_iter()
+                .flatten()
+                .flat_map(|(_, items)| items)
+            {
+                if let Some(sid) = read_text(&item, "sid") {
+                    items.insert(sid.to_owned(), item);
+                }
+            }
+            wanted = got.unprocessed_keys;
+        }
+        Ok(items)
+    }
+}
+
+/// What is missing of each recorder, with the pages that its ledger owns.
+fn missing(session: &Session, pages: &[(String, Vec<(u64, u64)>)]) -> Vec<Vec<(u64, u64)>> {
+    let recorders = session.recorders.iter();
+    let missing = recorders.map(|recorder| {
+        let mut ranges = recorder.ledger.missing_ranges();
+        if recorder.ledger.truncated {
+            let last_page = recorder.ledger.received_from.saturating_sub(1);
+            let owned = page_key(&recorder.uid, 0)..=page_key(&recorder.uid, last_page);
+            let owned = pages.iter().filter(|(key, _)| owned.contains(key));
+            ranges.extend(owned.flat_map(|(_, ranges)| ranges));
+        }
+        ranges.sort_unstable();
+        ranges
+    });
+    missing.collect()
+}
+
+fn read_callback(item: &Item) -> Option<Callback> {
+    let event_type = u32::try_from(read_number(item, "event_type")?).ok()?;
+    let details = read_details(item);
+    Some(Callback {
+        sequence: read_number(item, "sequence")?,
+        event_type,
+        uid: read_text(item, "uid").unwrap_or_default().to_owned(),
+        sendts: read_number(item, "sendts").unwrap_or(0),
+        event: Event::read(event_type, &details),
+        details,
+    })
+}
+
+/// The details as they came: from the attribute, or, where it couldn't hold them, from the text or the body beside it.
+fn read_details(item: &Item) -> Value {
+    let body = item.get("body").and_then(|body| match body {
+        AttributeValue::S(body) => serde_json::from_str::<Value>(body).ok(),
+        _ => None,
+    });
+    if let Some(details) = body
+        .as_ref()
+        .and_then(|body| body.pointer("/payload/details"))
+    {
+        return details.clone();
+    }
+    match item.get("details") {
+        Some(AttributeValue::S(deep)) if deep.starts_with('{') => {
+            serde_json::from_str(deep).unwrap_or_else(|_| Value::String(deep.clone()))
+        }
+        Some(details) => json(details),
+        None => Value::Null,
+    }
+}
+
+/// An attribute as JSON.
+fn json(attribute: &AttributeValue) -> Value {
+    match attribute {
+        AttributeValue::S(text) => Value::String(text.clone()),
+        AttributeValue::N(number) => serde_json::from_str::<Number>(number)
+            .map_or_else(|_| Value::String(number.clone()), Value::Number),
+        AttributeValue::Bool(flag) => Value::Bool(*flag),
+        AttributeValue::L(values) => values.iter().map(json).collect(),
+        AttributeValue::M(map) => {
+            let mut sorted: Vec<_> = map.iter().collect();
+            sorted.sort_by_key(|(name, _)| *name);
+            let members = sorted
+                .into_iter()
+                .map(|(name, value)| (name.clone(), json(value)));
+            Value::Object(members.collect::<Map<_, _>>())
+        }
+        _ => Value::Null,
+    }
+}
+
+fn read_sent(item: &Item) -> Option<SentAlert> {
+    let stored = read_alert(item)?;
+    Some(SentAlert {
+        sending: match stored.state {
+            AlertState::Pending => Sending::Pending(stored.due_at),
+            AlertState::Sent => Sending::Sent(read_number(item, "sent_at").unwrap_or(0)),
+            AlertState::Failed => Sending::GivenUp,
+        },
+        tries: stored.tries,
+        alert: stored.alert,
+    })
+}
