@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::server::TlsStream;
 
@@ -106,7 +107,9 @@ fn certificates() -> Result<(ServerConfig, String), AnyError> {
     let key = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
     let leaf = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &issuer)?;
     let private = PrivateKeyDer::try_from(key.serialize_der())?;
-    let config = ServerConfig::builder()
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![leaf.der().clone()], private)?;
     Ok((config, root.pem()))

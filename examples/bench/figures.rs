@@ -67,10 +67,17 @@ pub(crate) fn print(
                 against(|warm| warm.cpu_us),
             );
         }
-        if let Some(alerting) = own[0].kinds.get(2) {
+    }
+    for (function, own) in functions.iter().zip(rounds) {
+        if own[0].kinds.len() > 1 {
+            let peak = median(
+                own.iter()
+                    .filter_map(|round| Some(round.kinds.last()?.peak_mib))
+                    .collect(),
+            );
             println!(
-                "\n{} after its alerts: {:.1} MiB at its peak\n",
-                function.name, alerting.peak_mib
+                "\n`{}` after its alerts: {peak:.1} MiB at its peak.",
+                function.name
             );
         }
     }

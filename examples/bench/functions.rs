@@ -31,9 +31,26 @@ impl Function {
     }
 }
 
-/// Builds all; the one that the others are compared with comes first.
-pub(crate) fn build() -> Result<Vec<Function>, AnyError> {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/reference");
+/// All functions, built if need be; the one that the others are compared with comes first.
+pub(crate) fn all(build: bool) -> Result<Vec<Function>, AnyError> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = root.join("target/reference");
+    if build {
+        references(&target)?;
+        callback()?;
+    }
+    let tuned = target.join("tuned");
+    let callback = root.join("target/release/callback");
+    Ok(vec![
+        Function::reference("tuned", tuned.join("tuned")),
+        Function::ours("callback".to_owned(), callback),
+        Function::reference("echo", tuned.join("echo")),
+        Function::reference("http_echo", tuned.join("http_echo")),
+        Function::reference("update_item", target.join("release/update_item")),
+    ])
+}
+
+fn references(target: &Path) -> Result<(), AnyError> {
     let directory = target.to_string_lossy();
     let directory = ("CARGO_TARGET_DIR", &*directory);
     let manifest = ["--manifest-path", "benches/reference/Cargo.toml"];
@@ -54,14 +71,7 @@ pub(crate) fn build() -> Result<Vec<Function>, AnyError> {
         &defaults.concat(),
         &[directory, ("AWS_LC_SYS_NO_JITTER_ENTROPY", "0")],
     )?;
-    let tuned = target.join("tuned");
-    Ok(vec![
-        Function::reference("tuned", tuned.join("tuned")),
-        Function::ours("callback".to_owned(), callback()?),
-        Function::reference("echo", tuned.join("echo")),
-        Function::reference("http_echo", tuned.join("http_echo")),
-        Function::reference("update_item", target.join("release/update_item")),
-    ])
+    Ok(())
 }
 
 /// Builds the callback function for release.

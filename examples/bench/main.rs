@@ -45,6 +45,9 @@ struct Options {
     /// DynamoDB and SNS wait that long before they answer
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
+    /// Build nothing: measure what was built before
+    #[arg(long)]
+    no_build: bool,
     /// Measure another build of the callback function, too: NAME=PATH
     #[arg(long, value_parser = named)]
     also: Vec<(String, PathBuf)>,
@@ -67,7 +70,7 @@ async fn main() -> Result<(), AnyError> {
     if let Some(binary) = options.guard {
         return guard::run(binary, options.record).await;
     }
-    let mut functions = functions::build()?;
+    let mut functions = functions::all(!options.no_build)?;
     for (name, binary) in options.also {
         functions.push(functions::Function::ours(name, binary));
     }
