@@ -57,6 +57,9 @@ struct Options {
     /// With --guard: write the baseline instead of comparing with it
     #[arg(long, requires = "guard")]
     record: bool,
+    /// With --guard: keep callgrind's files in this folder, for `callgrind_annotate`; names want a binary that isn't stripped
+    #[arg(long, requires = "guard", value_name = "FOLDER")]
+    keep: Option<PathBuf>,
 }
 
 fn named(text: &str) -> Result<(String, PathBuf), String> {
@@ -68,7 +71,7 @@ fn named(text: &str) -> Result<(String, PathBuf), String> {
 async fn main() -> Result<(), AnyError> {
     let options = Options::parse();
     if let Some(binary) = options.guard {
-        return guard::run(binary, options.record).await;
+        return guard::run(binary, options.record, options.keep).await;
     }
     let mut functions = functions::all(!options.no_build)?;
     for (name, binary) in options.also {
