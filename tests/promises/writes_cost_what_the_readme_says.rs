@@ -1,7 +1,11 @@
 //! Requests and write units per callback, as the engine counts them: flat over a session's whole life.
 
-use crate::harness::{Exchange, World, callback, callback_at};
-use agora_recording_callbacks::store::size;
+use crate::harness::{Exchange, TABLE, World, callback, callback_at};
+use agora_recording_callbacks::store::{Item, size};
+use aws_sdk_dynamodb::types::AttributeValue::{N, S};
+use aws_sdk_dynamodb::types::{
+    ConsumedCapacity, Put, ReturnConsumedCapacity, TransactWriteItem, Update,
+};
 use serde_json::json;
 
 /// A session as it usually is, with a warning.
@@ -149,6 +153,96 @@ async fn opening_a_session_and_alerting_cost_a_little_more() {
         cost(&world.proxy.take()),
         (4.0, 6.0),
         "the alert is written and marked, each time with its index"
+    );
+}
+
+/// What others do with the same items: the figures that the README compares with.
+#[tokio::test]
+async fn the_alternatives_cost_two_to_four_units_a_heartbeat() {
+    let world = World::new().await;
+    let sid = "38f8e3cfdc474cd56fc1ceba380d7e1a";
+    open(&world, sid).await;
+    let (client, total) = (&world.dynamodb, ReturnConsumedCapacity::Total);
+    let units = |all: &[ConsumedCapacity]| -> f64 {
+        all.iter()
+            .filter_map(ConsumedCapacity::capacity_units)
+            .sum()
+    };
+    let key =
+        |item: &str| [("sid", sid), ("item", item)].map(|(k, v)| (k.to_owned(), S(v.to_owned())));
+    let log = |n: u64| {
+        let mut item = Item::from(key(&format!("event#{n:010}#33#00000000")));
+        item.insert("sendts".to_owned(), N("1772460000123".to_owned()));
+        item
+    };
+    let state = "SET last_sequence = :n ADD version :one";
+    let one = || N("1".to_owned());
+
+    let put = Put::builder().table_name(TABLE).set_item(Some(log(1)));
+    let put = put.condition_expression("attribute_not_exists(sid)");
+    let update = Update::builder()
+        .table_name(TABLE)
+        .set_key(Some(key("session").into()))
+        .update_expression(state)
+        .expression_attribute_values(":n", N("100".to_owned()))
+        .expression_attribute_values(":one", one());
+    let transaction = client
+        .transact_write_items()
+        .transact_items(
+            TransactWriteItem::builder()
+                .put(put.build().unwrap())
+                .build(),
+        )
+        .transact_items(
+            TransactWriteItem::builder()
+                .update(update.build().unwrap())
+                .build(),
+        )
+        .return_consumed_capacity(total.clone());
+    let transaction = transaction.send().await.unwrap();
+    assert_eq!(
+        units(transaction.consumed_capacity()),
+        4.0,
+        "a transaction: twice two"
+    );
+
+    let written = client.put_item().table_name(TABLE).set_item(Some(log(2)));
+    let written = written.return_consumed_capacity(total.clone()).send();
+    let written = written.await.unwrap().consumed_capacity.unwrap();
+    let projected = client
+        .update_item()
+        .table_name(TABLE)
+        .set_key(Some(key("session").into()))
+        .update_expression(state)
+        .expression_attribute_values(":n", N("101".to_owned()))
+        .expression_attribute_values(":one", one())
+        .return_consumed_capacity(total.clone());
+    let projected = projected.send().await.unwrap().consumed_capacity.unwrap();
+    assert_eq!(
+        units(&[written, projected.clone()]),
+        2.0,
+        "a log and its projection"
+    );
+
+    let mut record = Item::from(key("idempotency#101"));
+    record.insert("status".to_owned(), S("INPROGRESS".to_owned()));
+    let begun = client.put_item().table_name(TABLE).set_item(Some(record));
+    let begun = begun.condition_expression("attribute_not_exists(sid)");
+    let begun = begun.return_consumed_capacity(total.clone()).send();
+    let begun = begun.await.unwrap().consumed_capacity.unwrap();
+    let done = client
+        .update_item()
+        .table_name(TABLE)
+        .set_key(Some(key("idempotency#101").into()))
+        .update_expression("SET #status = :done")
+        .expression_attribute_names("#status", "status")
+        .expression_attribute_values(":done", S("COMPLETED".to_owned()))
+        .return_consumed_capacity(total);
+    let done = done.send().await.unwrap().consumed_capacity.unwrap();
+    assert_eq!(
+        units(&[begun, projected, done]),
+        3.0,
+        "a record, the state, the record again"
     );
 }
 

@@ -1,0 +1,178 @@
+//! The Lambda Runtime API, as it is served to one process: hands out events, takes answers, looks at the clock.
+
+use crate::AnyError;
+use crate::process::{cpu_ns, peak_kib};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
+use serde_json::Value;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// What was seen of a process.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) pid: u32,
+    pub(crate) first_next: Option<Instant>,
+    pub(crate) first_answer: Option<Instant>,
+    /// From event to answer, in µs, one an event.
+    pub(crate) latencies: Vec<f64>,
+    pub(crate) marks: Vec<Mark>,
+    /// What it said instead of an answer with status 200.
+    pub(crate) failure: Option<String>,
+    handed_out: usize,
+    sent: Option<Instant>,
+}
+
+/// A look at a process between two events.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) cpu_ns: u64,
+    pub(crate) peak_kib: u64,
+    /// Requests that the backend has had.
+    pub(crate) requests: u64,
+}
+
+struct Session {
+    events: Vec<String>,
+    /// Before which events, by index, there is a [`Mark`]; the number of events is after the last one.
+    marks: Vec<usize>,
+    requests: Arc<AtomicU64>,
+    seen: Mutex<Seen>,
+    over: Notify,
+}
+
+/// A Runtime API with its events.
+pub(crate) struct Api {
+    pub(crate) address: String,
+    session: Arc<Session>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Api {
+    /// `requests` is the backend's count.
+    pub(crate) async fn start(
+        events: Vec<String>,
+        marks: Vec<usize>,
+        requests: Arc<AtomicU64>,
+    ) -> Result<Self, AnyError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?.to_string();
+        let session = Arc::new(Session {
+            events,
+            marks,
+            requests,
+            seen: Mutex::default(),
+            over: Notify::new(),
+        });
+        let router = Router::new()
+            .fallback(serve)
+            .with_state(Arc::clone(&session));
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(Self {
+            address,
+            session,
+            server,
+        })
+    }
+
+    /// Tells which process it is that asks.
+    pub(crate) fn set_pid(&self, pid: u32) {
+        self.session.seen().pid = pid;
+    }
+
+    /// Waits until all events are answered, or one isn't.
+    pub(crate) async fn over(&self) {
+        self.session.over.notified().await;
+    }
+
+    /// Lets go of the port, and tells what was seen.
+    pub(crate) fn end(self) -> Seen {
+        self.server.abort();
+        std::mem::take(&mut *self.session.seen())
+    }
+}
+
+impl Session {
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next event and its number; `None` if there is no more.
+    fn next(&self) -> Option<(usize, &str)> {
+        let now = Instant::now();
+        let mut seen = self.seen();
+        seen.first_next.get_or_insert(now);
+        let n = seen.handed_out;
+        if self.marks.contains(&n) {
+            let mark = Mark {
+                cpu_ns: cpu_ns(seen.pid),
+                peak_kib: peak_kib(seen.pid),
+                requests: self.requests.load(Ordering::Relaxed),
+            };
+            seen.marks.push(mark);
+        }
+        let event = self.events.get(n)?;
+        seen.handed_out += 1;
+        seen.sent = Some(Instant::now());
+        Some((n, event))
+    }
+
+    fn answered(&self, is_failure: bool, body: &[u8]) {
+        let now = Instant::now();
+        let mut seen = self.seen();
+        seen.first_answer.get_or_insert(now);
+        let latency = seen
+            .sent
+            .map_or(0.0, |sent| (now - sent).as_secs_f64() * 1e6);
+        seen.latencies.push(latency);
+        let status =
+            serde_json::from_slice::<Value>(body).map(|answer| answer["statusCode"] == 200);
+        if is_failure || !status.unwrap_or(false) {
+            seen.failure = Some(String::from_utf8_lossy(body).into_owned());
+            self.over.notify_one();
+        }
+    }
+}
+
+async fn serve(
+    State(session): State<Arc<Session>>,
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+) -> Response {
+    if method == Method::POST {
+        session.answered(uri.path().ends_with("/error"), &body);
+        return StatusCode::ACCEPTED.into_response();
+    }
+    let Some((n, event)) = session.next() else {
+        session.over.notify_one();
+        return std::future::pending().await;
+    };
+    let deadline = agora_recording_callbacks::clock::now_ms() + 30_000;
+    let mut response = event.to_owned().into_response();
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("lambda-runtime-deadline-ms", deadline.into());
+    let arn = "arn:aws:lambda:eu-central-1:000000000000:function:callback";
+    headers.insert(
+        "lambda-runtime-invoked-function-arn",
+        HeaderValue::from_static(arn),
+    );
+    let trace = "Root=1-68ed0a15-1be8cd2d0c1a2b3c4d5e6f70;Parent=0a1b2c3d4e5f6071;Sampled=0";
+    headers.insert("lambda-runtime-trace-id", HeaderValue::from_static(trace));
+    if let Ok(id) = HeaderValue::from_str(&format!("{n:08x}-1111-4222-8333-444444444444")) {
+        headers.insert("lambda-runtime-aws-request-id", id);
+    }
+    response
+}
