@@ -4,6 +4,7 @@
 
 mod alerts;
 mod quarantine;
+mod sign;
 
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
@@ -60,6 +61,8 @@ enum Command {
     /// Alerts that were not sent
     #[command(subcommand)]
     Alerts(alerts::Command),
+    /// Sign a body as Agora does
+    Sign(sign::Arguments),
 }
 
 /// Whether everything asked for was done.
@@ -150,10 +153,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<Outcome, AnyError> {
+    // Signing needs neither a table nor credentials.
+    if let Command::Sign(arguments) = &options.command {
+        return sign::run(arguments, options.local);
+    }
     let desk = Desk::open(&options).await?;
     match options.command {
         Command::Quarantine(command) => quarantine::run(&desk, command).await,
         Command::Alerts(command) => alerts::run(&desk, command).await,
+        Command::Sign(arguments) => sign::run(&arguments, options.local),
     }
 }
 
