@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod alerts;
+mod completions;
 mod quarantine;
 mod sign;
 
@@ -63,6 +64,8 @@ enum Command {
     Alerts(alerts::Command),
     /// Sign a body as Agora does
     Sign(sign::Arguments),
+    /// Print the completions for a shell
+    Completions(completions::Arguments),
 }
 
 /// Whether everything asked for was done.
@@ -153,15 +156,18 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<Outcome, AnyError> {
-    // Signing needs neither a table nor credentials.
-    if let Command::Sign(arguments) = &options.command {
-        return sign::run(arguments, options.local);
+    // These need neither a table nor credentials.
+    match &options.command {
+        Command::Sign(arguments) => return sign::run(arguments, options.local),
+        Command::Completions(arguments) => return Ok(completions::run(arguments)),
+        Command::Quarantine(_) | Command::Alerts(_) => {}
     }
     let desk = Desk::open(&options).await?;
     match options.command {
         Command::Quarantine(command) => quarantine::run(&desk, command).await,
         Command::Alerts(command) => alerts::run(&desk, command).await,
         Command::Sign(arguments) => sign::run(&arguments, options.local),
+        Command::Completions(arguments) => Ok(completions::run(&arguments)),
     }
 }
 
