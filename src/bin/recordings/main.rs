@@ -3,9 +3,11 @@
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod alerts;
+mod completions;
 mod list;
 mod quarantine;
 mod show;
+mod sign;
 mod watch;
 
 use agora_recording_callbacks::aws;
@@ -15,7 +17,7 @@ use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::intake::{Call, Intake};
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::topic::Topic;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,6 +44,15 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 #[derive(Parser)]
 #[command(name = "recordings", version)]
 struct Options {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the table and the topic are.
+#[derive(Args)]
+struct Place {
     /// The DynamoDB table
     #[arg(long, env = "TABLE_NAME", global = true)]
     table: Option<String>,
@@ -51,8 +62,6 @@ struct Options {
     /// Use the running local example (`cargo run --example local`) on its usual ports
     #[arg(long, global = true)]
     local: bool,
-    #[command(subcommand)]
-    command: Command,
 }
 
 #[derive(Subcommand)]
@@ -69,6 +78,10 @@ enum Command {
     /// Alerts that were not sent
     #[command(subcommand)]
     Alerts(alerts::Command),
+    /// Sign a body as Agora does
+    Sign(sign::Arguments),
+    /// Print the completions for a shell
+    Completions(completions::Arguments),
 }
 
 /// Whether everything asked for was done.
@@ -89,19 +102,19 @@ struct Desk {
 }
 
 impl Desk {
-    async fn open(options: &Options) -> Result<Self, AnyError> {
+    async fn open(place: &Place) -> Result<Self, AnyError> {
         let config = Config::read(|name| {
             let given = match name {
-                "TABLE_NAME" => options.table.clone(),
-                "ALERT_TOPIC_ARN" => options.topic.clone(),
+                "TABLE_NAME" => place.table.clone(),
+                "ALERT_TOPIC_ARN" => place.topic.clone(),
                 other => variable(other),
             };
-            let local = LOCAL.iter().filter(|_| options.local);
+            let local = LOCAL.iter().filter(|_| place.local);
             let local = local.copied().find(|(local, _)| *local == name);
             local.map(|(_, value)| value.to_owned()).or(given)
         })
         .map_err(|error| format!("{error}; give --table and --topic, or --local"))?;
-        let (aws_dynamodb, aws_sns) = if options.local {
+        let (aws_dynamodb, aws_sns) = if place.local {
             let dynamodb = aws::load_local(LOCAL_DYNAMODB.to_owned()).await;
             (dynamodb, aws::load_local(LOCAL_SNS.to_owned()).await)
         } else {
@@ -159,13 +172,16 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<Outcome, AnyError> {
-    let desk = Desk::open(&options).await?;
-    match options.command {
-        Command::Show(arguments) => show::run(&desk, arguments).await,
-        Command::List(arguments) => list::run(&desk, arguments).await,
-        Command::Watch(arguments) => watch::run(&desk, arguments).await,
-        Command::Quarantine(command) => quarantine::run(&desk, command).await,
-        Command::Alerts(command) => alerts::run(&desk, command).await,
+    let Options { place, command } = options;
+    match command {
+        Command::Show(arguments) => show::run(&Desk::open(&place).await?, arguments).await,
+        Command::List(arguments) => list::run(&Desk::open(&place).await?, arguments).await,
+        Command::Watch(arguments) => watch::run(&Desk::open(&place).await?, arguments).await,
+        Command::Quarantine(command) => quarantine::run(&Desk::open(&place).await?, command).await,
+        Command::Alerts(command) => alerts::run(&Desk::open(&place).await?, command).await,
+        // These need neither a table nor credentials.
+        Command::Sign(arguments) => sign::run(&arguments, place.local),
+        Command::Completions(arguments) => Ok(completions::run(&arguments)),
     }
 }
 

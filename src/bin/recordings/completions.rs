@@ -1,0 +1,26 @@
+//! `recordings completions`: what a shell needs to complete the commands.
+
+use crate::{Options, Outcome};
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  recordings completions bash > ~/.local/share/bash-completion/completions/recordings
+  recordings completions zsh > ~/.zfunc/_recordings       # a folder of your $fpath
+  recordings completions fish > ~/.config/fish/completions/recordings.fish")]
+pub(crate) struct Arguments {
+    /// The shell
+    shell: Shell,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let mut command = Options::command();
+    clap_complete::generate(
+        arguments.shell,
+        &mut command,
+        "recordings",
+        &mut std::io::stdout(),
+    );
+    Outcome::Done
+}
