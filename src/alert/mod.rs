@@ -3,8 +3,10 @@
 //! An [`Alert`] is what is written down before anything is sent: from its fields alone the message can be made again, by
 //! whoever sends it in the end. Its id never changes, so that a receiver can tell a second copy.
 
+mod rehearsal;
 mod words;
 
+pub use rehearsal::rehearsal;
 pub use words::{Message, Words, clean, in_words, message, utc};
 
 use crate::event::Event;

@@ -13,9 +13,9 @@ const BACKUP_KEPT_MS: u64 = 10 * 24 * 60 * 60 * 1000;
 const MAX_CNAME: usize = 128;
 const MAX_UID: usize = 64;
 /// SNS refuses a subject of 100 characters or more.
-const MAX_SUBJECT: usize = 99;
+pub(super) const MAX_SUBJECT: usize = 99;
 /// One SMS of the characters every phone knows.
-const MAX_SMS: usize = 140;
+pub(super) const MAX_SMS: usize = 140;
 
 /// What is published: a subject, a text for each protocol, and attributes for filter policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -371,7 +371,7 @@ pub fn clean(text: &str, limit: usize) -> String {
 }
 
 /// Printable ASCII, at most `limit` characters.
-fn ascii(text: &str, limit: usize) -> String {
+pub(super) fn ascii(text: &str, limit: usize) -> String {
     text.chars()
         .take(limit)
         .map(|c| {

@@ -8,6 +8,8 @@ mod list;
 mod quarantine;
 mod show;
 mod sign;
+mod simulate;
+mod test_alert;
 mod watch;
 
 use agora_recording_callbacks::aws;
@@ -72,6 +74,10 @@ enum Command {
     List(list::Arguments),
     /// Watch the recordings that aren't over, until Ctrl-C
     Watch(watch::Arguments),
+    /// Play whole sessions against a receiver, and check what became of them: does my pager ring?
+    Simulate(simulate::Arguments),
+    /// Publish a marked test alert of each kind, and say what to look for
+    TestAlert(test_alert::Arguments),
     /// Authentic callbacks that could not be read
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -179,6 +185,10 @@ async fn run(options: Options) -> Result<Outcome, AnyError> {
         Command::Watch(arguments) => watch::run(&Desk::open(&place).await?, arguments).await,
         Command::Quarantine(command) => quarantine::run(&Desk::open(&place).await?, command).await,
         Command::Alerts(command) => alerts::run(&Desk::open(&place).await?, command).await,
+        Command::Simulate(arguments) => simulate::run(&place, arguments).await,
+        Command::TestAlert(arguments) => {
+            test_alert::run(&Desk::open(&place).await?, &arguments).await
+        }
         // These need neither a table nor credentials.
         Command::Sign(arguments) => sign::run(&arguments, place.local),
         Command::Completions(arguments) => Ok(completions::run(&arguments)),

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 /// What the local example signs with, and where it listens.
 const LOCAL_SECRET: &str = "local-secret";
-const LOCAL_URL: &str = "http://127.0.0.1:9000/";
+pub(crate) const LOCAL_URL: &str = "http://127.0.0.1:9000/";
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -36,10 +36,7 @@ pub(crate) fn run(arguments: &Arguments, is_local: bool) -> Result<Outcome, AnyE
     let secret = secret(arguments.secret_file.as_deref(), is_local)?;
     let body = read(&arguments.file)?;
     let headers = [
-        format!(
-            "Agora-Signature-V2: {}",
-            hex::<Hmac<Sha256>>(&secret, &body)?
-        ),
+        format!("Agora-Signature-V2: {}", v2(&secret, &body)?),
         format!("Agora-Signature: {}", hex::<Hmac<Sha1>>(&secret, &body)?),
     ];
     if !arguments.curl {
@@ -54,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments, is_local: bool) -> Result<Outcome, AnyE
 }
 
 /// The secret never stands on a command line, which every user of the machine can see.
-fn secret(file: Option<&Path>, is_local: bool) -> Result<Zeroizing<String>, AnyError> {
+pub(crate) fn secret(file: Option<&Path>, is_local: bool) -> Result<Zeroizing<String>, AnyError> {
     let text = match file {
         Some(file) => {
             std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
@@ -79,6 +76,11 @@ fn read(file: &Path) -> Result<Vec<u8>, AnyError> {
         return Ok(body);
     }
     std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()).into())
+}
+
+/// The value of `Agora-Signature-V2`.
+pub(crate) fn v2(secret: &str, body: &[u8]) -> Result<String, AnyError> {
+    hex::<Hmac<Sha256>>(secret, body)
 }
 
 fn hex<M: Mac + KeyInit>(secret: &str, body: &[u8]) -> Result<String, AnyError> {

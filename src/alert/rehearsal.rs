@@ -1,0 +1,123 @@
+//! An alert that isn't one: to see whether alerts arrive. Marked so that neither a person nor a program can mistake it. Pure.
+
+use super::words::{MAX_SMS, MAX_SUBJECT, Message, ascii, message};
+use super::{Alert, AlertKind};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const MARK: &str = "[TEST]";
+const EXPLANATION: &str =
+    "This is a test. Nothing is wrong: somebody wants to know whether alerts arrive here.";
+
+/// The message of a test alert of `kind`, as a real one but for its marks: `[TEST]` in every text, `test` among the attributes
+/// and in `metadata.additionalContext`. Its attributes are otherwise those of a real one, so that filters treat it alike.
+/// `now_ms`: ms since the epoch.
+#[must_use]
+pub fn rehearsal(kind: AlertKind, now_ms: u64) -> Message {
+    let real = message(&Alert {
+        kind,
+        item: format!("alert#test#{now_ms}"),
+        sid: "test-alert".to_owned(),
+        cname: "test-alert".to_owned(),
+        uid: "1".to_owned(),
+        sequence: 0,
+        event_type: event_type(kind),
+        at: now_ms,
+        codes: codes(kind, now_ms),
+    });
+    let mut default = real.default;
+    for (pointer, explanation) in [
+        ("/content/title", MARK),
+        ("/content/description", EXPLANATION),
+        ("/metadata/summary", MARK),
+    ] {
+        if let Some(Value::String(text)) = default.pointer_mut(pointer) {
+            *text = format!("{explanation} {text}");
+        }
+    }
+    if let Some(Value::Object(context)) = default.pointer_mut("/metadata/additionalContext") {
+        context.insert("test".to_owned(), Value::String("true".to_owned()));
+    }
+    let mut attributes = real.attributes;
+    attributes.push(("test", "true".to_owned()));
+    Message {
+        subject: ascii(&format!("{MARK} {}", real.subject), MAX_SUBJECT),
+        email: format!("{MARK} {EXPLANATION}\n\n{}", real.email),
+        sms: ascii(&format!("{MARK} {}", real.sms), MAX_SMS),
+        default,
+        attributes,
+    }
+}
+
+/// The event that such an alert comes from, or the newest before it.
+fn event_type(kind: AlertKind) -> u32 {
+    match kind {
+        AlertKind::FatalError => 1,
+        AlertKind::AbnormalExit | AlertKind::UploadUnconfirmed => 11,
+        AlertKind::BackupOnlyUpload => 32,
+        AlertKind::SessionSilent | AlertKind::SessionSilentResolved => 33,
+        AlertKind::ComponentFailure => 40,
+        AlertKind::RecordingGap => 42,
+        AlertKind::Failover => 12,
+        AlertKind::UploadUnconfirmedResolved | AlertKind::BackupOnlyUploadResolved => 31,
+    }
+}
+
+fn codes(kind: AlertKind, now_ms: u64) -> BTreeMap<String, String> {
+    let minute_ago = now_ms.saturating_sub(60_000).to_string();
+    let codes = match kind {
+        AlertKind::FatalError => vec![
+            ("module", "0".to_owned()),
+            ("errorLevel", "5".to_owned()),
+            ("errorCode", "112".to_owned()),
+        ],
+        AlertKind::AbnormalExit => vec![("leaveStatus", "1".to_owned())],
+        AlertKind::BackupOnlyUpload => vec![("status", "0".to_owned())],
+        AlertKind::ComponentFailure => vec![("status", "1".to_owned())],
+        AlertKind::SessionSilent | AlertKind::SessionSilentResolved => {
+            vec![("lastHeartbeat", minute_ago)]
+        }
+        AlertKind::UploadUnconfirmed | AlertKind::UploadUnconfirmedResolved => {
+            vec![("overSince", minute_ago)]
+        }
+        AlertKind::BackupOnlyUploadResolved => vec![("backedUpAt", minute_ago)],
+        AlertKind::RecordingGap => vec![
+            ("startUtcMs", now_ms.to_string()),
+            ("discontinueUtcMs", minute_ago),
+        ],
+        AlertKind::Failover => vec![("newUid", "2".to_owned())],
+    };
+    codes
+        .into_iter()
+        .map(|(name, code)| (name.to_owned(), code))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_alert_can_be_told_everywhere_and_keeps_the_schema() {
+        let schema: Value =
+            serde_json::from_str(include_str!("../../docs/alert.schema.json")).unwrap();
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        for kind in AlertKind::ALL.into_iter().chain(AlertKind::RESOLVED) {
+            let test = rehearsal(kind, 1_772_460_333_480);
+            assert!(test.subject.starts_with(MARK) && test.subject.len() <= MAX_SUBJECT);
+            assert!(test.sms.starts_with(MARK) && test.sms.len() <= MAX_SMS);
+            assert!(test.email.starts_with(MARK) && test.email.contains("What to do now"));
+            assert!(schema.is_valid(&test.default), "{}", test.default);
+            let context = &test.default["metadata"]["additionalContext"];
+            assert_eq!(
+                (context["test"].as_str(), context["kind"].as_str()),
+                (Some("true"), Some(kind.as_str()))
+            );
+            assert!(test.attributes.contains(&("test", "true".to_owned())));
+            assert!(
+                test.attributes
+                    .contains(&("kind", kind.as_str().to_owned()))
+            );
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `recordings simulate`: plays whole sessions against a receiver, as Agora would send them, badly if that is asked for; and
+//! compares what the table says with what was sent. Does my pager ring?
+
+mod plan;
+mod play;
+mod verify;
+
+use crate::sign::{LOCAL_URL, secret};
+use crate::{AnyError, Desk, Outcome, Place};
+use agora_recording_callbacks::clock::now_ms;
+use clap::Args;
+use plan::{Kind, Plan, Shape};
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  recordings simulate --local
+  recordings simulate --local --kind failing
+  recordings simulate --local --sessions 200 --loss 0.05 --double --shuffle 5 --verify
+  AGORA_SECRET=… recordings simulate --url https://….lambda-url.eu-central-1.on.aws/ --kind failing --kind backup-only
+
+The sessions are real to the receiver: they are stored, and their alerts go to whoever is subscribed. Their channels begin with
+`simulated-`. A callback that isn't answered with 200 is sent three times more, as Agora does, after 1, 2 and 4 seconds.
+Recordings are played as if they had ended just before; nothing in them lies in the future.")]
+pub(crate) struct Arguments {
+    /// Where the callbacks go; with --local, the local example
+    #[arg(long)]
+    url: Option<String>,
+    /// A file with the secret of the Agora console; without it, the variable `AGORA_SECRET`
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// How the sessions go, in turn; without any, one of each kind after another
+    #[arg(long, value_enum)]
+    kind: Vec<Kind>,
+    /// How many sessions; without it, one of each kind
+    #[arg(long)]
+    sessions: Option<usize>,
+    /// Streams of an individual session
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    streams: u32,
+    /// How long each recording is, in minutes
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..=1440))]
+    minutes: u64,
+    /// How much faster than that it is played
+    #[arg(long, default_value_t = 60.0, value_parser = speed)]
+    speed: f64,
+    /// The part of the callbacks that never comes, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_parser = part)]
+    loss: f64,
+    /// Send every callback twice
+    #[arg(long)]
+    double: bool,
+    /// Send callbacks up to so many seconds too late, and so out of order
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    shuffle: u64,
+    /// Chooses what is lost and how it is shuffled; without it, something else every time
+    #[arg(long)]
+    seed: Option<u64>,
+    /// What the channels' names begin with
+    #[arg(long, default_value = "simulated")]
+    channel: String,
+    /// Compare what the table says with what was sent; exit code 1 if anything differs
+    #[arg(long)]
+    verify: bool,
+    /// How long --verify waits for the alerts to be sent
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    patience: u64,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.01..=1e6).contains(&speed) {
+        Ok(speed)
+    } else {
+        Err("0.01 to 1000000".to_owned())
+    }
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    let part: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&part) {
+        Ok(part)
+    } else {
+        Err("0 to 1".to_owned())
+    }
+}
+
+pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, AnyError> {
+    let local = place.local.then(|| LOCAL_URL.to_owned());
+    let url = arguments.url.or(local);
+    let url = url.ok_or("where to? Give --url, or --local for the local example")?;
+    let secret = secret(arguments.secret_file.as_deref(), place.local)?;
+    // Before anything is sent: without a table nothing can be verified.
+    let desk = match arguments.verify {
+        true => Some(Desk::open(place).await?),
+        false => None,
+    };
+    let kinds = match arguments.kind.as_slice() {
+        [] => <Kind as clap::ValueEnum>::value_variants().to_vec(),
+        kinds => kinds.to_vec(),
+    };
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let plan = Plan::of(&Shape {
+        sessions: arguments.sessions.unwrap_or(kinds.len()),
+        kinds,
+        streams: arguments.streams,
+        minutes: arguments.minutes,
+        speed: arguments.speed,
+        loss: arguments.loss,
+        double: arguments.double,
+        shuffle_ms: arguments.shuffle.saturating_mul(1000),
+        seed,
+        channel: format!("{}-{seed}", arguments.channel),
+        started_ms: now_ms(),
+    });
+    println!(
+        "{} sessions, {} callbacks, {} of them lost; {} are sent to {url}; seed {seed}",
+        plan.sessions.len(),
+        plan.callbacks().count(),
+        plan.callbacks().filter(|callback| callback.is_lost).count(),
+        plan.deliveries.len()
+    );
+    let played = play::play(&plan, &url, &secret).await?;
+    println!("{played}");
+    for session in plan.sessions.iter().take(10) {
+        println!(
+            "  {:<11} sid {}  channel {}",
+            session.kind.as_str(),
+            session.sid,
+            session.cname
+        );
+    }
+    if plan.sessions.len() > 10 {
+        println!("  and {} more", plan.sessions.len() - 10);
+    }
+    for expected in plan.alerts_to_look_for() {
+        println!("Look for {expected}");
+    }
+    let Some(desk) = desk else {
+        return Ok(played.outcome());
+    };
+    let patience = Duration::from_secs(arguments.patience);
+    let agrees = verify::verify(&desk, &plan, patience).await?;
+    match (agrees, played.outcome()) {
+        (true, Outcome::Done) => Ok(Outcome::Done),
+        (_, _) => Ok(Outcome::SomethingLeft),
+    }
+}

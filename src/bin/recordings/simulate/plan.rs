@@ -1,0 +1,406 @@
+//! Which callbacks a rehearsal sends, when, and which it loses: a function of its options and a seed. Pure.
+
+use clap::ValueEnum;
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+/// A heartbeat a minute, as Agora sends them, in ms.
+const HEARTBEAT_MS: u64 = 60_000;
+/// What comes after a recording's end has come by then, in ms.
+const AFTER_MS: u64 = 15_000;
+
+/// How a session goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Kind {
+    /// One mixed recording that ends as it should
+    Normal,
+    /// A file for every stream (`--streams`); ends as it should
+    Individual,
+    /// A fatal error, then an abnormal exit: two alerts
+    Failing,
+    /// The files only reach Agora's backup: one alert
+    BackupOnly,
+    /// Heartbeats stop half-way, and nothing says why: the sweeper alerts
+    Silent,
+}
+
+impl Kind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Individual => "individual",
+            Self::Failing => "failing",
+            Self::BackupOnly => "backup-only",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+/// What is rehearsed.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) sessions: usize,
+    /// Taken in turn.
+    pub(crate) kinds: Vec<Kind>,
+    /// Streams of an individual session.
+    pub(crate) streams: u32,
+    /// How long a recording lasts, in minutes.
+    pub(crate) minutes: u64,
+    /// How much faster than that it is played.
+    pub(crate) speed: f64,
+    /// The part of the callbacks that never comes, 0 to 1.
+    pub(crate) loss: f64,
+    /// Every callback comes twice.
+    pub(crate) double: bool,
+    /// How late a callback may be, in ms of playing.
+    pub(crate) shuffle_ms: u64,
+    pub(crate) seed: u64,
+    pub(crate) channel: String,
+    /// When the playing begins, ms since the epoch.
+    pub(crate) started_ms: u64,
+}
+
+/// One callback.
+#[derive(Clone, Debug)]
+pub(crate) struct Callback {
+    pub(crate) sequence: u64,
+    /// Ms since the epoch.
+    pub(crate) sendts: u64,
+    pub(crate) event_type: u32,
+    pub(crate) details: Value,
+    /// Whether it comes at all.
+    pub(crate) is_lost: bool,
+}
+
+/// One recording.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) kind: Kind,
+    pub(crate) sid: String,
+    pub(crate) cname: String,
+    pub(crate) uid: String,
+    /// In the order of `sequence`, which counts from 0.
+    pub(crate) callbacks: Vec<Callback>,
+}
+
+/// One copy of a callback.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivery {
+    /// When it is sent, ms after the start.
+    pub(crate) after_ms: u64,
+    pub(crate) session: usize,
+    pub(crate) callback: usize,
+}
+
+/// Everything that is sent, and what isn't.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) sessions: Vec<Session>,
+    /// By time.
+    pub(crate) deliveries: Vec<Delivery>,
+}
+
+impl Plan {
+    /// Sessions begin spread over a tenth of their length, so that they are at different points. Their `sendts` are those of
+    /// recordings that ended just before the playing begins, whatever its speed: nothing lies in the future.
+    pub(crate) fn of(shape: &Shape) -> Self {
+        let mut rng = Rng::with_seed(shape.seed ^ shape.started_ms);
+        let length_ms = shape.minutes * HEARTBEAT_MS;
+        let mut plan = Self {
+            sessions: Vec::with_capacity(shape.sessions),
+            deliveries: Vec::new(),
+        };
+        for index in 0..shape.sessions {
+            let kind = shape
+                .kinds
+                .get(index % shape.kinds.len().max(1))
+                .copied()
+                .unwrap_or(Kind::Normal);
+            let delay_ms = rng.u64(..=length_ms / 10);
+            let ago = length_ms + length_ms / 10 + AFTER_MS;
+            let began = shape.started_ms.saturating_sub(ago) + delay_ms;
+            let mut session = Session {
+                kind,
+                sid: format!("{:032x}", rng.u128(..)),
+                cname: format!("{}-{index}", shape.channel),
+                uid: rng.u32(100_000..999_999).to_string(),
+                callbacks: Vec::new(),
+            };
+            session.callbacks = callbacks(&session, shape, began, &mut rng);
+            for (number, callback) in session.callbacks.iter_mut().enumerate() {
+                callback.is_lost = rng.f64() < shape.loss;
+                if callback.is_lost {
+                    continue;
+                }
+                let at = callback.sendts - began + delay_ms;
+                let played = after(at, shape.speed);
+                for _ in 0..1 + u8::from(shape.double) {
+                    plan.deliveries.push(Delivery {
+                        after_ms: played + rng.u64(..=shape.shuffle_ms),
+                        session: index,
+                        callback: number,
+                    });
+                }
+            }
+            plan.sessions.push(session);
+        }
+        plan.deliveries.sort_by_key(|delivery| delivery.after_ms);
+        plan
+    }
+}
+
+impl Plan {
+    pub(crate) fn callbacks(&self) -> impl Iterator<Item = &Callback> {
+        self.sessions.iter().flat_map(|session| &session.callbacks)
+    }
+
+    /// What a person should see arrive, in words.
+    pub(crate) fn alerts_to_look_for(&self) -> Vec<String> {
+        let came = |event_type| {
+            self.sessions.iter().filter(move |session| {
+                session
+                    .came()
+                    .any(|callback| callback.event_type == event_type)
+            })
+        };
+        let failing = |session: &&Session| session.kind == Kind::Failing;
+        let silent = self
+            .sessions
+            .iter()
+            .filter(|session| session.kind == Kind::Silent)
+            .count();
+        [
+            (came(1).count(), "fatal_error, at once"),
+            (came(11).filter(failing).count(), "abnormal_exit, at once"),
+            (came(32).count(), "backup_only_upload, at once"),
+            (
+                silent,
+                "session_silent, once the sweeper has looked: within some minutes",
+            ),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} × {what}"))
+        .collect()
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "ms of a few days, and a speed above 0"
+)]
+fn after(ms: u64, speed: f64) -> u64 {
+    (ms as f64 / speed) as u64
+}
+
+/// The callbacks of a session as Agora sends them, numbered.
+fn callbacks(session: &Session, shape: &Shape, began: u64, rng: &mut Rng) -> Vec<Callback> {
+    let end = shape.minutes * HEARTBEAT_MS;
+    let mut said = opening(session, shape, began);
+    let silent_from = end / 2;
+    let mut progress = 2_000;
+    for beat in 1..=shape.minutes {
+        let at = beat * HEARTBEAT_MS;
+        if at >= end || (session.kind == Kind::Silent && at > silent_from) {
+            break;
+        }
+        progress += rng.u64(..(9_500 - progress).max(2) / 2);
+        said.push((at, 33, json!({"progress": progress})));
+    }
+    if rng.u8(..4) == 0 {
+        said.push((end / 3, 2, json!({"module": 1, "warnCode": 31})));
+    }
+    said.extend(ending(session, end));
+    said.sort_by_key(|(at, ..)| *at);
+    said.into_iter()
+        .zip(0..)
+        .map(|((at, event_type, details), sequence)| Callback {
+            sequence,
+            sendts: began + at + rng.u64(..500),
+            event_type,
+            details,
+            is_lost: false,
+        })
+        .collect()
+}
+
+type Said = (u64, u32, Value);
+
+fn file(session: &Session, stream: Option<u32>) -> String {
+    let stream = stream.map_or_else(String::new, |uid| format!("__uid_s_{uid}__uid_e_audio"));
+    format!("{}_{}{stream}.m3u8", session.sid, session.cname)
+}
+
+fn streams(session: &Session, shape: &Shape) -> Vec<Option<u32>> {
+    match session.kind {
+        Kind::Individual => (1..=shape.streams).map(|n| Some(10_000 + n)).collect(),
+        Kind::Normal | Kind::Failing | Kind::BackupOnly | Kind::Silent => vec![None],
+    }
+}
+
+fn opening(session: &Session, shape: &Shape, began: u64) -> Vec<Said> {
+    let mut said = vec![
+        (0, 30, json!({"status": 0})),
+        (1_000, 40, json!({"status": 0})),
+    ];
+    let window = (shape.minutes * HEARTBEAT_MS / 2).max(10_000);
+    for (n, stream) in (0_u64..).zip(streams(session, shape)) {
+        let at = 2_000 + (n * 3_000) % window;
+        let uid = stream.unwrap_or(0).to_string();
+        let track = if stream.is_none() {
+            "audio_and_video"
+        } else {
+            "audio"
+        };
+        let slice = json!({
+            "startUtcMs": began + at, "discontinueUtcMs": began + at,
+            "mixedAllUser": stream.is_none(), "streamUid": uid, "trackType": track,
+        });
+        let begins = json!({"streamUid": uid, "state": 0, "utcMs": began + at});
+        said.extend([
+            (at, 42, slice),
+            (at + 600, 43, begins.clone()),
+            (at + 1_200, 44, begins),
+            (at + 9_000, 4, json!({"fileList": file(session, stream)})),
+        ]);
+    }
+    said
+}
+
+fn ending(session: &Session, end: u64) -> Vec<Said> {
+    let uploaded = json!([{
+        "fileName": file(session, None), "trackType": "audio_and_video", "uid": "0",
+        "mixedAllUser": true, "isPlayable": true, "sliceStartTime": 1,
+    }]);
+    let properly = |event_type| {
+        vec![
+            (end, 41, json!({"leaveCode": 24})),
+            (end + 9_000, 33, json!({"progress": 10_000})),
+            (
+                end + 10_000,
+                event_type,
+                json!({"status": 0, "fileList": uploaded}),
+            ),
+            (end + 11_000, 11, json!({"exitStatus": 0})),
+        ]
+    };
+    match session.kind {
+        Kind::Normal | Kind::Individual => properly(31),
+        Kind::BackupOnly => properly(32),
+        Kind::Failing => {
+            let error =
+                json!({"module": 0, "errorLevel": 5, "errorCode": 112, "stat": 0, "errorMsg": ""});
+            vec![
+                (end, 1, error),
+                (end + 1_000, 41, json!({"leaveCode": 2})),
+                (end + 3_000, 11, json!({"exitStatus": 1})),
+            ]
+        }
+        Kind::Silent => Vec::new(),
+    }
+}
+
+impl Session {
+    /// The callbacks that aren't lost.
+    pub(crate) fn came(&self) -> impl Iterator<Item = &Callback> {
+        self.callbacks.iter().filter(|callback| !callback.is_lost)
+    }
+
+    /// The body of a callback, as Agora would send it at `notify_ms` (ms since the epoch).
+    pub(crate) fn body(&self, callback: &Callback, notify_ms: u64) -> String {
+        let service = match callback.event_type {
+            1 | 2 | 4 | 11 => 0,
+            30..=33 => 2,
+            _ => 1,
+        };
+        json!({
+            "noticeId": format!("{}-{}", self.sid, callback.sequence),
+            "productId": 3,
+            "eventType": callback.event_type,
+            "notifyMs": notify_ms,
+            "sid": self.sid,
+            "payload": {
+                "cname": self.cname,
+                "uid": self.uid,
+                "sid": self.sid,
+                "sequence": callback.sequence,
+                "sendts": callback.sendts,
+                "serviceType": service,
+                "details": callback.details,
+            },
+        })
+        .to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn shape() -> Shape {
+        Shape {
+            sessions: 50,
+            kinds: Kind::value_variants().to_vec(),
+            streams: 3,
+            minutes: 10,
+            speed: 60.0,
+            loss: 0.1,
+            double: true,
+            shuffle_ms: 5_000,
+            seed: 7,
+            channel: "rehearsal".to_owned(),
+            started_ms: 1_772_460_000_000,
+        }
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_plan_and_every_run_other_sids() {
+        let (one, again) = (Plan::of(&shape()), Plan::of(&shape()));
+        assert_eq!(format!("{one:?}"), format!("{again:?}"));
+        let later = Shape {
+            started_ms: 1_772_460_000_001,
+            ..shape()
+        };
+        let sids = |plan: &Plan| -> BTreeSet<String> {
+            plan.sessions.iter().map(|s| s.sid.clone()).collect()
+        };
+        assert!(sids(&one).is_disjoint(&sids(&Plan::of(&later))));
+    }
+
+    #[test]
+    fn what_is_lost_never_comes_and_everything_else_comes_twice() {
+        let plan = Plan::of(&shape());
+        let (mut lost, mut all) = (0, 0);
+        for (index, session) in plan.sessions.iter().enumerate() {
+            for (number, callback) in session.callbacks.iter().enumerate() {
+                let copies = plan
+                    .deliveries
+                    .iter()
+                    .filter(|delivery| (delivery.session, delivery.callback) == (index, number));
+                assert_eq!(copies.count(), if callback.is_lost { 0 } else { 2 });
+                assert_eq!(callback.sequence, number as u64);
+                assert!(callback.sendts < shape().started_ms);
+                lost += usize::from(callback.is_lost);
+                all += 1;
+            }
+        }
+        assert!((5..=15).contains(&(lost * 100 / all)), "{lost} of {all}");
+    }
+
+    #[test]
+    fn what_is_sent_is_out_of_order_only_if_it_shall_be() {
+        let disorder = |shape: &Shape| {
+            let deliveries = Plan::of(shape).deliveries;
+            let of_first = deliveries.iter().filter(|delivery| delivery.session == 0);
+            !of_first.map(|delivery| delivery.callback).is_sorted()
+        };
+        assert!(disorder(&shape()));
+        assert!(!disorder(&Shape {
+            shuffle_ms: 0,
+            ..shape()
+        }));
+    }
+}

@@ -1,0 +1,67 @@
+//! `recordings test-alert`: one marked alert of each kind, so that whoever should get them can say so.
+
+use crate::{AnyError, Desk, Outcome};
+use agora_recording_callbacks::alert::{AlertKind, rehearsal};
+use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::error::chain;
+use clap::Args;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  recordings test-alert
+  recordings test-alert --kind fatal_error
+  recordings test-alert --all
+
+Filters on the topic can tell these by the message attribute `test`, programs by `test` in `metadata.additionalContext`.")]
+pub(crate) struct Arguments {
+    /// Which kinds; without any, those that the receiver sends by default
+    #[arg(long, value_parser = kind)]
+    kind: Vec<AlertKind>,
+    /// Every kind there is
+    #[arg(long, conflicts_with = "kind")]
+    all: bool,
+}
+
+fn kind(word: &str) -> Result<AlertKind, String> {
+    AlertKind::read(word).ok_or_else(|| {
+        let kinds = AlertKind::ALL.into_iter().chain(AlertKind::RESOLVED);
+        let kinds: Vec<_> = kinds.map(AlertKind::as_str).collect();
+        format!("one of {}", kinds.join(", "))
+    })
+}
+
+pub(crate) async fn run(desk: &Desk, arguments: &Arguments) -> Result<Outcome, AnyError> {
+    let kinds = match (arguments.all, arguments.kind.as_slice()) {
+        (true, _) => AlertKind::ALL
+            .into_iter()
+            .chain(AlertKind::RESOLVED)
+            .collect(),
+        (false, []) => desk.config.alert_kinds.clone(),
+        (false, kinds) => kinds.to_vec(),
+    };
+    let topic = desk.topic();
+    let mut failed = 0;
+    for kind in kinds {
+        let test = rehearsal(kind, now_ms());
+        match topic.publish(&test).await {
+            Ok(id) => println!(
+                "{:<28} published, message id {id}\n{:28} subject: {}",
+                kind.as_str(),
+                "",
+                test.subject
+            ),
+            Err(error) => {
+                failed += 1;
+                println!("{:<28} NOT published: {}", kind.as_str(), chain(&error));
+            }
+        }
+    }
+    println!(
+        "Look for subjects that begin with [TEST] at every subscriber: mail, pager, chat. What doesn't come: is the subscription confirmed, has it a filter?"
+    );
+    Ok(if failed == 0 {
+        Outcome::Done
+    } else {
+        Outcome::SomethingLeft
+    })
+}
