@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
+mod advice;
 mod alerts;
 mod completions;
 mod list;
@@ -39,12 +40,23 @@ const LOCAL_SNS: &str = "http://127.0.0.1:8001";
 const PATIENCE: Duration = Duration::from_secs(20);
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Look after the recordings' table: what could not be read, and which alerts were not sent.
+/// See what happened to recordings, repair what went wrong, rehearse before it does.
 ///
-/// Works with the credentials and the region of your environment, like the AWS CLI. Exit codes: 0 all done, 1 something is
-/// left or failed, 2 a mistake in the command.
+/// Works with the credentials and the region of your environment, like the AWS CLI.
 #[derive(Parser)]
 #[command(name = "recordings", version)]
+#[command(after_help = "Exit codes:
+  0  all done
+  1  something is left, differs or failed
+  2  a mistake in the command
+
+Examples:
+  recordings list --failed --since 2h
+  recordings show 80dd83da71d3d86771a6a676a4061e46
+  recordings simulate --local --kind failing
+  recordings test-alert
+
+The table and the topic are named by --table and --topic, by TABLE_NAME and ALERT_TOPIC_ARN, or by --local.")]
 struct Options {
     #[command(flatten)]
     place: Place,
@@ -171,7 +183,11 @@ async fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomethingLeft) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{}", chain(error.as_ref()));
+            let error = chain(error.as_ref());
+            eprintln!("{error}");
+            if let Some(advice) = advice::advice(&error) {
+                eprintln!("{advice}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! `recordings test-alert`: one marked alert of each kind, so that whoever should get them can say so.
 
+use crate::advice::advice;
 use crate::{AnyError, Desk, Outcome};
 use agora_recording_callbacks::alert::{AlertKind, rehearsal};
 use agora_recording_callbacks::clock::now_ms;
@@ -52,16 +53,19 @@ pub(crate) async fn run(desk: &Desk, arguments: &Arguments) -> Result<Outcome, A
             ),
             Err(error) => {
                 failed += 1;
-                println!("{:<28} NOT published: {}", kind.as_str(), chain(&error));
+                let error = chain(&error);
+                println!("{:<28} NOT published: {error}", kind.as_str());
+                if let Some(advice) = advice(&error) {
+                    println!("{advice}");
+                }
             }
         }
+    }
+    if failed > 0 {
+        return Ok(Outcome::SomethingLeft);
     }
     println!(
         "Look for subjects that begin with [TEST] at every subscriber: mail, pager, chat. What doesn't come: is the subscription confirmed, has it a filter?"
     );
-    Ok(if failed == 0 {
-        Outcome::Done
-    } else {
-        Outcome::SomethingLeft
-    })
+    Ok(Outcome::Done)
 }

@@ -1,0 +1,235 @@
+//! `recordings simulate --verify` finds no difference where there is none, finds what is planted, and `test-alert` and the errors
+//! of the tool say what they should.
+
+use crate::harness::{World, recordings};
+use crate::support::sign;
+use crate::support::sns::Mood;
+use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::intake::Call;
+use agora_recording_callbacks::receive::Request;
+use agora_recording_callbacks::signature::{SIGNATURE_V1, SIGNATURE_V2, SignatureHeaders};
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::NamedTempFile;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+/// The receiver of `world` behind HTTP; returns its address.
+async fn door(world: &World) -> String {
+    let receiver = Arc::new(world.receiver());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let router = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
+        let receiver = Arc::clone(&receiver);
+        async move {
+            let values = |name| {
+                let values = headers.get_all(name).iter();
+                values.map(|value| value.as_bytes()).collect::<Vec<_>>()
+            };
+            let (v2, v1) = (values(SIGNATURE_V2), values(SIGNATURE_V1));
+            let request = Request {
+                is_post: true,
+                signature: SignatureHeaders { v2: &v2, v1: &v1 },
+                body: Some(&body),
+            };
+            let call = Call {
+                request_id: &format!("request-{}", fastrand::u64(..)),
+                now_ms: now_ms(),
+                deadline: Instant::now() + Duration::from_secs(9),
+            };
+            let handled = receiver.receive(request, call).await;
+            StatusCode::from_u16(handled.reply.status()).unwrap()
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+fn secret(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    writeln!(file, "{text}").unwrap();
+    file
+}
+
+async fn simulate(world: &World, url: &str, more: &[&str]) -> (String, bool) {
+    let secret = secret(sign::LOCAL_SECRET);
+    let file = secret.path().to_str().unwrap();
+    let arguments = [
+        "simulate",
+        "--url",
+        url,
+        "--secret-file",
+        file,
+        "--speed",
+        "600",
+        "--verify",
+    ];
+    recordings(world, &[&arguments, more].concat()).await
+}
+
+#[tokio::test]
+async fn whatever_is_lost_doubled_and_late_the_table_says_what_came() {
+    let world = World::new().await;
+    let url = door(&world).await;
+    // Long ones too, so that windows fold.
+    for more in [
+        ["--sessions", "15", "--seed", "1", "--minutes", "10"],
+        ["--sessions", "5", "--seed", "2", "--minutes", "150"],
+    ] {
+        let bad = ["--loss", "0.1", "--double", "--shuffle", "1"];
+        let (printed, ok) = simulate(&world, &url, &[&more[..], &bad].concat()).await;
+        assert!(ok && printed.contains("no difference"), "{printed}");
+    }
+    let kinds = world.sns.published();
+    assert!(
+        kinds
+            .iter()
+            .any(|alert| alert.default["metadata"]["eventType"] == "fatal_error")
+    );
+}
+
+/// A door that changes every body before the receiver of `world` sees it, and signs it again: what is in the table then isn't
+/// what was sent.
+async fn forging_door(world: &World, forge: fn(&str) -> Option<String>) -> String {
+    let honest = door(world).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let client = reqwest::Client::new();
+    let router = Router::new().fallback(move |body: String| {
+        let (client, honest) = (client.clone(), honest.clone());
+        async move {
+            let Some(body) = forge(&body) else {
+                return StatusCode::OK;
+            };
+            let signature = sign::v2(sign::LOCAL_SECRET, body.as_bytes());
+            let answer = client
+                .post(honest)
+                .header(SIGNATURE_V2, signature)
+                .body(body);
+            StatusCode::from_u16(answer.send().await.unwrap().status().as_u16()).unwrap()
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test]
+async fn what_the_table_has_wrong_is_named() {
+    type Forge = fn(&str) -> Option<String>;
+    let forgeries: [(Forge, &str); 5] = [
+        (
+            |body| (!body.contains("\"eventType\":42")).then(|| body.to_owned()),
+            "events that have no item: none by what was sent, number 2 (event 42)",
+        ),
+        (
+            |body| (!body.contains("\"eventType\":33")).then(|| body.to_owned()),
+            "progress: ",
+        ),
+        (
+            |body| Some(body.replace("\"exitStatus\":1", "\"exitStatus\":0")),
+            "phase: failed by what was sent, ended in the table",
+        ),
+        (
+            |body| Some(body.replace("\"errorLevel\":5", "\"errorLevel\":4")),
+            "alerts: ",
+        ),
+        (
+            |body| Some(body.replace("\"sequence\":7,", "\"sequence\":70,")),
+            "missing: none by what was sent, 7, ",
+        ),
+    ];
+    for (forge, named) in forgeries {
+        let world = World::new().await;
+        let url = forging_door(&world, forge).await;
+        let (printed, ok) = simulate(&world, &url, &["--kind", "failing", "--seed", "5"]).await;
+        assert!(!ok && printed.contains(named), "{named}: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn an_alert_that_is_not_sent_is_a_difference() {
+    let world = World::new().await;
+    let url = door(&world).await;
+    world.sns.set_mood(Mood::Down);
+    let arguments = ["--kind", "failing", "--patience", "0"];
+    let (printed, ok) = simulate(&world, &url, &arguments).await;
+    assert!(
+        !ok && printed.contains("DIFFERENCE") && printed.contains("pending"),
+        "{printed}"
+    );
+}
+
+#[tokio::test]
+async fn another_secret_and_nobody_at_the_door_are_told() {
+    let world = World::new().await;
+    let url = door(&world).await;
+    let other = secret("another");
+    let file = other.path().to_str().unwrap();
+    let play = async |url: &str| {
+        let arguments = [
+            "simulate",
+            "--url",
+            url,
+            "--secret-file",
+            file,
+            "--kind",
+            "silent",
+            "--speed",
+            "6000",
+        ];
+        recordings(&world, &arguments).await
+    };
+    let (printed, ok) = play(&url).await;
+    assert!(
+        !ok && printed.contains("401: the receiver has another secret"),
+        "{printed}"
+    );
+    let (printed, ok) = play("http://127.0.0.1:9/").await;
+    assert!(!ok && printed.contains("can't be reached"), "{printed}");
+    let items: Vec<AttributeValue> = world
+        .scan()
+        .await
+        .into_iter()
+        .filter_map(|mut item| item.remove("sid"))
+        .collect();
+    assert_eq!(items, []);
+}
+
+#[tokio::test]
+async fn a_test_alert_of_each_kind_comes_marked() {
+    let world = World::new().await;
+    let (printed, ok) = recordings(&world, &["test-alert", "--all"]).await;
+    assert!(
+        ok && printed.contains("Look for subjects that begin with [TEST]"),
+        "{printed}"
+    );
+    let published = world.sns.published();
+    assert_eq!(published.len(), 11);
+    for test in published {
+        assert_eq!(
+            test.default["metadata"]["additionalContext"]["test"],
+            "true"
+        );
+    }
+    world.sns.set_mood(Mood::Down);
+    let (printed, ok) = recordings(&world, &["test-alert", "--kind", "failover"]).await;
+    assert!(
+        !ok && printed.contains("failover") && printed.contains("NOT published"),
+        "{printed}"
+    );
+}
+
+#[tokio::test]
+async fn an_error_says_what_to_do() {
+    let world = World::new().await;
+    let (printed, ok) = recordings(&world, &["--table", "another-table", "list"]).await;
+    assert!(
+        !ok && printed.contains("No such table here: check --table and AWS_REGION"),
+        "{printed}"
+    );
+}
