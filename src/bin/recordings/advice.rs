@@ -6,7 +6,7 @@ pub(crate) fn advice(error: &str) -> Option<&'static str> {
     let hints: [(&[&str], &str); 7] = [
         (
             &["no credentials found", "CredentialsNotLoaded"],
-            "No AWS credentials: run `aws login` or set AWS_PROFILE, or give --local for the local example.",
+            "No AWS credentials: set AWS_PROFILE, or with SSO eval \"$(aws configure export-credentials --format env)\"; or give --local for the local example.",
         ),
         (
             &["ExpiredToken", "expired credentials"],
