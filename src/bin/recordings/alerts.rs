@@ -50,7 +50,7 @@ pub(crate) async fn run(desk: &Desk, command: Command) -> Result<Outcome, AnyErr
 
 fn list(unsent: &[StoredAlert]) {
     if unsent.is_empty() {
-        println!("Every alert is sent.");
+        say!("Every alert is sent.");
         return;
     }
     let rows = unsent.iter().map(|stored| {
@@ -64,7 +64,7 @@ fn list(unsent: &[StoredAlert]) {
         ]
     });
     let header = ["id", "state", "kind", "channel", "since", "tries"];
-    println!("{}", table(&header, rows));
+    say!("{}", table(&header, rows));
 }
 
 async fn resend(
@@ -78,7 +78,7 @@ async fn resend(
         let id = stored.alert.id();
         let now_ms = now_ms();
         if stored.state == AlertState::Pending && stored.due_at > now_ms && !now {
-            println!(
+            say!(
                 "{id}  left alone: it is tried again at {}; --now doesn't wait",
                 utc(stored.due_at)
             );
@@ -86,7 +86,7 @@ async fn resend(
             continue;
         }
         if !store.reopen_alert(stored, &desk.owner, now_ms).await? {
-            println!("{id}  left alone: somebody else has just taken it");
+            say!("{id}  left alone: somebody else has just taken it");
             left += 1;
             continue;
         }
@@ -95,7 +95,7 @@ async fn resend(
         let error = sent
             .error
             .map_or_else(String::new, |error| format!(" ({error})"));
-        println!("{id}  {}{error}", sent.outcome.as_str());
+        say!("{id}  {}{error}", sent.outcome.as_str());
         left += usize::from(sent.outcome != AlertOutcome::Published);
     }
     Ok(if left == 0 {

@@ -1,6 +1,12 @@
 //! The operator's tool: what happened to a recording, what is in quarantine, which alerts weren't sent, and a way back for both.
 
-#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+/// Prints a line. A pipe that nobody reads any more (`| head`) doesn't stop what is being done.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _closed = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
 
 mod advice;
 mod alerts;

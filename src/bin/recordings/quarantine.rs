@@ -57,7 +57,7 @@ pub(crate) async fn run(desk: &Desk, command: Command) -> Result<Outcome, AnyErr
 async fn list(desk: &Desk, days: &Days) -> Result<Outcome, AnyError> {
     let bodies = of_days(desk, days).await?;
     if bodies.is_empty() {
-        println!("Nothing is in quarantine of the last {} days.", days.days);
+        say!("Nothing is in quarantine of the last {} days.", days.days);
         return Ok(Outcome::Done);
     }
     let rows = bodies.iter().map(|body| {
@@ -68,7 +68,7 @@ async fn list(desk: &Desk, days: &Days) -> Result<Outcome, AnyError> {
             format!("{} bytes", body.body.len()),
         ]
     });
-    println!("{}", table(&["key", "received", "reason", "size"], rows));
+    say!("{}", table(&["key", "received", "reason", "size"], rows));
     Ok(Outcome::Done)
 }
 
@@ -78,15 +78,15 @@ async fn show(desk: &Desk, key: &str, raw: bool) -> Result<Outcome, AnyError> {
         std::io::stdout().write_all(&body.body)?;
         return Ok(Outcome::Done);
     }
-    println!("received  {}", utc(body.received_at));
-    println!("reason    {}", body.reason);
-    println!("size      {} bytes\n", body.body.len());
+    say!("received  {}", utc(body.received_at));
+    say!("reason    {}", body.reason);
+    say!("size      {} bytes\n", body.body.len());
     let text = String::from_utf8_lossy(&body.body);
     let pretty = serde_json::from_str::<serde_json::Value>(&text)
         .and_then(|json| serde_json::to_string_pretty(&json));
     // What comes from outside must not steer the terminal.
     for line in pretty.as_deref().unwrap_or(&text).lines() {
-        println!("{}", clean(line, usize::MAX));
+        say!("{}", clean(line, usize::MAX));
     }
     Ok(Outcome::Done)
 }
@@ -109,11 +109,11 @@ async fn redrive(
     for body in &bodies {
         let redriven = intake.redrive(body, dry_run, desk.call()).await?;
         let (is_out, what) = describe(&redriven);
-        println!("{}  {what}", body.item);
+        say!("{}  {what}", body.item);
         if is_out { out += 1 } else { left += 1 }
     }
     let verb = if dry_run { "would leave" } else { "left" };
-    println!("{out} {verb} quarantine, {left} stay.");
+    say!("{out} {verb} quarantine, {left} stay.");
     Ok(if left == 0 {
         Outcome::Done
     } else {

@@ -55,7 +55,7 @@ pub(crate) async fn run(desk: &Desk, arguments: Arguments) -> Result<Outcome, An
         }
         std::fs::write(&file, page)
             .map_err(|error| format!("can't write {}: {error}", file.display()))?;
-        println!("{} written; open it in a browser", file.display());
+        say!("{} written; open it in a browser", file.display());
         return Ok(Outcome::Done);
     }
     print(&text(&report))?;

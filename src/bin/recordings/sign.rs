@@ -40,13 +40,13 @@ pub(crate) fn run(arguments: &Arguments, is_local: bool) -> Result<Outcome, AnyE
         format!("Agora-Signature: {}", hex::<Hmac<Sha1>>(&secret, &body)?),
     ];
     if !arguments.curl {
-        println!("{}", headers.join("\n"));
+        say!("{}", headers.join("\n"));
         return Ok(Outcome::Done);
     }
     let local = is_local.then_some(LOCAL_URL);
     let url = arguments.url.as_deref().or(local);
     let url = url.ok_or("where to? Give --url, or --local for the local example")?;
-    println!("{}", curl(url, &headers, &arguments.file)?);
+    say!("{}", curl(url, &headers, &arguments.file)?);
     Ok(Outcome::Done)
 }
 

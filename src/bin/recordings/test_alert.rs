@@ -45,7 +45,7 @@ pub(crate) async fn run(desk: &Desk, arguments: &Arguments) -> Result<Outcome, A
     for kind in kinds {
         let test = rehearsal(kind, now_ms());
         match topic.publish(&test).await {
-            Ok(id) => println!(
+            Ok(id) => say!(
                 "{:<28} published, message id {id}\n{:28} subject: {}",
                 kind.as_str(),
                 "",
@@ -54,9 +54,9 @@ pub(crate) async fn run(desk: &Desk, arguments: &Arguments) -> Result<Outcome, A
             Err(error) => {
                 failed += 1;
                 let error = chain(&error);
-                println!("{:<28} NOT published: {error}", kind.as_str());
+                say!("{:<28} NOT published: {error}", kind.as_str());
                 if let Some(advice) = advice(&error) {
-                    println!("{advice}");
+                    say!("{advice}");
                 }
             }
         }
@@ -64,7 +64,7 @@ pub(crate) async fn run(desk: &Desk, arguments: &Arguments) -> Result<Outcome, A
     if failed > 0 {
         return Ok(Outcome::SomethingLeft);
     }
-    println!(
+    say!(
         "Look for subjects that begin with [TEST] at every subscriber: mail, pager, chat. What doesn't come: is the subscription confirmed, has it a filter?"
     );
     Ok(Outcome::Done)

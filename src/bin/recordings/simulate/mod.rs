@@ -114,17 +114,18 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
         channel: format!("{}-{seed}", arguments.channel),
         started_ms: now_ms(),
     });
-    println!(
-        "{} sessions, {} callbacks, {} of them lost; {} are sent to {url}; seed {seed}",
+    say!(
+        "{} session{}, {} callbacks, {} of them lost; {} are sent to {url}; seed {seed}",
         plan.sessions.len(),
+        if plan.sessions.len() == 1 { "" } else { "s" },
         plan.callbacks().count(),
         plan.callbacks().filter(|callback| callback.is_lost).count(),
         plan.deliveries.len()
     );
     let played = play::play(&plan, &url, &secret).await?;
-    println!("{played}");
+    say!("{played}");
     for session in plan.sessions.iter().take(10) {
-        println!(
+        say!(
             "  {:<11} sid {}  channel {}",
             session.kind.as_str(),
             session.sid,
@@ -132,10 +133,10 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
         );
     }
     if plan.sessions.len() > 10 {
-        println!("  and {} more", plan.sessions.len() - 10);
+        say!("  and {} more", plan.sessions.len() - 10);
     }
     for expected in plan.alerts_to_look_for() {
-        println!("Look for {expected}");
+        say!("Look for {expected}");
     }
     let Some(desk) = desk else {
         return Ok(played.outcome());

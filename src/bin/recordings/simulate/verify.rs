@@ -42,16 +42,16 @@ pub(super) async fn verify(desk: &Desk, plan: &Plan, patience: Duration) -> Resu
         }
     }
     if differences.is_empty() {
-        println!(
+        say!(
             "The table says what was sent: {} sessions, no difference.",
             plan.sessions.len()
         );
         return Ok(true);
     }
     for difference in differences.iter().take(MOST) {
-        println!("DIFFERENCE {difference}");
+        say!("DIFFERENCE {difference}");
     }
-    println!("{} differences.", differences.len());
+    say!("{} differences.", differences.len());
     Ok(false)
 }
 
