@@ -382,4 +382,17 @@ fn an_alert_that_stands_is_looked_at_promptly_then_once_an_hour() {
         let next = look(&scene.watched, &RULES, now_ms).next;
         assert_eq!(next, Some(now_ms + pause));
     }
+    assert_eq!(
+        look(&scene.watched, &RULES, silent_at + PATIENCE_MS).next,
+        None
+    );
+}
+
+#[test]
+fn a_recorders_own_heartbeat_counts_when_it_came_even_before_it_was_announced() {
+    let mut scene = Scene::new();
+    scene.callback_of("6", 1, 0, 33, json!({"progress": 5000}));
+    scene.callback_of("5", 3, 0, 12, json!({"newUid": 6}));
+    let found = look(&scene.watched, &RULES, T0 + 6 * MIN);
+    assert_eq!(found.standing.silent_since, Some(T0 + MIN));
 }
