@@ -396,3 +396,14 @@ fn a_recorders_own_heartbeat_counts_when_it_came_even_before_it_was_announced() 
     let found = look(&scene.watched, &RULES, T0 + 6 * MIN);
     assert_eq!(found.standing.silent_since, Some(T0 + MIN));
 }
+
+#[test]
+fn an_uploader_that_starts_again_does_not_take_a_backup_back() {
+    let mut scene = Scene::new();
+    scene.callback(1, 0, 32, json!({"status": 0}));
+    scene.callback(2, 1, 30, json!({"status": 0}));
+    assert_eq!(look(&scene.watched, &RULES, T0 + 3 * MIN).alerts, []);
+    scene.callback(4, 2, 31, json!({"status": 0}));
+    let said = look(&scene.watched, &RULES, T0 + 5 * MIN).alerts;
+    assert_eq!(said[0].kind, AlertKind::BackupOnlyUploadResolved);
+}
