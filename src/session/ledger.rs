@@ -244,6 +244,15 @@ mod tests {
     }
 
     #[test]
+    fn a_window_folds_when_it_is_full_and_not_before() {
+        let last = u64::try_from(WINDOW).unwrap() - 1;
+        let full = ledger(0..=last, true);
+        assert_eq!((full.received.len(), full.received_from), (WINDOW, 0));
+        let folded = ledger(0..=last + 1, true);
+        assert_eq!((folded.received.len(), folded.received_from), (2, last));
+    }
+
+    #[test]
     fn a_hostile_jump_costs_one_range() {
         assert_eq!(
             ledger([0, 9_999_999_999], true).missing_ranges(),
