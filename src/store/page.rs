@@ -171,8 +171,11 @@ mod tests {
             let mut session = read_session(&self.item);
             let pages = make_room(&mut session, &self.item);
             write_session(&session, &mut self.item);
-            self.pages
-                .extend(pages.into_iter().map(|page| (page.key(), page.ranges)));
+            for page in pages {
+                let key = page.key();
+                let before = self.pages.insert(key.clone(), page.ranges);
+                assert_eq!(before, None, "{key} is put twice");
+            }
             if session.apply(fact).noted == Noted::Archived {
                 for (_, ranges) in self
                     .pages
@@ -188,10 +191,12 @@ mod tests {
         }
 
         fn missing(&self, recorder: &Recorder) -> BTreeSet<u64> {
+            let below = recorder.ledger.received_from;
+            let owned = page_key(&recorder.uid, 0)..page_key(&recorder.uid, below);
             let pages = self
                 .pages
                 .iter()
-                .filter(|(key, _)| key.starts_with(&Page::prefix(&recorder.uid)));
+                .filter(|(key, _)| recorder.ledger.truncated && owned.contains(*key));
             numbers(
                 pages
                     .flat_map(|(_, ranges)| ranges.clone())
@@ -254,6 +259,39 @@ mod tests {
             for (stored, whole) in stored.recorders.iter().zip(&whole.recorders) {
                 prop_assert_eq!(&stored.registers, &whole.registers);
                 prop_assert_eq!((stored.ledger.first, stored.ledger.last), (whole.ledger.first, whole.ledger.last));
+                prop_assert_eq!(table.missing(stored), numbers(whole.ledger.missing_ranges()));
+            }
+        }
+    }
+
+    proptest! {
+        // Each is long.
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn what_is_missing_of_eight_recorders_survives_too(
+            deliveries in prop::collection::vec((0_u64..480, 0_u64..90), 100..900),
+        ) {
+            let fact = |sequence: u64| Fact {
+                uid: format!("recorder-{}", sequence / 60),
+                sequence,
+                sendts: 1_772_460_000_000 + sequence,
+                registers: RegisterName::ALL
+                    .into_iter()
+                    .map(|name| (name, BTreeMap::from([("fileList".to_owned(), Scalar::Text("x".repeat(50)))])))
+                    .collect(),
+                new_uid: None,
+            };
+            let mut deliveries = deliveries;
+            deliveries.sort_by_key(|(sequence, delay)| sequence + delay);
+            let (mut table, mut whole) = (Table::default(), Session::default());
+            for (sequence, _) in &deliveries {
+                table.write(&fact(*sequence));
+                whole.apply(&fact(*sequence));
+            }
+            let stored = read_session(&table.item);
+            prop_assert_eq!(stored.recorders.len(), whole.recorders.len());
+            for (stored, whole) in stored.recorders.iter().zip(&whole.recorders) {
                 prop_assert_eq!(table.missing(stored), numbers(whole.ledger.missing_ranges()));
             }
         }

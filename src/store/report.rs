@@ -143,6 +143,9 @@ impl Store {
                 }
             }
         }
+        // One whose mark is moved meanwhile comes twice.
+        sids.sort_unstable();
+        sids.dedup();
         Ok(sids)
     }
 
@@ -207,6 +210,12 @@ impl Store {
                 }
             }
             wanted = got.unprocessed_keys;
+        }
+        if wanted.is_some_and(|left| !left.is_empty()) {
+            return Err(StoreError::Call {
+                call: "BatchGetItem sessions",
+                source: "the table is throttled: keys were left unprocessed".into(),
+            });
         }
         Ok(items)
     }

@@ -3,7 +3,15 @@
 
 /// A hint for an error and its causes in one line, as `error::chain` gives it; `None` if it speaks for itself.
 pub(crate) fn advice(error: &str) -> Option<&'static str> {
-    let hints: [(&[&str], &str); 7] = [
+    let hints: [(&[&str], &str); 9] = [
+        (
+            &["KMS"],
+            "The key of the table or the topic can't be used: its policy has to allow it.",
+        ),
+        (
+            &["Signature expired", "RequestTimeTooSkewed"],
+            "This machine's clock is wrong.",
+        ),
         (
             &["no credentials found", "CredentialsNotLoaded"],
             "No AWS credentials: set AWS_PROFILE, or with SSO eval \"$(aws configure export-credentials --format env)\"; or give --local for the local example.",

@@ -22,7 +22,8 @@ use std::time::Duration;
 
 The sessions are real to the receiver: they are stored, and their alerts go to whoever is subscribed. Their channels begin with
 `simulated-`. A callback that isn't answered with 200 is sent three times more, as Agora does, after 1, 2 and 4 seconds.
-Recordings are played as if they had ended just before; nothing in them lies in the future.")]
+Recordings are played as if they ended when the playing ends; nothing in them lies in the future. --verify expects the alerts of
+ALERT_KINDS, as the receiver does, or the default ones.")]
 pub(crate) struct Arguments {
     /// Where the callbacks go; with --local, the local example
     #[arg(long)]
@@ -34,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum)]
     kind: Vec<Kind>,
     /// How many sessions; without it, one of each kind
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     sessions: Option<usize>,
     /// Streams of an individual session
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -52,9 +53,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     double: bool,
     /// Send callbacks up to so many seconds too late, and so out of order
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
     shuffle: u64,
-    /// Chooses what is lost and how it is shuffled; without it, something else every time
+    /// Chooses what is lost and how it is shuffled: the same seed plays the same again; without it, something else every time
     #[arg(long)]
     seed: Option<u64>,
     /// What the channels' names begin with
@@ -64,7 +65,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     verify: bool,
     /// How long --verify waits for the alerts to be sent
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
     patience: u64,
 }
 
@@ -114,6 +115,9 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
         channel: format!("{}-{seed}", arguments.channel),
         started_ms: now_ms(),
     });
+    if plan.deliveries.is_empty() {
+        return Err("nothing would be sent: everything is lost".into());
+    }
     say!(
         "{} session{}, {} callbacks, {} of them lost; {} are sent to {url}; seed {seed}",
         plan.sessions.len(),
@@ -141,8 +145,18 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
     let Some(desk) = desk else {
         return Ok(played.outcome());
     };
+    if played.was_stopped() {
+        say!("Not verified: it was stopped.");
+        return Ok(Outcome::SomethingLeft);
+    }
     let patience = Duration::from_secs(arguments.patience);
-    let agrees = verify::verify(&desk, &plan, patience).await?;
+    let agrees = tokio::select! {
+        agrees = verify::verify(&desk, &plan, patience) => agrees?,
+        _ = tokio::signal::ctrl_c() => {
+            say!("Not verified: it was stopped.");
+            false
+        }
+    };
     match (agrees, played.outcome()) {
         (true, Outcome::Done) => Ok(Outcome::Done),
         (_, _) => Ok(Outcome::SomethingLeft),

@@ -34,12 +34,17 @@ pub(super) struct Played {
     retried: usize,
     /// Those that weren't accepted in the end, by what was said last.
     refused: BTreeMap<String, usize>,
-    unsent: usize,
+    /// Stopped before.
+    unanswered: usize,
 }
 
 impl Played {
+    pub(super) fn was_stopped(&self) -> bool {
+        self.unanswered > 0
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
-        if self.refused.is_empty() && self.unsent == 0 {
+        if self.refused.is_empty() && !self.was_stopped() {
             Outcome::Done
         } else {
             Outcome::SomethingLeft
@@ -56,8 +61,8 @@ impl fmt::Display for Played {
         for (answer, count) in &self.refused {
             write!(f, "; {count} NOT accepted: {answer}")?;
         }
-        if self.unsent > 0 {
-            write!(f, "; stopped, {} were not sent", self.unsent)?;
+        if self.was_stopped() {
+            write!(f, "; stopped, {} not sent or not answered", self.unanswered)?;
         }
         Ok(())
     }
@@ -79,34 +84,36 @@ pub(super) async fn play(plan: &Plan, url: &str, secret: &str) -> Result<Played,
     }
     let (started, started_ms) = (Instant::now(), agora_recording_callbacks::clock::now_ms());
     let mut played = Played::default();
-    let mut on_their_way = JoinSet::new();
-    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
-    for (sent, delivery) in plan.deliveries.iter().enumerate() {
-        let Some((body, after)) = body(plan, delivery, started_ms) else {
-            continue;
-        };
-        let request = (url.to_owned(), v2(secret, body.as_bytes())?, body);
-        tokio::select! {
-            () = sleep_until(started + after) => {}
-            _ = &mut stop => {
-                played.unsent = plan.deliveries.len() - sent;
-                break;
+    let everything = async {
+        let mut on_their_way = JoinSet::new();
+        for delivery in &plan.deliveries {
+            let Some((body, after)) = body(plan, delivery, started_ms) else {
+                continue;
+            };
+            sleep_until(started + after).await;
+            if on_their_way.len() >= AT_ONCE
+                && let Some(answer) = on_their_way.join_next().await
+            {
+                bar.inc(1);
+                played.note(answer?)?;
             }
+            let request = (url.to_owned(), v2(secret, body.as_bytes())?, body);
+            let connector = Arc::clone(&connector);
+            on_their_way.spawn(async move { deliver(&connector, &request).await });
         }
-        if on_their_way.len() >= AT_ONCE
-            && let Some(answer) = on_their_way.join_next().await
-        {
+        while let Some(answer) = on_their_way.join_next().await {
             bar.inc(1);
             played.note(answer?)?;
         }
-        let connector = Arc::clone(&connector);
-        on_their_way.spawn(async move { deliver(&connector, &request).await });
-    }
-    while let Some(answer) = on_their_way.join_next().await {
-        bar.inc(1);
-        played.note(answer?)?;
+        Ok::<_, AnyError>(())
+    };
+    tokio::select! {
+        played = everything => played?,
+        _ = tokio::signal::ctrl_c() => {}
     }
     bar.finish_and_clear();
+    played.unanswered =
+        plan.deliveries.len() - played.accepted - played.refused.values().sum::<usize>();
     Ok(played)
 }
 
