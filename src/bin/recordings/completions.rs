@@ -15,12 +15,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let mut command = Options::command();
-    clap_complete::generate(
-        arguments.shell,
-        &mut command,
-        "recordings",
-        &mut std::io::stdout(),
-    );
+    let (mut command, mut script) = (Options::command(), Vec::new());
+    clap_complete::generate(arguments.shell, &mut command, "recordings", &mut script);
+    say!("{}", String::from_utf8_lossy(&script).trim_end());
     Outcome::Done
 }
