@@ -74,11 +74,6 @@ pub fn topic(aws: &SdkConfig, config: &Config) -> Topic {
         .connect_timeout(CONNECT)
         .operation_timeout(OPERATION)
         .build();
-    let sns = aws_sdk_sns::config::Builder::from(aws)
-        .timeout_config(patient)
-        .build();
-    Topic::new(
-        aws_sdk_sns::Client::from_conf(sns),
-        config.alert_topic_arn.clone(),
-    )
+    let sns = aws_sdk_sns::config::Builder::from(aws).timeout_config(patient);
+    Topic::new(sns, config.alert_topic_arn.clone())
 }

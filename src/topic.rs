@@ -2,11 +2,13 @@
 
 use crate::alert::Message;
 use aws_sdk_sns::Client;
+use aws_sdk_sns::config::Builder;
 use aws_sdk_sns::operation::publish::PublishError as sns;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::OnceLock;
 
 /// Why an alert isn't published, or perhaps is: an answer can be lost. It stays pending, and is sent again.
 #[derive(Debug, thiserror::Error)]
@@ -22,15 +24,21 @@ pub enum PublishError {
 /// The topic.
 #[derive(Debug)]
 pub struct Topic {
-    client: Client,
+    config: Builder,
+    /// Made for the first alert: most processes never see one.
+    client: OnceLock<Client>,
     arn: String,
 }
 
 impl Topic {
     /// A topic by its ARN.
     #[must_use]
-    pub fn new(client: Client, arn: String) -> Self {
-        Self { client, arn }
+    pub fn new(config: Builder, arn: String) -> Self {
+        Self {
+            config,
+            client: OnceLock::new(),
+            arn,
+        }
     }
 
     /// Publishes `message` and returns the id that SNS gave it.
@@ -50,8 +58,10 @@ impl Topic {
                 Some(((*name).to_owned(), value))
             })
             .collect();
-        let published = self
+        let client = self
             .client
+            .get_or_init(|| Client::from_conf(self.config.clone().build()));
+        let published = client
             .publish()
             .topic_arn(&self.arn)
             .subject(&message.subject)

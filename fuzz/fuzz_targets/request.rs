@@ -7,7 +7,7 @@ use agora_recording_callbacks::config::{Admission, Config};
 use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::{aws, lambda};
-use lambda_http::request::LambdaRequest;
+use agora_recording_callbacks::lambda::envelope::HttpEvent;
 use lambda_runtime::{Context, LambdaEvent};
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
@@ -36,7 +36,7 @@ static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
 });
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(event) = serde_json::from_slice::<LambdaRequest>(data) else {
+    let Ok(event) = serde_json::from_slice::<HttpEvent>(data) else {
         return;
     };
     let Function { runtime, receiver, config } = &*FUNCTION;

@@ -1,8 +1,8 @@
 //! The callback's door: an HTTP event's envelope in, the envelope of its answer out.
 //!
-//! Function URL, HTTP API v2, REST v1 and ALB events are read by `lambda_http`. Its further step, into a `http::Request`, is
-//! left out: it panics on a body that claims to be base64 and isn't, and on a path that makes no URL; both come from anybody.
+//! What the envelopes look like is told in [`super::envelope`].
 
+use super::envelope::{HttpEvent, Sender};
 use super::{is_first, time_left};
 use crate::alert::clean;
 use crate::clock::now_ms;
@@ -13,11 +13,9 @@ use crate::notification::Notification;
 use crate::receive::{MAX_BODY, Receiver, Request};
 use crate::reply::{How, Reply, Stored};
 use crate::send::AlertOutcome;
-use crate::signature::{SIGNATURE_V1, SIGNATURE_V2, SignatureHeaders};
+use crate::signature::SignatureHeaders;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lambda_http::http::{HeaderMap, Method};
-use lambda_http::request::LambdaRequest;
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -46,22 +44,14 @@ pub struct Response {
     is_base64_encoded: bool,
 }
 
-/// Who sent the event, and so reads the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sender {
-    RestApi,
-    HttpApiOrUrl,
-    LoadBalancer,
-}
-
 /// Handles one invocation.
 ///
 /// # Errors
-/// None: every event that is one of the four envelopes is answered.
+/// None: every event that is an HTTP request is answered.
 pub async fn invoke(
     receiver: &Receiver,
     log: &Log,
-    event: LambdaEvent<LambdaRequest>,
+    event: LambdaEvent<HttpEvent>,
 ) -> Result<Response, lambda_runtime::Error> {
     let started = Instant::now();
     let now_ms = now_ms();
@@ -71,14 +61,13 @@ pub async fn invoke(
         now_ms,
         deadline: started + time_left(&context, now_ms, PATIENCE),
     };
-    let Http {
+    let HttpEvent {
         sender,
         method,
-        headers,
-        more_headers,
+        signature,
         body,
         is_base64,
-    } = Http::of(payload);
+    } = payload;
 
     let decoded;
     let too_large = is_base64 && body.len() > MAX_ENCODED;
@@ -90,10 +79,10 @@ pub async fn invoke(
             decoded.as_deref()
         }
     };
-    let v2 = values(&headers, &more_headers, SIGNATURE_V2);
-    let v1 = values(&headers, &more_headers, SIGNATURE_V1);
+    let v2: Vec<_> = signature.v2.iter().map(String::as_bytes).collect();
+    let v1: Vec<_> = signature.v1.iter().map(String::as_bytes).collect();
     let request = Request {
-        is_post: method == Method::POST,
+        is_post: method == "POST",
         signature: SignatureHeaders { v2: &v2, v1: &v1 },
         body,
     };
@@ -101,69 +90,6 @@ pub async fn invoke(
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     write_line(log, &handled, call, milliseconds, is_first());
     Ok(Response::of(&handled.reply, sender))
-}
-
-/// The parts of an HTTP event that matter here.
-struct Http {
-    sender: Sender,
-    method: Method,
-    headers: HeaderMap,
-    more_headers: HeaderMap,
-    body: String,
-    is_base64: bool,
-}
-
-impl Http {
-    fn of(event: LambdaRequest) -> Self {
-        match event {
-            LambdaRequest::ApiGatewayV1(event) => Self {
-                sender: Sender::RestApi,
-                method: event.http_method,
-                headers: event.headers,
-                more_headers: event.multi_value_headers,
-                body: event.body.unwrap_or_default(),
-                is_base64: event.is_base64_encoded,
-            },
-            LambdaRequest::ApiGatewayV2(event) => Self {
-                sender: Sender::HttpApiOrUrl,
-                method: event.request_context.http.method,
-                headers: event.headers,
-                more_headers: HeaderMap::new(),
-                body: event.body.unwrap_or_default(),
-                is_base64: event.is_base64_encoded,
-            },
-            LambdaRequest::Alb(event) => Self {
-                sender: Sender::LoadBalancer,
-                method: event.http_method,
-                headers: event.headers,
-                more_headers: event.multi_value_headers,
-                body: event.body.unwrap_or_default(),
-                is_base64: event.is_base64_encoded,
-            },
-            // An envelope of a feature that isn't compiled in: answered as a method that isn't POST.
-            _ => Self {
-                sender: Sender::HttpApiOrUrl,
-                method: Method::GET,
-                headers: HeaderMap::new(),
-                more_headers: HeaderMap::new(),
-                body: String::new(),
-                is_base64: false,
-            },
-        }
-    }
-}
-
-/// All values of a header. REST and ALB events may tell the same ones twice: the list with repetitions is the truth.
-fn values<'a>(headers: &'a HeaderMap, more_headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
-    let from = if more_headers.contains_key(name) {
-        more_headers
-    } else {
-        headers
-    };
-    from.get_all(name)
-        .iter()
-        .map(|value| value.as_bytes())
-        .collect()
 }
 
 impl Response {

@@ -1,5 +1,6 @@
 //! Lambda's doors: an invocation's event in, its answer and the log lines out.
 
+pub mod envelope;
 pub mod http;
 pub mod schedule;
 

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::aws_lambda_events::alb::AlbTargetGroupResponse;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
+use lambda_http::request::LambdaRequest;
 use serde_json::{Value, json};
 
 fn answer(response: &Value) -> (u64, Value) {
@@ -380,6 +381,17 @@ async fn four_kinds_of_envelope_give_the_same_answer_and_the_same_items() {
         ("ALB", alb),
         ("ALB, multi-value", alb_multi),
     ] {
+        // `lambda_http` takes the envelopes above for the same ones as we do.
+        let read: LambdaRequest = serde_json::from_str(&envelope.to_string()).unwrap();
+        assert!(
+            matches!(
+                (name, read),
+                ("function URL" | "HTTP v2", LambdaRequest::ApiGatewayV2(_))
+                    | ("REST v1", LambdaRequest::ApiGatewayV1(_))
+                    | ("ALB" | "ALB, multi-value", LambdaRequest::Alb(_))
+            ),
+            "{name}"
+        );
         let world = World::new().await;
         let function = Function::start(&world, &[]).await;
         let response = function.invoke(envelope).await;
