@@ -1,17 +1,19 @@
-//! DynamoDB and SNS with canned answers, counted: every write succeeds, every item is missing.
+//! DynamoDB and SNS, counted. To measure time, DynamoDB's answers are canned: every write succeeds, every item is missing. To
+//! measure units, they are an engine's.
 
 use crate::AnyError;
+use crate::counted::{Counted, Counts};
+use crate::engine;
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::serve::{Listener, ListenerExt};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -34,27 +36,50 @@ pub(crate) struct Backend {
     pub(crate) url: String,
     /// The roots to trust: the system's, and with TLS its own.
     pub(crate) roots: PathBuf,
-    requests: Arc<AtomicU64>,
+    counts: Arc<Mutex<Counts>>,
     _directory: tempfile::TempDir,
 }
 
+/// The table that functions are told to write to.
+pub(crate) const TABLE: &str = "recordings";
+
 impl Backend {
-    pub(crate) async fn start(tls: bool, latency: Duration) -> Result<Self, AnyError> {
+    /// With canned answers, `latency` after the question.
+    pub(crate) async fn canned(tls: bool, latency: Duration) -> Result<Self, AnyError> {
+        Self::start(tls, latency, None).await
+    }
+
+    /// With an engine that has the table.
+    pub(crate) async fn engine() -> Result<Self, AnyError> {
+        let backend = Self::start(false, Duration::ZERO, Some(Counted::new()?)).await?;
+        engine::create_table(&engine::client(&backend.url, "local"), TABLE).await?;
+        Ok(backend)
+    }
+
+    async fn start(
+        tls: bool,
+        latency: Duration,
+        engine: Option<Counted>,
+    ) -> Result<Self, AnyError> {
         let directory = tempfile::tempdir()?;
         let roots = directory.path().join("roots.pem");
         let mut bundle = BUNDLES
             .iter()
             .find_map(|file| std::fs::read_to_string(file).ok())
             .unwrap_or_default();
-        let requests = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&requests);
-        let router = Router::new().fallback(move |headers: HeaderMap, _: Bytes| {
-            counter.fetch_add(1, Ordering::Relaxed);
+        let counts = Arc::new(Mutex::new(Counts::default()));
+        let (counter, engine) = (Arc::clone(&counts), Arc::new(engine));
+        let router = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
+            let (counter, engine) = (Arc::clone(&counter), Arc::clone(&engine));
             async move {
                 if !latency.is_zero() {
                     tokio::time::sleep(latency).await;
                 }
-                answer(&headers)
+                let (answer, units) = answer(engine.as_ref().as_ref(), &headers, &body);
+                let mut counts = counter.lock().unwrap_or_else(PoisonError::into_inner);
+                counts.requests += 1.0;
+                counts.units += units;
+                answer
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -79,22 +104,34 @@ impl Backend {
         Ok(Self {
             url,
             roots,
-            requests,
+            counts,
             _directory: directory,
         })
     }
 
-    /// The requests so far.
-    pub(crate) fn requests(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.requests)
+    /// What was asked so far; goes on counting.
+    pub(crate) fn counts(&self) -> Arc<Mutex<Counts>> {
+        Arc::clone(&self.counts)
     }
 }
 
-fn answer(headers: &HeaderMap) -> Response {
-    if headers.contains_key("x-amz-target") {
-        return ([("content-type", "application/x-amz-json-1.0")], "{}").into_response();
-    }
-    ([("content-type", "text/xml")], PUBLISHED).into_response()
+/// An answer, and the write units that it cost.
+fn answer(engine: Option<&Counted>, headers: &HeaderMap, body: &[u8]) -> (Response, f64) {
+    let json = [("content-type", "application/x-amz-json-1.0")];
+    let target = headers.get("x-amz-target").map(|name| name.to_str());
+    let (response, units) = match (target, engine) {
+        (None, _) => (
+            ([("content-type", "text/xml")], PUBLISHED).into_response(),
+            0.0,
+        ),
+        (Some(_), None) => ((json, "{}").into_response(), 0.0),
+        (Some(target), Some(engine)) => {
+            let (status, text) = engine.carry_out(target.unwrap_or_default(), body);
+            let status = StatusCode::from_u16(status).expect("the engine speaks HTTP");
+            ((status, json, text).into_response(), engine.take().units)
+        }
+    };
+    (response, units)
 }
 
 /// A root, and a server with an RSA certificate of that root, as AWS's are.

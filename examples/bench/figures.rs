@@ -15,6 +15,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) fn print(
     functions: &[Function],
     rounds: &[Vec<Round>],
+    counted: &[Round],
     tls: bool,
     latency_ms: u64,
 ) -> Result<(), AnyError> {
@@ -45,9 +46,9 @@ pub(crate) fn print(
             against(|round| round.kinds[0].peak_mib, 1),
         );
     }
-    println!("\n| function | callback | requests | p50 µs | × | p99 µs | × | CPU µs | × |");
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    for (function, own) in functions.iter().zip(rounds) {
+    println!("\n| function | callback | requests | units | p50 µs | × | p99 µs | × | CPU µs | × |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    for ((function, own), counted) in functions.iter().zip(rounds).zip(counted) {
         for kind in 0..own[0].kinds.len() {
             let against = |figure: fn(&crate::round::Warm) -> f64| {
                 cell(
@@ -58,10 +59,11 @@ pub(crate) fn print(
                 )
             };
             println!(
-                "| {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {:.2} | {:.2} | {} | {} | {} |",
                 function.name,
                 ["heartbeat", "ordinary", "alerting"][kind],
-                own[0].kinds[kind].requests,
+                counted.kinds[kind].counts.requests,
+                counted.kinds[kind].counts.units,
                 against(|warm| warm.p50_us),
                 against(|warm| warm.p99_us),
                 against(|warm| warm.cpu_us),

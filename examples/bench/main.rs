@@ -1,8 +1,9 @@
 //! How fast, small and cheap the callback function is, beside what a user would write instead.
 //!
 //! Builds the release binary and the references of `benches/reference/`, starts each behind a Lambda Runtime API and a canned
-//! DynamoDB and SNS of its own on loopback, turn by turn, and prints what they took as Markdown. It isn't Lambda: no placement,
-//! no download of the code, no limit of memory or CPU. Ratios carry over to other machines, times don't.
+//! DynamoDB and SNS of its own on loopback, turn by turn, and prints what they took as Markdown; requests and write units are
+//! counted in a round of their own, on an engine. It isn't Lambda: no placement, no download of the code, no limit of memory or
+//! CPU. Ratios carry over to other machines, times don't.
 
 #![allow(
     clippy::print_stdout,
@@ -11,6 +12,11 @@
     reason = "a program for a terminal"
 )]
 
+#[path = "../../support/counted.rs"]
+mod counted;
+#[path = "../../support/engine.rs"]
+#[allow(dead_code, reason = "the engine is in this process")]
+mod engine;
 #[path = "../../support/sign.rs"]
 mod sign;
 
@@ -23,6 +29,7 @@ mod process;
 mod round;
 mod runtime;
 
+use backend::Backend;
 use clap::Parser;
 use std::error::Error;
 use std::path::PathBuf;
@@ -77,8 +84,12 @@ async fn main() -> Result<(), AnyError> {
     for (name, binary) in options.also {
         functions.push(functions::Function::ours(name, binary));
     }
-    let backend =
-        backend::Backend::start(options.tls, Duration::from_millis(options.latency_ms)).await?;
+    let mut counted = Vec::new();
+    for function in &functions {
+        let engine = Backend::engine().await?;
+        counted.push(round::play(function, &engine, options.callbacks).await?);
+    }
+    let backend = Backend::canned(options.tls, Duration::from_millis(options.latency_ms)).await?;
     let mut rounds = vec![Vec::new(); functions.len()];
     // The first round only brings everything into memory; after it the order turns by one each round.
     for turn in 0..=options.rounds {
@@ -90,5 +101,11 @@ async fn main() -> Result<(), AnyError> {
             }
         }
     }
-    figures::print(&functions, &rounds, options.tls, options.latency_ms)
+    figures::print(
+        &functions,
+        &rounds,
+        &counted,
+        options.tls,
+        options.latency_ms,
+    )
 }

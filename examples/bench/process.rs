@@ -1,7 +1,7 @@
 //! A function's process: its environment, its CPU, its memory, its end.
 
 use crate::AnyError;
-use crate::backend::Backend;
+use crate::backend::{Backend, TABLE};
 use crate::sign::LOCAL_SECRET;
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub(crate) fn start(program: &[&Path], api: &str, backend: &Backend) -> Result<C
                 "AWS_SECRET_ACCESS_KEY",
                 "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
             ),
-            ("TABLE_NAME", "recordings"),
+            ("TABLE_NAME", TABLE),
             (
                 "ALERT_TOPIC_ARN",
                 "arn:aws:sns:eu-central-1:000000000000:alerts",

@@ -3,6 +3,7 @@
 use crate::AnyError;
 use crate::backend::Backend;
 use crate::callbacks::Kind;
+use crate::counted::Counts;
 use crate::functions::Function;
 use crate::process;
 use crate::runtime::Api;
@@ -31,7 +32,8 @@ pub(crate) struct Warm {
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) cpu_us: f64,
-    pub(crate) requests: f64,
+    /// Requests and write units.
+    pub(crate) counts: Counts,
     /// The most memory until then, MiB.
     pub(crate) peak_mib: f64,
 }
@@ -56,7 +58,7 @@ pub(crate) async fn play(
     }
     // The end of a kind is before the first event of the next, whatever that is.
     let ranges: Vec<_> = marks.chunks(2).map(|pair| pair[0]..pair[1]).collect();
-    let api = Api::start(events, marks, backend.requests()).await?;
+    let api = Api::start(events, marks, backend.counts()).await?;
     let started = Instant::now();
     let mut child = process::start(&[&function.binary], &api.address, backend)?;
     api.set_pid(child.id().ok_or("it has ended")?);
@@ -81,7 +83,10 @@ pub(crate) async fn play(
                 p50_us: latencies[latencies.len() / 2],
                 p99_us: latencies[latencies.len() * 99 / 100],
                 cpu_us: (marks[1].cpu_ns - marks[0].cpu_ns) as f64 / 1e3 / count,
-                requests: (marks[1].requests - marks[0].requests) as f64 / count,
+                counts: Counts {
+                    requests: (marks[1].counts.requests - marks[0].counts.requests) / count,
+                    units: (marks[1].counts.units - marks[0].counts.units) / count,
+                },
                 peak_mib: marks[1].peak_kib as f64 / 1024.0,
             }
         });

@@ -1,6 +1,7 @@
 //! The Lambda Runtime API, as it is served to one process: hands out events, takes answers, looks at the clock.
 
 use crate::AnyError;
+use crate::counted::Counts;
 use crate::process::{cpu_ns, peak_kib};
 use axum::Router;
 use axum::body::Bytes;
@@ -9,7 +10,6 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
 use serde_json::Value;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::net::TcpListener;
@@ -36,15 +36,15 @@ pub(crate) struct Seen {
 pub(crate) struct Mark {
     pub(crate) cpu_ns: u64,
     pub(crate) peak_kib: u64,
-    /// Requests that the backend has had.
-    pub(crate) requests: u64,
+    /// What the backend was asked until then.
+    pub(crate) counts: Counts,
 }
 
 struct Session {
     events: Vec<String>,
     /// Before which events, by index, there is a [`Mark`]; the number of events is after the last one.
     marks: Vec<usize>,
-    requests: Arc<AtomicU64>,
+    counts: Arc<Mutex<Counts>>,
     seen: Mutex<Seen>,
     over: Notify,
 }
@@ -57,18 +57,18 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// `requests` is the backend's count.
+    /// `counts` are the backend's.
     pub(crate) async fn start(
         events: Vec<String>,
         marks: Vec<usize>,
-        requests: Arc<AtomicU64>,
+        counts: Arc<Mutex<Counts>>,
     ) -> Result<Self, AnyError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
         let session = Arc::new(Session {
             events,
             marks,
-            requests,
+            counts,
             seen: Mutex::default(),
             over: Notify::new(),
         });
@@ -118,7 +118,7 @@ impl Session {
             let mark = Mark {
                 cpu_ns: cpu_ns(seen.pid),
                 peak_kib: peak_kib(seen.pid),
-                requests: self.requests.load(Ordering::Relaxed),
+                counts: *self.counts.lock().unwrap_or_else(PoisonError::into_inner),
             };
             seen.marks.push(mark);
         }

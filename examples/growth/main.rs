@@ -11,6 +11,8 @@
     reason = "a program for a terminal"
 )]
 
+#[path = "../../support/counted.rs"]
+mod counted;
 #[path = "../../support/engine.rs"]
 #[allow(dead_code, reason = "the engine is in this process, without a socket")]
 mod engine;

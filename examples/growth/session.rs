@@ -1,6 +1,7 @@
 //! One session on an engine of its own, and what its callbacks cost.
 
 use crate::Point;
+use crate::counted::{Counted, Counts};
 use crate::engine::{AnyError, create_table};
 use crate::sign;
 use agora_recording_callbacks::aws;
@@ -17,11 +18,8 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
-use dynoxide::{Database, DynoxideError};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -39,14 +37,14 @@ pub(crate) struct Session {
     times: Vec<Duration>,
 }
 
-/// The engine, and what was asked of it: requests and write units.
+/// The way to the engine, without a socket.
 #[derive(Clone)]
-struct Wire(Arc<(Database, Mutex<(f64, f64)>)>);
+struct Wire(Arc<Counted>);
 
 impl Session {
     /// A session as it usually is at its begin.
     pub(crate) async fn open() -> Result<Self, AnyError> {
-        let wire = Wire(Arc::new((Database::memory()?, Mutex::default())));
+        let wire = Wire(Arc::new(Counted::new()?));
         let connector = SharedHttpConnector::new(wire.clone());
         let aws = aws::load_local("http://engine".to_owned()).await;
         let client = http_client_fn(move |_, _| connector.clone());
@@ -111,14 +109,14 @@ impl Session {
 
     /// Counts from here.
     pub(crate) fn forget(&mut self) {
-        *self.wire.counts() = (0.0, 0.0);
+        self.wire.0.take();
         self.sent = 0;
         self.times.clear();
     }
 
     /// What it cost since then.
     pub(crate) async fn point(&mut self, at: f64) -> Result<Point, AnyError> {
-        let (requests, units) = *self.wire.counts();
+        let Counts { requests, units } = self.wire.0.take();
         let sid = Sid::new(SID).ok_or("an illegal sid")?;
         let item = self.store.session(&sid).await?.ok_or("no session")?;
         self.times.sort();
@@ -178,68 +176,13 @@ impl std::fmt::Debug for Wire {
 
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let operation = request
-            .headers()
-            .get("x-amz-target")
-            .and_then(|target| target.rsplit('.').next())
-            .unwrap_or_default();
-        let (status, text) = self.carry_out(operation, request.body().bytes().unwrap_or_default());
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let body = request.body().bytes().unwrap_or_default();
+        let (status, text) = self.0.carry_out(target, body);
         let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text));
         response
             .headers_mut()
             .insert("content-type", "application/x-amz-json-1.0");
         HttpConnectorFuture::ready(Ok(response))
-    }
-}
-
-impl Wire {
-    fn counts(&self) -> std::sync::MutexGuard<'_, (f64, f64)> {
-        self.0.1.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Lets the engine do it, and counts; status and text of its answer.
-    fn carry_out(&self, operation: &str, body: &[u8]) -> (u16, String) {
-        let mut request: Value = serde_json::from_slice(body).expect("the SDK sends JSON");
-        if matches!(operation, "PutItem" | "UpdateItem" | "GetItem") {
-            request["ReturnConsumedCapacity"] = "TOTAL".into();
-        }
-        let database = &self.0.0;
-        let answer = match operation {
-            "PutItem" => on(request, |request| database.put_item(request)),
-            "GetItem" => on(request, |request| database.get_item(request)),
-            "UpdateItem" => on(request, |request| database.update_item(request)),
-            "CreateTable" => on(request, |request| database.create_table(request)),
-            "ListTables" => on(request, |request| database.list_tables(request)),
-            "UpdateTimeToLive" => on(request, |request| database.update_time_to_live(request)),
-            other => panic!("the engine isn't asked for {other} here"),
-        };
-        let (status, answer) = answer;
-        let units = answer.pointer("/ConsumedCapacity/CapacityUnits");
-        let mut counts = self.counts();
-        counts.0 += 1.0;
-        // A refused write consumes what the item that is there is long, and doesn't say so.
-        counts.1 += match units.and_then(Value::as_f64) {
-            Some(units) => units,
-            None if status == 400 => 1.0,
-            None => 0.0,
-        };
-        (status, answer.to_string())
-    }
-}
-
-fn on<Q: DeserializeOwned, A: Serialize>(
-    request: Value,
-    run: impl FnOnce(Q) -> Result<A, DynoxideError>,
-) -> (u16, Value) {
-    let request = serde_json::from_value(request).expect("the engine knows the request");
-    match run(request) {
-        Ok(answer) => (
-            200,
-            serde_json::to_value(answer).expect("an answer is JSON"),
-        ),
-        Err(error) => {
-            let text = serde_json::from_str(&error.to_json()).unwrap_or_default();
-            (error.status_code(), text)
-        }
     }
 }
