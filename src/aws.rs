@@ -1,4 +1,4 @@
-//! The AWS clients, made once, with time limits that leave room for a second try before Agora gives up.
+//! The AWS clients, made once, with time limits that leave room for a second try before Agora gives up; one connector for all.
 
 use crate::config::{Config, SecretSource};
 use crate::secrets::Secrets;
@@ -7,6 +7,12 @@ use crate::topic::Topic;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
 use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(1);
@@ -43,6 +49,20 @@ fn loader() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
         .timeout_config(timeouts)
         .retry_config(retries)
+        .http_client(http_client())
+}
+
+/// What the SDK would use, made once. By itself it makes two for each client, the first only to see that it can, and each of them
+/// reads all the system's roots.
+fn http_client() -> SharedHttpClient {
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT);
+    let connector = aws_smithy_http_client::Connector::builder()
+        .connector_settings(settings.build())
+        .proxy_config(ProxyConfig::from_env())
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .build();
+    let connector = SharedHttpConnector::new(connector);
+    http_client_fn(move |_, _| connector.clone())
 }
 
 /// The table that `config` names.
@@ -71,7 +91,6 @@ pub fn secrets(aws: &SdkConfig, source: &SecretSource) -> Secrets {
 #[must_use]
 pub fn topic(aws: &SdkConfig, config: &Config) -> Topic {
     let patient = TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
         .operation_timeout(OPERATION)
         .build();
     let sns = aws_sdk_sns::config::Builder::from(aws).timeout_config(patient);
