@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// An HTTP request, as far as it matters here.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Fields")]
 pub struct HttpEvent {
     pub(super) sender: Sender,
@@ -151,6 +151,9 @@ impl Values {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lambda_http::http::HeaderMap;
+    use lambda_http::request::LambdaRequest;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn read(event: &Value) -> HttpEvent {
@@ -220,6 +223,104 @@ mod tests {
         let escaped = r#"{"httpMethod": "POST", "headers": {"agora-\u0073ignature": "a"}}"#;
         let read: HttpEvent = serde_json::from_str(escaped).unwrap();
         assert_eq!(read.signature, values(&[], &["a"]));
+    }
+
+    /// What `lambda_http` reads of the fields that matter.
+    fn as_lambda_http_reads(event: &Value) -> HttpEvent {
+        let of = |sender, method: &str, headers: &HeaderMap, body, is_base64| {
+            let values = |name| {
+                let values = headers.get_all(name).iter();
+                values
+                    .map(|value| value.to_str().unwrap().to_owned())
+                    .collect()
+            };
+            HttpEvent {
+                sender,
+                method: method.to_owned(),
+                signature: SignatureValues {
+                    v2: values(SIGNATURE_V2),
+                    v1: values(SIGNATURE_V1),
+                },
+                body,
+                is_base64,
+            }
+        };
+        let either = |once: HeaderMap, each: HeaderMap| if each.is_empty() { once } else { each };
+        match serde_json::from_str(&event.to_string()).unwrap() {
+            LambdaRequest::ApiGatewayV2(event) => of(
+                Sender::HttpApiOrUrl,
+                event.request_context.http.method.as_str(),
+                &event.headers,
+                event.body.unwrap_or_default(),
+                event.is_base64_encoded,
+            ),
+            LambdaRequest::ApiGatewayV1(event) => of(
+                Sender::RestApi,
+                event.http_method.as_str(),
+                &either(event.headers, event.multi_value_headers),
+                event.body.unwrap_or_default(),
+                event.is_base64_encoded,
+            ),
+            LambdaRequest::Alb(event) => of(
+                Sender::LoadBalancer,
+                event.http_method.as_str(),
+                &either(event.headers, event.multi_value_headers),
+                event.body.unwrap_or_default(),
+                event.is_base64_encoded,
+            ),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lambda_http_reads_the_same_of_every_envelope(
+            sender in 0..4,
+            method in prop::sample::select(vec!["POST", "GET", "PUT", "DELETE", "PATCH"]),
+            headers in prop::collection::hash_map(
+                prop::sample::select(vec![
+                    "agora-signature-v2", "agora-signature", "content-type", "x-forwarded-for", "x-agora-signature-v2",
+                ]),
+                (any::<bool>(), prop::collection::vec("[ -~]{0,70}", 1..3)),
+                0..6,
+            ),
+            body in prop::option::of(".{0,200}"),
+            is_base64 in any::<bool>(),
+        ) {
+            let named = |name: &str, shouts: bool| if shouts { name.to_ascii_uppercase() } else { name.to_owned() };
+            let once: serde_json::Map<_, _> = headers.iter()
+                .map(|(name, (shouts, values))| (named(name, *shouts), json!(values[0])))
+                .collect();
+            let each: serde_json::Map<_, _> = headers.iter()
+                .map(|(name, (shouts, values))| (named(name, *shouts), json!(values)))
+                .collect();
+            let elb = json!({"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:eu-central-1:1:targetgroup/t/1"}});
+            let event = match sender {
+                0 => json!({
+                    "version": "2.0", "routeKey": "$default", "rawPath": "/", "rawQueryString": "", "headers": once,
+                    "requestContext": {
+                        "accountId": "anonymous", "apiId": "a", "http": {
+                            "method": method, "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "a"
+                        }, "requestId": "r", "routeKey": "$default", "stage": "$default", "timeEpoch": 1
+                    },
+                    "body": body, "isBase64Encoded": is_base64,
+                }),
+                1 => json!({
+                    "resource": "/", "path": "/", "httpMethod": method, "headers": once, "multiValueHeaders": each,
+                    "requestContext": {"resourcePath": "/", "httpMethod": method, "stage": "prod", "requestId": "r", "identity": {}},
+                    "body": body, "isBase64Encoded": is_base64,
+                }),
+                2 => json!({
+                    "requestContext": elb, "httpMethod": method, "path": "/", "headers": once, "body": body,
+                    "isBase64Encoded": is_base64,
+                }),
+                _ => json!({
+                    "requestContext": elb, "httpMethod": method, "path": "/", "multiValueHeaders": each, "body": body,
+                    "isBase64Encoded": is_base64,
+                }),
+            };
+            prop_assert_eq!(read(&event), as_lambda_http_reads(&event));
+        }
     }
 
     #[test]
