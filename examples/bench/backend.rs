@@ -1,15 +1,17 @@
-//! DynamoDB and SNS, counted. To measure time, DynamoDB's answers are canned: every write succeeds, every item is missing. To
-//! measure units, they are an engine's.
+//! DynamoDB, SNS and Secrets Manager, counted. To measure time, DynamoDB's answers are canned: every write succeeds, every item
+//! is missing. To measure units, they are an engine's.
 
 use crate::AnyError;
 use crate::counted::{Counted, Counts};
 use crate::engine;
+use crate::sign::LOCAL_SECRET;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::serve::{Listener, ListenerExt};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256};
+use serde_json::json;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,11 +33,13 @@ const PUBLISHED: &str = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2
     <MessageId>567910cd-659e-55d4-8ccb-5aaf14679dc0</MessageId></PublishResult><ResponseMetadata>\
     <RequestId>d74b8436-ae13-5ab4-a9ff-ce54dfea72a0</RequestId></ResponseMetadata></PublishResponse>";
 
-/// The endpoint of both.
+/// The endpoint of all three.
 pub(crate) struct Backend {
     pub(crate) url: String,
     /// The roots to trust: the system's, and with TLS its own.
     pub(crate) roots: PathBuf,
+    /// Its answers don't depend on what was there before.
+    pub(crate) is_canned: bool,
     counts: Arc<Mutex<Counts>>,
     _directory: tempfile::TempDir,
 }
@@ -67,6 +71,7 @@ impl Backend {
             .iter()
             .find_map(|file| std::fs::read_to_string(file).ok())
             .unwrap_or_default();
+        let is_canned = engine.is_none();
         let counts = Arc::new(Mutex::new(Counts::default()));
         let (counter, engine) = (Arc::clone(&counts), Arc::new(engine));
         let router = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
@@ -77,8 +82,7 @@ impl Backend {
                 }
                 let (answer, units) = answer(engine.as_ref().as_ref(), &headers, &body);
                 let mut counts = counter.lock().unwrap_or_else(PoisonError::into_inner);
-                counts.requests += 1.0;
-                counts.units += units;
+                counts.add(units);
                 answer
             }
         });
@@ -104,6 +108,7 @@ impl Backend {
         Ok(Self {
             url,
             roots,
+            is_canned,
             counts,
             _directory: directory,
         })
@@ -117,21 +122,36 @@ impl Backend {
 
 /// An answer, and the write units that it cost.
 fn answer(engine: Option<&Counted>, headers: &HeaderMap, body: &[u8]) -> (Response, f64) {
-    let json = [("content-type", "application/x-amz-json-1.0")];
-    let target = headers.get("x-amz-target").map(|name| name.to_str());
-    let (response, units) = match (target, engine) {
+    let json = |status: u16, text: String| {
+        let status = StatusCode::from_u16(status).expect("a status of HTTP");
+        let content_type = [("content-type", "application/x-amz-json-1.0")];
+        (status, content_type, text).into_response()
+    };
+    let target = headers.get("x-amz-target");
+    match (target.and_then(|target| target.to_str().ok()), engine) {
         (None, _) => (
             ([("content-type", "text/xml")], PUBLISHED).into_response(),
             0.0,
         ),
-        (Some(_), None) => ((json, "{}").into_response(), 0.0),
-        (Some(target), Some(engine)) => {
-            let (status, text) = engine.carry_out(target.unwrap_or_default(), body);
-            let status = StatusCode::from_u16(status).expect("the engine speaks HTTP");
-            ((status, json, text).into_response(), engine.take().units)
+        // A secret that was never rotated has no previous version.
+        (Some("secretsmanager.GetSecretValue"), _) if holds(body, b"AWSPREVIOUS") => {
+            let error = r#"{"__type": "ResourceNotFoundException"}"#;
+            (json(400, error.to_owned()), 0.0)
         }
-    };
-    (response, units)
+        (Some("secretsmanager.GetSecretValue"), _) => {
+            let secret = json!({"Name": "agora", "VersionId": "1", "SecretString": LOCAL_SECRET});
+            (json(200, secret.to_string()), 0.0)
+        }
+        (Some(_), None) => (json(200, "{}".to_owned()), 0.0),
+        (Some(target), Some(engine)) => {
+            let (status, text, units) = engine.carry_out(target, body);
+            (json(status, text), units)
+        }
+    }
+}
+
+fn holds(body: &[u8], word: &[u8]) -> bool {
+    body.windows(word.len()).any(|bytes| bytes == word)
 }
 
 /// A root, and a server with an RSA certificate of that root, as AWS's are.

@@ -19,6 +19,24 @@ impl Kind {
     /// In the order in which they are sent.
     pub(crate) const ALL: [Self; 3] = [Self::Heartbeat, Self::Ordinary, Self::Alerting];
 
+    /// Its name in the tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Heartbeat => "heartbeat",
+            Self::Ordinary => "ordinary",
+            Self::Alerting => "alerting",
+        }
+    }
+
+    /// The requests that the callback function makes for one, if nothing stands in its way.
+    pub(crate) fn requests(self) -> f64 {
+        match self {
+            Self::Heartbeat => 1.0,
+            Self::Ordinary => 2.0,
+            Self::Alerting => 5.0,
+        }
+    }
+
     fn sample(self) -> &'static str {
         match self {
             Self::Heartbeat => include_str!("../../events/33-uploading_progress.json"),

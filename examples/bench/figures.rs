@@ -2,96 +2,118 @@
 
 use crate::AnyError;
 use crate::functions::Function;
-use crate::round::Round;
+use crate::round::{Round, Warm};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use std::fs;
-use std::io::{Write, sink};
+use std::io::Write;
 use std::path::Path;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Prints everything; ratios are to the first function.
-pub(crate) fn print(
-    functions: &[Function],
-    rounds: &[Vec<Round>],
-    counted: &[Round],
-    tls: bool,
-    latency_ms: u64,
-) -> Result<(), AnyError> {
-    println!("{}", machine());
+/// A function, and what it took.
+pub(crate) struct Measured {
+    pub(crate) function: Function,
+    pub(crate) rounds: Vec<Round>,
+    /// What it took where requests and units were counted; nothing of a function whose start alone is of interest.
+    pub(crate) counted: Option<Round>,
+}
+
+/// Prints everything; ratios are to the first function, and to its one kind of callbacks.
+pub(crate) fn print(all: &[Measured]) -> Result<(), AnyError> {
+    let first = &all[0];
     println!(
-        "{} rounds, interleaved; {}DynamoDB and SNS answer {}. × is to `{}`, the median of the ratios round by round.\n",
-        rounds[0].len(),
-        if tls { "TLS; " } else { "no TLS; " },
-        if latency_ms == 0 {
-            "at once".to_owned()
-        } else {
-            format!("after {latency_ms} ms")
-        },
-        functions[0].name
+        "× is to `{}` and its heartbeats, the median of the ratios round by round.\n",
+        first.function.name
     );
     println!(
-        "| function | first `next` ms | × | first answer ms | × | peak MiB | × | binary MiB | zip MiB |"
+        "| function | first `next` ms | × | first event ms | × | first answer ms | × | peak MiB | × | binary MiB | × | zip MiB | × |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    for (function, own) in functions.iter().zip(rounds) {
-        let against = |figure: fn(&Round) -> f64, digits| cell(own, &rounds[0], figure, digits);
+    println!("|{}", " --- |".repeat(13));
+    let (first_size, first_zipped) = sizes(&first.function.binary)?;
+    for Measured {
+        function, rounds, ..
+    } in all
+    {
+        let against = |figure: fn(&Round) -> f64| cell(rounds, figure, &first.rounds, figure, 1);
         let (size, zipped) = sizes(&function.binary)?;
         println!(
-            "| {} | {} | {} | {} | {size:.2} | {zipped:.2} |",
+            "| {} | {} | {} | {} | {} | {size:.2} | {:.2} | {zipped:.2} | {:.2} |",
             function.name,
-            against(|round| round.first_next_ms, 1),
-            against(|round| round.first_answer_ms, 1),
-            against(|round| round.kinds[0].peak_mib, 1),
+            against(|round| round.first_next_ms),
+            against(|round| round.first_event_ms),
+            against(Round::first_answer_ms),
+            against(|round| round.kinds[0].peak_mib),
+            size / first_size,
+            zipped / first_zipped,
         );
     }
-    println!("\n| function | callback | requests | units | p50 µs | × | p99 µs | × | CPU µs | × |");
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    for ((function, own), counted) in functions.iter().zip(rounds).zip(counted) {
-        for kind in 0..own[0].kinds.len() {
-            let against = |figure: fn(&crate::round::Warm) -> f64| {
+    println!(
+        "\n| function | callback | requests | × | units | × | p50 µs | × | p99 µs | × | CPU µs | × |"
+    );
+    println!("|{}", " --- |".repeat(12));
+    for Measured {
+        function,
+        rounds,
+        counted,
+    } in all
+    {
+        for (n, kind) in function.kinds.iter().enumerate() {
+            let (Some(counted), Some(first_counted)) = (counted, &first.counted) else {
+                continue;
+            };
+            let count = |figure: fn(&Warm) -> f64| {
+                let (own, first) = (figure(&counted.kinds[n]), figure(&first_counted.kinds[0]));
+                format!("{own:.2} | {:.2}", own / first)
+            };
+            let against = |figure: fn(&Warm) -> f64| {
+                let own = |round: &Round| figure(&round.kinds[n]);
                 cell(
+                    rounds,
                     own,
-                    &rounds[0],
-                    |round| figure(&round.kinds[kind.min(round.kinds.len() - 1)]),
+                    &first.rounds,
+                    |round| figure(&round.kinds[0]),
                     0,
                 )
             };
             println!(
-                "| {} | {} | {:.2} | {:.2} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} |",
                 function.name,
-                ["heartbeat", "ordinary", "alerting"][kind],
-                counted.kinds[kind].counts.requests,
-                counted.kinds[kind].counts.units,
+                kind.name(),
+                count(|warm| warm.counts.requests),
+                count(|warm| warm.counts.units),
                 against(|warm| warm.p50_us),
                 against(|warm| warm.p99_us),
                 against(|warm| warm.cpu_us),
             );
         }
     }
-    for (function, own) in functions.iter().zip(rounds) {
-        if own[0].kinds.len() > 1 {
-            let peak = median(
-                own.iter()
-                    .filter_map(|round| Some(round.kinds.last()?.peak_mib))
-                    .collect(),
-            );
-            println!(
-                "\n`{}` after its alerts: {peak:.1} MiB at its peak.",
-                function.name
-            );
-        }
+    for Measured {
+        function, rounds, ..
+    } in all.iter().filter(|one| one.function.kinds.len() > 1)
+    {
+        let peaks = rounds.iter().filter_map(|round| round.kinds.last());
+        let peak = median(peaks.map(|warm| warm.peak_mib).collect());
+        println!(
+            "\n`{}` after its alerts: {peak:.1} MiB at its peak.",
+            function.name
+        );
     }
     Ok(())
 }
 
 /// A figure's median, and that of its ratios.
-fn cell(own: &[Round], first: &[Round], figure: impl Fn(&Round) -> f64, digits: usize) -> String {
+fn cell(
+    own: &[Round],
+    figure: impl Fn(&Round) -> f64,
+    first: &[Round],
+    first_figure: impl Fn(&Round) -> f64,
+    digits: usize,
+) -> String {
     let ratios = own
         .iter()
         .zip(first)
-        .map(|(own, first)| figure(own) / figure(first));
+        .map(|(own, first)| figure(own) / first_figure(first));
     format!(
         "{:.digits$} | {:.2}",
         median(own.iter().map(&figure).collect()),
@@ -108,26 +130,14 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn sizes(file: &Path) -> Result<(f64, f64), AnyError> {
     let bytes = fs::read(file)?;
-    let mut encoder = DeflateEncoder::new(Counted(0), Compression::best());
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&bytes)?;
-    Ok((bytes.len() as f64 / MIB, encoder.finish()?.0 as f64 / MIB))
-}
-
-struct Counted(u64);
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += u64::try_from(bytes.len()).unwrap_or(0);
-        sink().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+    let zipped = encoder.finish()?.len();
+    Ok((bytes.len() as f64 / MIB, zipped as f64 / MIB))
 }
 
 /// The machine, in a line.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find(|line| line.starts_with("model name"));
     let model = model

@@ -1,6 +1,9 @@
 //! What is measured: the callback function and its references, built here.
 
 use crate::AnyError;
+use crate::callbacks::Kind;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,25 +11,42 @@ use std::process::Command;
 pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) binary: PathBuf,
-    /// Knows all kinds of callbacks; the references know one.
+    /// What it is sent, in this order.
+    pub(crate) kinds: &'static [Kind],
+    /// A build of the callback function: says what became of a callback.
     pub(crate) is_ours: bool,
+    /// Its secret is in Secrets Manager, as the template has it; else in the environment.
+    pub(crate) is_secret_managed: bool,
+    /// Only its start is of interest.
+    pub(crate) is_start_only: bool,
 }
 
 impl Function {
     /// A build of the callback function.
-    pub(crate) fn ours(name: String, binary: PathBuf) -> Self {
+    pub(crate) fn ours(name: impl Into<String>, binary: PathBuf) -> Self {
         Self {
-            name,
+            name: name.into(),
             binary,
+            kinds: &Kind::ALL,
             is_ours: true,
+            is_secret_managed: false,
+            is_start_only: false,
         }
+    }
+
+    /// Puts a copy of the binary into `folder` and measures that: how a file was written decides how fast its pages are mapped.
+    pub(crate) fn copied(self, folder: &Path, n: usize) -> io::Result<Self> {
+        let binary = folder.join(n.to_string());
+        fs::write(&binary, fs::read(&self.binary)?)?;
+        fs::set_permissions(&binary, fs::metadata(&self.binary)?.permissions())?;
+        Ok(Self { binary, ..self })
     }
 
     fn reference(name: &str, binary: PathBuf) -> Self {
         Self {
-            name: name.to_owned(),
-            binary,
+            kinds: &[Kind::Heartbeat],
             is_ours: false,
+            ..Self::ours(name, binary)
         }
     }
 }
@@ -43,7 +63,20 @@ pub(crate) fn all(build: bool) -> Result<Vec<Function>, AnyError> {
     let callback = root.join("target/release/callback");
     Ok(vec![
         Function::reference("tuned", tuned.join("tuned")),
-        Function::ours("callback".to_owned(), callback),
+        Function::ours("callback", callback.clone()),
+        // The same once more: how far apart these two are is how much of a difference is none.
+        Function::ours("callback, again", callback.clone()),
+        Function {
+            is_secret_managed: true,
+            is_start_only: true,
+            kinds: &[Kind::Heartbeat],
+            ..Function::ours("callback, Secrets Manager", callback.clone())
+        },
+        Function {
+            is_start_only: true,
+            kinds: &[Kind::Alerting],
+            ..Function::ours("callback, an alert first", callback)
+        },
         Function::reference("echo", tuned.join("echo")),
         Function::reference("http_echo", tuned.join("http_echo")),
         Function::reference("update_item", target.join("release/update_item")),

@@ -26,13 +26,17 @@ mod figures;
 mod functions;
 mod guard;
 mod process;
+mod quota;
 mod round;
 mod runtime;
 
 use backend::Backend;
 use clap::Parser;
+use figures::Measured;
+use quota::Quota;
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 type AnyError = Box<dyn Error + Send + Sync>;
@@ -52,6 +56,10 @@ struct Options {
     /// DynamoDB and SNS wait that long before they answer
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
+    /// Hold each process to the CPU of a Lambda function with so many MB once it has started, and let 20 ms pass between two
+    /// callbacks; needs root
+    #[arg(long)]
+    memory_mb: Option<u64>,
     /// Build nothing: measure what was built before
     #[arg(long)]
     no_build: bool,
@@ -84,28 +92,56 @@ async fn main() -> Result<(), AnyError> {
     for (name, binary) in options.also {
         functions.push(functions::Function::ours(name, binary));
     }
-    let mut counted = Vec::new();
-    for function in &functions {
-        let engine = Backend::engine().await?;
-        counted.push(round::play(function, &engine, options.callbacks).await?);
+    let folder = tempfile::tempdir()?;
+    let mut all = Vec::new();
+    for (n, function) in functions.into_iter().enumerate() {
+        let function = function.copied(folder.path(), n)?;
+        let counted = match function.is_start_only {
+            true => None,
+            false => {
+                let engine = Backend::engine().await?;
+                Some(round::play(&function, &engine, None, options.callbacks).await?)
+            }
+        };
+        all.push(Measured {
+            function,
+            rounds: Vec::new(),
+            counted,
+        });
     }
+    let quota = options.memory_mb.map(Quota::of).transpose()?.map(Arc::new);
     let backend = Backend::canned(options.tls, Duration::from_millis(options.latency_ms)).await?;
-    let mut rounds = vec![Vec::new(); functions.len()];
-    // The first round only brings everything into memory; after it the order turns by one each round.
+    let mut order: Vec<_> = (0..all.len()).collect();
+    // The first round only brings everything into memory.
     for turn in 0..=options.rounds {
-        for place in 0..functions.len() {
-            let n = (place + turn) % functions.len();
-            let round = round::play(&functions[n], &backend, options.callbacks).await?;
+        // Another order each round, the same in every run: no function always comes after the same one.
+        fastrand::Rng::with_seed(u64::try_from(turn)?).shuffle(&mut order);
+        for n in &order {
+            let Measured {
+                function, rounds, ..
+            } = &mut all[*n];
+            let callbacks = match function.is_start_only {
+                true => 1,
+                false => options.callbacks,
+            };
+            let round = round::play(function, &backend, quota.clone(), callbacks).await?;
             if turn > 0 {
-                rounds[n].push(round);
+                rounds.push(round);
             }
         }
     }
-    figures::print(
-        &functions,
-        &rounds,
-        &counted,
-        options.tls,
-        options.latency_ms,
-    )
+    println!("{}", figures::machine());
+    let tls = if options.tls { "TLS" } else { "no TLS" };
+    let latency = match options.latency_ms {
+        0 => "at once".to_owned(),
+        latency_ms => format!("after {latency_ms} ms"),
+    };
+    let cpu = options.memory_mb.map_or_else(String::new, |memory_mb| {
+        format!("; the CPU of {memory_mb} MB from the first event on")
+    });
+    println!(
+        "{} rounds, shuffled; {tls}; DynamoDB and SNS answer {latency}{cpu}.",
+        options.rounds
+    );
+    figures::print(&all)
 }

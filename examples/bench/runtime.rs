@@ -2,7 +2,9 @@
 
 use crate::AnyError;
 use crate::counted::Counts;
+use crate::functions::Function;
 use crate::process::{cpu_ns, peak_kib};
+use crate::quota::{self, Quota};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -16,17 +18,42 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+/// What is done with a process.
+pub(crate) struct Plan {
+    pub(crate) events: Vec<String>,
+    /// Before which events, by index, there is a [`Mark`]; the number of events is after the last one.
+    pub(crate) marks: Vec<usize>,
+    /// The backend's.
+    pub(crate) counts: Arc<Mutex<Counts>>,
+    /// What the process is held to from its first `next` on; events then come a period apart.
+    pub(crate) quota: Option<Arc<Quota>>,
+    /// Answers have to say that the callback is stored, not only status 200.
+    pub(crate) says_stored: bool,
+}
+
+impl Plan {
+    /// These events, and nothing else.
+    pub(crate) fn of(function: &Function, events: Vec<String>, counts: Arc<Mutex<Counts>>) -> Self {
+        Self {
+            events,
+            marks: Vec::new(),
+            counts,
+            quota: None,
+            says_stored: function.is_ours,
+        }
+    }
+}
+
 /// What was seen of a process.
 #[derive(Default)]
 pub(crate) struct Seen {
-    pub(crate) pid: u32,
     pub(crate) first_next: Option<Instant>,
-    pub(crate) first_answer: Option<Instant>,
     /// From event to answer, in µs, one an event.
     pub(crate) latencies: Vec<f64>,
     pub(crate) marks: Vec<Mark>,
-    /// What it said instead of an answer with status 200.
+    /// What it said instead of the answer it should give, or what went wrong here.
     pub(crate) failure: Option<String>,
+    pid: u32,
     handed_out: usize,
     sent: Option<Instant>,
 }
@@ -41,10 +68,7 @@ pub(crate) struct Mark {
 }
 
 struct Session {
-    events: Vec<String>,
-    /// Before which events, by index, there is a [`Mark`]; the number of events is after the last one.
-    marks: Vec<usize>,
-    counts: Arc<Mutex<Counts>>,
+    plan: Plan,
     seen: Mutex<Seen>,
     over: Notify,
 }
@@ -57,18 +81,11 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// `counts` are the backend's.
-    pub(crate) async fn start(
-        events: Vec<String>,
-        marks: Vec<usize>,
-        counts: Arc<Mutex<Counts>>,
-    ) -> Result<Self, AnyError> {
+    pub(crate) async fn start(plan: Plan) -> Result<Self, AnyError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
         let session = Arc::new(Session {
-            events,
-            marks,
-            counts,
+            plan,
             seen: Mutex::default(),
             over: Notify::new(),
         });
@@ -112,36 +129,57 @@ impl Session {
     fn next(&self) -> Option<(usize, &str)> {
         let now = Instant::now();
         let mut seen = self.seen();
-        seen.first_next.get_or_insert(now);
-        let n = seen.handed_out;
-        if self.marks.contains(&n) {
-            let mark = Mark {
-                cpu_ns: cpu_ns(seen.pid),
-                peak_kib: peak_kib(seen.pid),
-                counts: *self.counts.lock().unwrap_or_else(PoisonError::into_inner),
-            };
-            seen.marks.push(mark);
+        if seen.first_next.is_none() {
+            seen.first_next = Some(now);
+            let quota = self.plan.quota.as_ref();
+            if let Some(Err(error)) = quota.map(|quota| quota.hold(seen.pid)) {
+                seen.failure = Some(format!("it can't be held to a quota: {error}"));
+                return None;
+            }
         }
-        let event = self.events.get(n)?;
+        let n = seen.handed_out;
+        if self.plan.marks.contains(&n) {
+            match self.mark(seen.pid) {
+                Ok(mark) => seen.marks.push(mark),
+                Err(error) => {
+                    seen.failure = Some(format!("its CPU or memory can't be read: {error}"));
+                    return None;
+                }
+            }
+        }
+        let event = self.plan.events.get(n)?;
         seen.handed_out += 1;
         seen.sent = Some(Instant::now());
         Some((n, event))
     }
 
+    fn mark(&self, pid: u32) -> std::io::Result<Mark> {
+        let counts = self.plan.counts.lock();
+        Ok(Mark {
+            cpu_ns: cpu_ns(pid)?,
+            peak_kib: peak_kib(pid)?,
+            counts: *counts.unwrap_or_else(PoisonError::into_inner),
+        })
+    }
+
     fn answered(&self, is_failure: bool, body: &[u8]) {
         let now = Instant::now();
         let mut seen = self.seen();
-        seen.first_answer.get_or_insert(now);
         let latency = seen
             .sent
             .map_or(0.0, |sent| (now - sent).as_secs_f64() * 1e6);
         seen.latencies.push(latency);
-        let status =
-            serde_json::from_slice::<Value>(body).map(|answer| answer["statusCode"] == 200);
-        if is_failure || !status.unwrap_or(false) {
-            seen.failure = Some(String::from_utf8_lossy(body).into_owned());
+        if is_failure || !self.is_right(body) {
+            seen.failure = Some(format!("it answered {}", String::from_utf8_lossy(body)));
             self.over.notify_one();
         }
+    }
+
+    fn is_right(&self, body: &[u8]) -> bool {
+        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = answer["body"].as_str().unwrap_or_default();
+        let text: Value = serde_json::from_str(text).unwrap_or_default();
+        answer["statusCode"] == 200 && (!self.plan.says_stored || text["result"] == "stored")
     }
 }
 
@@ -154,6 +192,9 @@ async fn serve(
     if method == Method::POST {
         session.answered(uri.path().ends_with("/error"), &body);
         return StatusCode::ACCEPTED.into_response();
+    }
+    if session.plan.quota.is_some() && session.seen().first_next.is_some() {
+        tokio::time::sleep(quota::PERIOD).await;
     }
     let Some((n, event)) = session.next() else {
         session.over.notify_one();

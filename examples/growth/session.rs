@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -37,14 +37,14 @@ pub(crate) struct Session {
     times: Vec<Duration>,
 }
 
-/// The way to the engine, without a socket.
+/// The way to the engine, without a socket, and what was asked.
 #[derive(Clone)]
-struct Wire(Arc<Counted>);
+struct Wire(Arc<(Counted, Mutex<Counts>)>);
 
 impl Session {
     /// A session as it usually is at its begin.
     pub(crate) async fn open() -> Result<Self, AnyError> {
-        let wire = Wire(Arc::new(Counted::new()?));
+        let wire = Wire(Arc::new((Counted::new()?, Mutex::default())));
         let connector = SharedHttpConnector::new(wire.clone());
         let aws = aws::load_local("http://engine".to_owned()).await;
         let client = http_client_fn(move |_, _| connector.clone());
@@ -109,14 +109,14 @@ impl Session {
 
     /// Counts from here.
     pub(crate) fn forget(&mut self) {
-        self.wire.0.take();
+        self.wire.take();
         self.sent = 0;
         self.times.clear();
     }
 
     /// What it cost since then.
     pub(crate) async fn point(&mut self, at: f64) -> Result<Point, AnyError> {
-        let Counts { requests, units } = self.wire.0.take();
+        let Counts { requests, units } = self.wire.take();
         let sid = Sid::new(SID).ok_or("an illegal sid")?;
         let item = self.store.session(&sid).await?.ok_or("no session")?;
         self.times.sort();
@@ -168,6 +168,13 @@ impl Session {
     }
 }
 
+impl Wire {
+    /// The counts since the last time.
+    fn take(&self) -> Counts {
+        std::mem::take(&mut *self.0.1.lock().unwrap())
+    }
+}
+
 impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Wire")
@@ -178,7 +185,9 @@ impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let body = request.body().bytes().unwrap_or_default();
-        let (status, text) = self.0.carry_out(target, body);
+        let (engine, counts) = &*self.0;
+        let (status, text, units) = engine.carry_out(target, body);
+        counts.lock().unwrap().add(units);
         let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text));
         response
             .headers_mut()

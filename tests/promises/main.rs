@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+#[path = "../../support/in_process.rs"]
+mod in_process;
 #[path = "../../support/mod.rs"]
 mod support;
 

@@ -4,6 +4,7 @@
 //! A request that its sender has given up may still be carried out later, as on a real network.
 
 use super::world::{TABLE, admission, config};
+use crate::in_process::carry_out;
 use crate::support::engine::create_table;
 use crate::support::sign;
 use crate::support::sns::Sns;
@@ -23,10 +24,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
-use dynoxide::{Database, DynoxideError};
+use dynoxide::Database;
 use fastrand::Rng;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -413,31 +412,4 @@ fn longest_expression(body: &[u8]) -> usize {
         .map(str::len)
         .max()
         .unwrap_or(0)
-}
-
-/// Lets the engine do it; status and text of its answer.
-fn carry_out(database: &Database, operation: &str, body: &[u8]) -> (u16, String) {
-    fn on<Q: DeserializeOwned, A: Serialize>(
-        body: &[u8],
-        run: impl FnOnce(Q) -> Result<A, DynoxideError>,
-    ) -> (u16, String) {
-        let request = serde_json::from_slice(body).unwrap();
-        match run(request) {
-            Ok(answer) => (200, serde_json::to_string(&answer).unwrap()),
-            Err(error) => (error.status_code(), error.to_json()),
-        }
-    }
-    match operation {
-        "PutItem" => on(body, |request| database.put_item(request)),
-        "GetItem" => on(body, |request| database.get_item(request)),
-        "UpdateItem" => on(body, |request| database.update_item(request)),
-        "DeleteItem" => on(body, |request| database.delete_item(request)),
-        "Scan" => on(body, |request| database.scan(request)),
-        "Query" => on(body, |request| database.query(request)),
-        "TransactWriteItems" => on(body, |request| database.transact_write_items(request)),
-        "CreateTable" => on(body, |request| database.create_table(request)),
-        "ListTables" => on(body, |request| database.list_tables(request)),
-        "UpdateTimeToLive" => on(body, |request| database.update_time_to_live(request)),
-        other => panic!("the simulation knows no {other}"),
-    }
 }
