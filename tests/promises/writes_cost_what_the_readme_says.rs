@@ -278,4 +278,27 @@ async fn watching_costs_a_read_and_three_units_every_five_minutes() {
         assert_eq!(costs, [("GetItem", 1.0), ("UpdateItem", 3.0)]);
     }
     assert_eq!(looks, 14, "every fourth or fifth minute");
+
+    for (sequence, event_type) in [(60, 41), (61, 31), (62, 11)] {
+        let details = json!({"status": 0, "leaveCode": 2, "exitStatus": 0});
+        let body = callback_at("a", "5", sequence, event_type, &details, at);
+        world
+            .deliver_as(&receiver, body.as_bytes(), &format!("r{sequence}"), at)
+            .await;
+    }
+    world.proxy.take();
+    let mut last = Vec::new();
+    for _ in 0..60 {
+        at += 60_000;
+        world.sweep_at(&sweeper, at).await;
+        let asked = world.proxy.take().into_iter();
+        let rest = asked.filter(|exchange| exchange.operation != "Query");
+        last.extend(rest.map(|exchange| (exchange.operation, exchange.units)));
+    }
+    let expected = [("GetItem", 1.0), ("UpdateItem", 2.0)];
+    assert_eq!(
+        last,
+        expected.map(|(operation, units)| (operation.to_owned(), units)),
+        "one look at a session that is over, which is its last"
+    );
 }
