@@ -33,15 +33,22 @@ const PUBLISHED: &str = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2
     <MessageId>567910cd-659e-55d4-8ccb-5aaf14679dc0</MessageId></PublishResult><ResponseMetadata>\
     <RequestId>d74b8436-ae13-5ab4-a9ff-ce54dfea72a0</RequestId></ResponseMetadata></PublishResponse>";
 
-/// The endpoint of all three.
+/// The endpoints of all three.
 pub(crate) struct Backend {
-    pub(crate) url: String,
+    /// Each has a port of its own, as they are hosts of their own: no connection serves two of them.
+    pub(crate) urls: Urls,
     /// The roots to trust: the system's, and with TLS its own.
     pub(crate) roots: PathBuf,
     /// Its answers don't depend on what was there before.
     pub(crate) is_canned: bool,
     counts: Arc<Mutex<Counts>>,
     _directory: tempfile::TempDir,
+}
+
+pub(crate) struct Urls {
+    pub(crate) dynamodb: String,
+    pub(crate) sns: String,
+    pub(crate) secrets_manager: String,
 }
 
 /// The table that functions are told to write to.
@@ -56,7 +63,7 @@ impl Backend {
     /// With an engine that has the table.
     pub(crate) async fn engine() -> Result<Self, AnyError> {
         let backend = Self::start(false, Duration::ZERO, Some(Counted::new()?)).await?;
-        engine::create_table(&engine::client(&backend.url, "local"), TABLE).await?;
+        engine::create_table(&engine::client(&backend.urls.dynamodb, "local"), TABLE).await?;
         Ok(backend)
     }
 
@@ -86,27 +93,20 @@ impl Backend {
                 answer
             }
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let url = if tls {
+        let acceptor = if tls {
             let (config, root) = certificates()?;
             bundle.push_str(&root);
-            let listener = Tls {
-                listener,
-                acceptor: TlsAcceptor::from(Arc::new(config)),
-            };
-            tokio::spawn(async move { axum::serve(listener, router).await });
-            format!("https://localhost:{port}")
+            Some(TlsAcceptor::from(Arc::new(config)))
         } else {
-            tokio::spawn(async move { axum::serve(listener, router).await });
-            format!("http://127.0.0.1:{port}")
+            None
         };
         std::fs::write(&roots, bundle)?;
         Ok(Self {
-            url,
+            urls: Urls {
+                dynamodb: serve(router.clone(), acceptor.clone()).await?,
+                sns: serve(router.clone(), acceptor.clone()).await?,
+                secrets_manager: serve(router, acceptor).await?,
+            },
             roots,
             is_canned,
             counts,
@@ -117,6 +117,26 @@ impl Backend {
     /// What was asked so far; goes on counting.
     pub(crate) fn counts(&self) -> Arc<Mutex<Counts>> {
         Arc::clone(&self.counts)
+    }
+}
+
+/// Serves on a port of its own; its URL.
+async fn serve(router: Router, acceptor: Option<TlsAcceptor>) -> io::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    match acceptor {
+        Some(acceptor) => {
+            let listener = Tls { listener, acceptor };
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            Ok(format!("https://localhost:{port}"))
+        }
+        None => {
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            Ok(format!("http://127.0.0.1:{port}"))
+        }
     }
 }
 

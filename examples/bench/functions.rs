@@ -42,6 +42,26 @@ impl Function {
         Ok(Self { binary, ..self })
     }
 
+    /// A build of the callback function, and its starts: with a secret in Secrets Manager, and with an alert as the first event.
+    pub(crate) fn with_starts(name: &str, binary: &Path) -> [Self; 3] {
+        let start = |what: &str| Self {
+            is_start_only: true,
+            ..Self::ours(format!("{name}, {what}"), binary.to_owned())
+        };
+        [
+            Self::ours(name, binary.to_owned()),
+            Self {
+                is_secret_managed: true,
+                kinds: &[Kind::Heartbeat],
+                ..start("Secrets Manager")
+            },
+            Self {
+                kinds: &[Kind::Alerting],
+                ..start("an alert first")
+            },
+        ]
+    }
+
     fn reference(name: &str, binary: PathBuf) -> Self {
         Self {
             kinds: &[Kind::Heartbeat],
@@ -61,26 +81,16 @@ pub(crate) fn all(build: bool) -> Result<Vec<Function>, AnyError> {
     }
     let tuned = target.join("tuned");
     let callback = root.join("target/release/callback");
-    Ok(vec![
-        Function::reference("tuned", tuned.join("tuned")),
-        Function::ours("callback", callback.clone()),
-        // The same once more: how far apart these two are is how much of a difference is none.
-        Function::ours("callback, again", callback.clone()),
-        Function {
-            is_secret_managed: true,
-            is_start_only: true,
-            kinds: &[Kind::Heartbeat],
-            ..Function::ours("callback, Secrets Manager", callback.clone())
-        },
-        Function {
-            is_start_only: true,
-            kinds: &[Kind::Alerting],
-            ..Function::ours("callback, an alert first", callback)
-        },
+    let mut all = vec![Function::reference("tuned", tuned.join("tuned"))];
+    all.extend(Function::with_starts("callback", &callback));
+    // The same once more: how far apart these two are is how much of a difference is none.
+    all.push(Function::ours("callback, again", callback));
+    all.extend([
         Function::reference("echo", tuned.join("echo")),
         Function::reference("http_echo", tuned.join("http_echo")),
         Function::reference("update_item", target.join("release/update_item")),
-    ])
+    ]);
+    Ok(all)
 }
 
 fn references(target: &Path) -> Result<(), AnyError> {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/baseline.json");
@@ -114,14 +115,17 @@ async fn count(
     file: &Path,
 ) -> Result<u64, AnyError> {
     let option = format!("--callgrind-out-file={}", file.display());
-    let api = Api::start(Plan::of(function, events, backend.counts())).await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
     let program = [
         &*valgrind()?,
         Path::new("--tool=callgrind"),
         Path::new(&option),
         &function.binary,
     ];
-    let mut process = Process::start(&program, &api.address, backend, false)?;
+    let mut process = Process::start(&program, &address, backend, false)?;
+    let plan = Plan::of(function, events, backend.counts());
+    let api = Api::start(plan, process.pid, listener);
     tokio::select! {
         waited = timeout(PATIENCE, api.over()) => waited?,
         error = process.ends_too_early() => return Err(error),

@@ -90,7 +90,7 @@ async fn main() -> Result<(), AnyError> {
     }
     let mut functions = functions::all(!options.no_build)?;
     for (name, binary) in options.also {
-        functions.push(functions::Function::ours(name, binary));
+        functions.extend(functions::Function::with_starts(&name, &binary));
     }
     let folder = tempfile::tempdir()?;
     let mut all = Vec::new();

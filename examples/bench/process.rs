@@ -60,9 +60,12 @@ impl Process {
                 secret,
                 ("AWS_LAMBDA_RUNTIME_API", api),
                 ("AWS_SESSION_TOKEN", &token),
-                ("AWS_ENDPOINT_URL_DYNAMODB", &backend.url),
-                ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &backend.url),
-                ("AWS_ENDPOINT_URL_SNS", &backend.url),
+                ("AWS_ENDPOINT_URL_DYNAMODB", &backend.urls.dynamodb),
+                (
+                    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+                    &backend.urls.secrets_manager,
+                ),
+                ("AWS_ENDPOINT_URL_SNS", &backend.urls.sns),
             ])
             // One file of roots, as on Lambda.
             .env("SSL_CERT_FILE", &backend.roots)

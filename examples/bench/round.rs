@@ -9,6 +9,7 @@ use crate::quota::Quota;
 use crate::runtime::{Api, Plan};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 /// Callbacks of a kind before they are counted.
@@ -62,11 +63,12 @@ pub(crate) async fn play(
         quota,
         ..Plan::of(function, events, backend.counts())
     };
-    let api = Api::start(plan).await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
     let started = Instant::now();
     let program = [&*function.binary];
-    let mut process = Process::start(&program, &api.address, backend, function.is_secret_managed)?;
-    api.set_pid(process.pid);
+    let mut process = Process::start(&program, &address, backend, function.is_secret_managed)?;
+    let api = Api::start(plan, process.pid, listener);
     tokio::select! {
         waited = timeout(PATIENCE, api.over()) => waited?,
         error = process.ends_too_early() => return Err(failed(error).into()),

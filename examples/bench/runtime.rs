@@ -1,6 +1,5 @@
 //! The Lambda Runtime API, as it is served to one process: hands out events, takes answers, looks at the clock.
 
-use crate::AnyError;
 use crate::counted::Counts;
 use crate::functions::Function;
 use crate::process::{cpu_ns, peak_kib};
@@ -53,7 +52,6 @@ pub(crate) struct Seen {
     pub(crate) marks: Vec<Mark>,
     /// What it said instead of the answer it should give, or what went wrong here.
     pub(crate) failure: Option<String>,
-    pid: u32,
     handed_out: usize,
     sent: Option<Instant>,
 }
@@ -69,23 +67,23 @@ pub(crate) struct Mark {
 
 struct Session {
     plan: Plan,
+    pid: u32,
     seen: Mutex<Seen>,
     over: Notify,
 }
 
 /// A Runtime API with its events.
 pub(crate) struct Api {
-    pub(crate) address: String,
     session: Arc<Session>,
     server: JoinHandle<std::io::Result<()>>,
 }
 
 impl Api {
-    pub(crate) async fn start(plan: Plan) -> Result<Self, AnyError> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?.to_string();
+    /// Serves `pid`, which has been told where `listener` listens.
+    pub(crate) fn start(plan: Plan, pid: u32, listener: TcpListener) -> Self {
         let session = Arc::new(Session {
             plan,
+            pid,
             seen: Mutex::default(),
             over: Notify::new(),
         });
@@ -96,16 +94,7 @@ impl Api {
             let _ = stream.set_nodelay(true);
         });
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self {
-            address,
-            session,
-            server,
-        })
-    }
-
-    /// Tells which process it is that asks.
-    pub(crate) fn set_pid(&self, pid: u32) {
-        self.session.seen().pid = pid;
+        Self { session, server }
     }
 
     /// Waits until all events are answered, or one isn't.
@@ -132,14 +121,14 @@ impl Session {
         if seen.first_next.is_none() {
             seen.first_next = Some(now);
             let quota = self.plan.quota.as_ref();
-            if let Some(Err(error)) = quota.map(|quota| quota.hold(seen.pid)) {
+            if let Some(Err(error)) = quota.map(|quota| quota.hold(self.pid)) {
                 seen.failure = Some(format!("it can't be held to a quota: {error}"));
                 return None;
             }
         }
         let n = seen.handed_out;
         if self.plan.marks.contains(&n) {
-            match self.mark(seen.pid) {
+            match self.mark() {
                 Ok(mark) => seen.marks.push(mark),
                 Err(error) => {
                     seen.failure = Some(format!("its CPU or memory can't be read: {error}"));
@@ -153,11 +142,11 @@ impl Session {
         Some((n, event))
     }
 
-    fn mark(&self, pid: u32) -> std::io::Result<Mark> {
+    fn mark(&self) -> std::io::Result<Mark> {
         let counts = self.plan.counts.lock();
         Ok(Mark {
-            cpu_ns: cpu_ns(pid)?,
-            peak_kib: peak_kib(pid)?,
+            cpu_ns: cpu_ns(self.pid)?,
+            peak_kib: peak_kib(self.pid)?,
             counts: *counts.unwrap_or_else(PoisonError::into_inner),
         })
     }

@@ -4,6 +4,7 @@ use agora_recording_callbacks::config::{Admission, Config, ConfigError};
 use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::receive::Receiver;
+use agora_recording_callbacks::secrets::Secrets;
 use agora_recording_callbacks::{aws, clock, lambda};
 use lambda_runtime::{Error, run, service_fn};
 use std::process::ExitCode;
@@ -39,9 +40,13 @@ async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
     let aws = aws::load().await;
     let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
     let secrets = aws::secrets(&aws, &admission.secret);
-    let ((), secret) = tokio::join!(store.warm(), secrets.warm(clock::now_ms()));
-    if let Err(error) = secret {
-        eprintln!("secret: {}", chain(&error));
+    // While the secret is on its way, the connection to DynamoDB is made at no cost. With nothing to wait for it would make the
+    // first answer wait for two of DynamoDB's.
+    if let Secrets::Managed(_) = secrets {
+        let ((), secret) = tokio::join!(store.warm(), secrets.warm(clock::now_ms()));
+        if let Err(error) = secret {
+            eprintln!("secret: {}", chain(&error));
+        }
     }
     let max_age_ms = admission.max_callback_age_ms;
     let intake = Intake::new(store, topic, config.alert_kinds, max_age_ms);
