@@ -23,7 +23,7 @@ const ARCH: &str = "x86_64";
 /// The largest binary that is let through, in bytes.
 const LARGEST: u64 = 9 * 1024 * 1024;
 /// How far instructions may be above the baseline, in thousandths. Two runs differ by three, a body that is parsed twice brings
-/// thirty.
+/// 29.
 const MARGIN: u64 = 25;
 /// Callbacks in the shorter process.
 const CALLBACKS: usize = 150;

@@ -1,9 +1,9 @@
 //! How fast, small and cheap the callback function is, beside what a user would write instead.
 //!
-//! Builds the release binary and the references of `benches/reference/`, starts each behind a Lambda Runtime API and a canned
-//! DynamoDB and SNS of its own on loopback, turn by turn, and prints what they took as Markdown; requests and write units are
-//! counted in a round of their own, on an engine. It isn't Lambda: no placement, no download of the code, no limit of memory or
-//! CPU. Ratios carry over to other machines, times don't.
+//! Builds the release binary and the references of `benches/reference/`, starts each behind a Lambda Runtime API of
+//! its own and a canned DynamoDB, SNS and Secrets Manager on loopback, turn by turn, and prints what they took as Markdown;
+//! requests and write units are counted in a round of their own, on an engine. It isn't Lambda: no placement, no download of the
+//! code, no limit of memory, one of CPU only if asked for. Ratios carry over to other machines, times don't.
 
 #![allow(
     clippy::print_stdout,
@@ -57,7 +57,7 @@ struct Options {
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
     /// Hold each process to the CPU of a Lambda function with so many MB once it has started, and let 20 ms pass between two
-    /// callbacks; needs root
+    /// callbacks; needs root, and no real-time priority, which a quota doesn't hold
     #[arg(long)]
     memory_mb: Option<u64>,
     /// Build nothing: measure what was built before
