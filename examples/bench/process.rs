@@ -95,8 +95,9 @@ impl Process {
 
     /// Ends it as Lambda does, so that a profiler around it can write its file.
     pub(crate) async fn end(mut self) -> Result<(), AnyError> {
-        let pid = self.pid.to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().await?;
+        // The shell's own: small systems have no program of that name.
+        let kill = format!("kill -TERM {}", self.pid);
+        Command::new("sh").args(["-c", &kill]).status().await?;
         self.child.wait().await?;
         Ok(())
     }
