@@ -85,7 +85,9 @@ impl Backend {
             let (counter, engine) = (Arc::clone(&counter), Arc::clone(&engine));
             async move {
                 if !latency.is_zero() {
-                    tokio::time::sleep(latency).await;
+                    // Tokio's own clock goes by whole milliseconds.
+                    let wait = move || std::thread::sleep(latency);
+                    let _ = tokio::task::spawn_blocking(wait).await;
                 }
                 let (answer, units) = answer(engine.as_ref().as_ref(), &headers, &body);
                 let mut counts = counter.lock().unwrap_or_else(PoisonError::into_inner);

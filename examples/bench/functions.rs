@@ -2,6 +2,7 @@
 
 use crate::AnyError;
 use crate::callbacks::Kind;
+use crate::sign::LOCAL_SECRET;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,8 @@ pub(crate) struct Function {
     pub(crate) kinds: &'static [Kind],
     /// A build of the callback function: says what became of a callback.
     pub(crate) is_ours: bool,
-    /// Its secret is in Secrets Manager, as the template has it; else in the environment.
-    pub(crate) is_secret_managed: bool,
+    /// What it is given besides what all are given: where its secret is, above all.
+    pub(crate) environment: &'static [(&'static str, &'static str)],
     /// Only its start is of interest.
     pub(crate) is_start_only: bool,
 }
@@ -29,7 +30,7 @@ impl Function {
             binary,
             kinds: &Kind::ALL,
             is_ours: true,
-            is_secret_managed: false,
+            environment: &[("AGORA_SECRET", LOCAL_SECRET)],
             is_start_only: false,
         }
     }
@@ -42,23 +43,23 @@ impl Function {
         Ok(Self { binary, ..self })
     }
 
-    /// A build of the callback function, and its starts: with a secret in Secrets Manager, and with an alert as the first event.
-    pub(crate) fn with_starts(name: &str, binary: &Path) -> [Self; 3] {
-        let start = |what: &str| Self {
+    /// A build of the callback function, and its starts: with a secret in Secrets Manager, as the template has it, and with an
+    /// alert as the first event.
+    pub(crate) fn with_starts(name: &str, binary: &Path) -> [Self; 4] {
+        let start = |what: &str, kinds| Self {
+            kinds,
             is_start_only: true,
             ..Self::ours(format!("{name}, {what}"), binary.to_owned())
         };
+        let managed = |function| Self {
+            environment: &[("AGORA_SECRET_ID", "agora")],
+            ..function
+        };
         [
             Self::ours(name, binary.to_owned()),
-            Self {
-                is_secret_managed: true,
-                kinds: &[Kind::Heartbeat],
-                ..start("Secrets Manager")
-            },
-            Self {
-                kinds: &[Kind::Alerting],
-                ..start("an alert first")
-            },
+            start("an alert first", &[Kind::Alerting]),
+            managed(start("Secrets Manager", &[Kind::Heartbeat])),
+            managed(start("both", &[Kind::Alerting])),
         ]
     }
 
@@ -81,7 +82,14 @@ pub(crate) fn all(build: bool) -> Result<Vec<Function>, AnyError> {
     }
     let tuned = target.join("tuned");
     let callback = root.join("target/release/callback");
-    let mut all = vec![Function::reference("tuned", tuned.join("tuned"))];
+    let mut all = vec![
+        Function::reference("tuned", tuned.join("tuned")),
+        Function {
+            environment: &[("AGORA_SECRET", LOCAL_SECRET), ("NOT_WARMED", "1")],
+            is_start_only: true,
+            ..Function::reference("tuned, not warmed", tuned.join("tuned"))
+        },
+    ];
     all.extend(Function::with_starts("callback", &callback));
     // The same once more: how far apart these two are is how much of a difference is none.
     all.push(Function::ours("callback, again", callback));

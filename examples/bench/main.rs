@@ -50,10 +50,10 @@ struct Options {
     /// Counted warm callbacks of each kind in a process
     #[arg(long, default_value_t = 300)]
     callbacks: usize,
-    /// TLS between the function and DynamoDB
+    /// TLS between the function and AWS
     #[arg(long)]
     tls: bool,
-    /// DynamoDB and SNS wait that long before they answer
+    /// DynamoDB, SNS and Secrets Manager wait that long before they answer
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
     /// Hold each process to the CPU of a Lambda function with so many MB once it has started, and let 20 ms pass between two
@@ -66,13 +66,15 @@ struct Options {
     /// Measure another build of the callback function, too: NAME=PATH
     #[arg(long, value_parser = named)]
     also: Vec<(String, PathBuf)>,
-    /// Print nothing but a comparison of instructions and size with `benches/baseline.json`; of this binary, or of one that is built
+    /// Look only at what doesn't depend on the machine: size, requests, and instructions, which are compared with
+    /// `benches/baseline.json`; of this binary, or size and requests of one that is built
     #[arg(long, num_args = 0..=1, value_name = "BINARY")]
     guard: Option<Option<PathBuf>>,
     /// With --guard: write the baseline instead of comparing with it
     #[arg(long, requires = "guard")]
     record: bool,
-    /// With --guard: keep callgrind's files in this folder, for `callgrind_annotate`; names want a binary that isn't stripped
+    /// With --guard: keep callgrind's files in this folder, for `callgrind_annotate`, instead of comparing; names want a binary
+    /// that isn't stripped
     #[arg(long, requires = "guard", value_name = "FOLDER")]
     keep: Option<PathBuf>,
 }
@@ -140,7 +142,7 @@ async fn main() -> Result<(), AnyError> {
         format!("; the CPU of {memory_mb} MB from the first event on")
     });
     println!(
-        "{} rounds, shuffled; {tls}; DynamoDB and SNS answer {latency}{cpu}.",
+        "{} rounds, shuffled; {tls}; AWS answers {latency}{cpu}.",
         options.rounds
     );
     figures::print(&all)

@@ -2,7 +2,6 @@
 
 use crate::AnyError;
 use crate::backend::{Backend, TABLE};
-use crate::sign::LOCAL_SECRET;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -25,14 +24,10 @@ impl Process {
         program: &[&Path],
         api: &str,
         backend: &Backend,
-        is_secret_managed: bool,
+        environment: &[(&str, &str)],
     ) -> Result<Self, AnyError> {
         let (binary, arguments) = program.split_first().ok_or("no program")?;
         let token: String = "IQoJb3JpZ2luX2Vj".chars().cycle().take(880).collect();
-        let secret = match is_secret_managed {
-            true => ("AGORA_SECRET_ID", "agora"),
-            false => ("AGORA_SECRET", LOCAL_SECRET),
-        };
         let mut child = Command::new(binary)
             .args(arguments)
             .env_clear()
@@ -57,7 +52,6 @@ impl Process {
                     "ALERT_TOPIC_ARN",
                     "arn:aws:sns:eu-central-1:000000000000:alerts",
                 ),
-                secret,
                 ("AWS_LAMBDA_RUNTIME_API", api),
                 ("AWS_SESSION_TOKEN", &token),
                 ("AWS_ENDPOINT_URL_DYNAMODB", &backend.urls.dynamodb),
@@ -67,6 +61,7 @@ impl Process {
                 ),
                 ("AWS_ENDPOINT_URL_SNS", &backend.urls.sns),
             ])
+            .envs(environment.iter().copied())
             // One file of roots, as on Lambda.
             .env("SSL_CERT_FILE", &backend.roots)
             .stdin(Stdio::null())

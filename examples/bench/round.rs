@@ -67,7 +67,7 @@ pub(crate) async fn play(
     let address = listener.local_addr()?.to_string();
     let started = Instant::now();
     let program = [&*function.binary];
-    let mut process = Process::start(&program, &address, backend, function.is_secret_managed)?;
+    let mut process = Process::start(&program, &address, backend, function.environment)?;
     let api = Api::start(plan, process.pid, listener);
     tokio::select! {
         waited = timeout(PATIENCE, api.over()) => waited?,

@@ -101,7 +101,7 @@ async fn over_age() -> Result<Vec<Point>, AnyError> {
     Ok(points)
 }
 
-/// Each participant's stream comes and goes (events 43 and 44), in turn, as often as makes enough callbacks to count.
+/// Each participant's stream comes and goes (event 44), in turn, as often as makes enough callbacks to count.
 async fn over_participants() -> Result<Vec<Point>, AnyError> {
     let mut points = Vec::new();
     for streams in [1_u64, 3, 10, 30, 100, 300, 500] {

@@ -79,7 +79,7 @@ async fn heartbeats(name: &str, count: usize, next: impl Fn(u64) -> u64) {
         worst = (worst.0.max(requests), worst.1.max(units));
     }
     assert!(
-        worst.0 <= 105.0 && worst.1 <= 105.0,
+        worst.0 <= 104.0 && worst.1 <= 104.0,
         "{name}: {worst:?} for 100 heartbeats"
     );
     assert!(
@@ -136,7 +136,7 @@ async fn another_ordinary_callback_costs_two_requests_and_two_units() {
     }
     let plain = costs.iter().filter(|cost| **cost == (2.0, 2.0)).count();
     let folds = costs.iter().filter(|cost| **cost == (3.0, 3.0)).count();
-    assert!(folds <= 3 && plain + folds == 100, "{costs:?}");
+    assert!(folds == 2 && plain + folds == 100, "{costs:?}");
 }
 
 #[tokio::test]
