@@ -7,15 +7,12 @@ use crate::AnyError;
 use crate::backend::Backend;
 use crate::callbacks::Kind;
 use crate::functions::{self, Function};
-use crate::process::Process;
 use crate::round;
-use crate::runtime::{Api, Plan};
+use crate::runtime::{self, Plan};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::time::timeout;
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/baseline.json");
 /// The processor that the baseline is of.
@@ -117,25 +114,14 @@ async fn count(
     file: &Path,
 ) -> Result<u64, AnyError> {
     let option = format!("--callgrind-out-file={}", file.display());
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?.to_string();
     let program = [
         &*valgrind()?,
         Path::new("--tool=callgrind"),
         Path::new(&option),
         &function.binary,
     ];
-    let mut process = Process::start(&program, &address, backend, function.environment)?;
     let plan = Plan::of(function, events, backend.counts());
-    let api = Api::start(plan, process.pid, listener);
-    tokio::select! {
-        waited = timeout(PATIENCE, api.over()) => waited?,
-        error = process.ends_too_early() => return Err(error),
-    }
-    if let Some(failure) = api.end().failure {
-        return Err(failure.into());
-    }
-    process.end().await?;
+    runtime::carry_out(plan, &program, function, backend, PATIENCE).await?;
     let text = fs::read_to_string(file)?;
     let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
     Ok(total.ok_or("callgrind counted nothing")?.trim().parse()?)

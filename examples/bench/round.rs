@@ -4,13 +4,10 @@ use crate::AnyError;
 use crate::backend::Backend;
 use crate::counted::Counts;
 use crate::functions::Function;
-use crate::process::Process;
 use crate::quota::Quota;
-use crate::runtime::{Api, Plan};
+use crate::runtime::{self, Plan};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
-use tokio::time::timeout;
+use std::time::Duration;
 
 /// Callbacks of a kind before they are counted.
 const WARM_UP: usize = 30;
@@ -63,21 +60,10 @@ pub(crate) async fn play(
         quota,
         ..Plan::of(function, events, backend.counts())
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?.to_string();
-    let started = Instant::now();
     let program = [&*function.binary];
-    let mut process = Process::start(&program, &address, backend, function.environment)?;
-    let api = Api::start(plan, process.pid, listener);
-    tokio::select! {
-        waited = timeout(PATIENCE, api.over()) => waited?,
-        error = process.ends_too_early() => return Err(failed(error).into()),
-    }
-    let seen = api.end();
-    process.end().await?;
-    if let Some(failure) = seen.failure {
-        return Err(failed(failure.into()).into());
-    }
+    let (started, seen) = runtime::carry_out(plan, &program, function, backend, PATIENCE)
+        .await
+        .map_err(failed)?;
     let first_next = seen.first_next.ok_or("it asked for nothing")?;
     let first_event_us = seen.latencies.first().ok_or("it answered nothing")?;
     let count = callbacks as f64;

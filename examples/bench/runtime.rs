@@ -1,8 +1,10 @@
 //! The Lambda Runtime API, as it is served to one process: hands out events, takes answers, looks at the clock.
 
+use crate::AnyError;
+use crate::backend::Backend;
 use crate::counted::Counts;
 use crate::functions::Function;
-use crate::process::{cpu_ns, peak_kib};
+use crate::process::{Process, cpu_ns, peak_kib};
 use crate::quota::{self, Quota};
 use axum::Router;
 use axum::body::Bytes;
@@ -11,11 +13,13 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
 use serde_json::Value;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// What is done with a process.
 pub(crate) struct Plan {
@@ -51,7 +55,7 @@ pub(crate) struct Seen {
     pub(crate) latencies: Vec<f64>,
     pub(crate) marks: Vec<Mark>,
     /// What it said instead of the answer it should give, or what went wrong here.
-    pub(crate) failure: Option<String>,
+    failure: Option<String>,
     handed_out: usize,
     sent: Option<Instant>,
 }
@@ -65,6 +69,32 @@ pub(crate) struct Mark {
     pub(crate) counts: Counts,
 }
 
+/// Starts `program`, which is `function` or runs it, and goes through with the plan; when it was started, and what was seen. A plan
+/// that isn't through after `patience`, and an answer that isn't right, are errors.
+pub(crate) async fn carry_out(
+    plan: Plan,
+    program: &[&Path],
+    function: &Function,
+    backend: &Backend,
+    patience: Duration,
+) -> Result<(Instant, Seen), AnyError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    let started = Instant::now();
+    let mut process = Process::start(program, &address, backend, function.environment)?;
+    let api = Api::start(plan, process.pid, listener);
+    tokio::select! {
+        waited = timeout(patience, api.over()) => waited?,
+        error = process.ends_too_early() => return Err(error),
+    }
+    let mut seen = api.end();
+    process.end().await?;
+    match seen.failure.take() {
+        Some(failure) => Err(failure.into()),
+        None => Ok((started, seen)),
+    }
+}
+
 struct Session {
     plan: Plan,
     pid: u32,
@@ -73,14 +103,14 @@ struct Session {
 }
 
 /// A Runtime API with its events.
-pub(crate) struct Api {
+struct Api {
     session: Arc<Session>,
     server: JoinHandle<std::io::Result<()>>,
 }
 
 impl Api {
     /// Serves `pid`, which has been told where `listener` listens.
-    pub(crate) fn start(plan: Plan, pid: u32, listener: TcpListener) -> Self {
+    fn start(plan: Plan, pid: u32, listener: TcpListener) -> Self {
         let session = Arc::new(Session {
             plan,
             pid,
@@ -98,12 +128,12 @@ impl Api {
     }
 
     /// Waits until all events are answered, or one isn't.
-    pub(crate) async fn over(&self) {
+    async fn over(&self) {
         self.session.over.notified().await;
     }
 
     /// Lets go of the port, and tells what was seen.
-    pub(crate) fn end(self) -> Seen {
+    fn end(self) -> Seen {
         self.server.abort();
         std::mem::take(&mut *self.session.seen())
     }
