@@ -57,6 +57,10 @@ pub(crate) async fn run(
         } else if keep.is_none() {
             wrong.extend(compare(&counted)?);
         }
+    } else if record || keep.is_some() {
+        wrong.push(format!(
+            "instructions: counted only of a BINARY that is given, on {ARCH}"
+        ));
     } else {
         println!("instructions: not counted, the baseline is of what `sam build` makes for {ARCH}");
     }
