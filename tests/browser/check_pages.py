@@ -323,7 +323,7 @@ def main():
     sent = {"large": large(), "hostile": hostile()}
     sessions |= {name: (name, callbacks) for name, callbacks in sent.items()}
     assert len(sent["large"]) >= 1000 and Expected(sent["large"]).streams == 100, "the large session is one"
-    example = Example(options.target / "examples/local")
+    example = Example(options.target / "local")
     folder = pathlib.Path(tempfile.mkdtemp())
     failed = pages = planted = 0
 

@@ -2,8 +2,8 @@
 //! published at least once, and at most once more than there were kills.
 
 use crate::harness::{Binary, Function, Stop, World, callback, event, event_details, proof, tick};
-use crate::support::sns::Mood;
 use serde_json::json;
+use testkit::sns::Mood;
 
 /// Where a process is killed.
 #[derive(Clone, Copy, Debug)]

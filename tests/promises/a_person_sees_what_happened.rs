@@ -1,9 +1,9 @@
 //! What happened to a recording is shown as it is in the table: by `recordings show`, `list` and `watch`, in words, JSON and a page.
 
 use crate::harness::{World, callback, callback_at, event_details, recordings, start_recordings};
-use crate::support::SESSIONS;
 use agora_recording_callbacks::clock::now_ms;
 use serde_json::{Value, json};
+use testkit::SESSIONS;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// A world with the samples in it, shuffled and doubled.

@@ -2,8 +2,6 @@
 //! of the tool say what they should.
 
 use crate::harness::{World, recordings};
-use crate::support::sign;
-use crate::support::sns::Mood;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::intake::Call;
 use agora_recording_callbacks::receive::Request;
@@ -16,6 +14,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::NamedTempFile;
+use testkit::sign;
+use testkit::sns::Mood;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 

@@ -1,10 +1,10 @@
 //! An alert that is written down is sent: once, unless somebody crashes at the wrong moment.
 
 use crate::harness::{Function, World, callback, event, event_details};
-use crate::support::sns::Mood;
 use agora_recording_callbacks::send::AlertOutcome;
 use futures_util::future::join_all;
 use serde_json::json;
+use testkit::sns::Mood;
 
 const KINDS: [(u32, &str); 3] = [
     (1, "fatal_error"),

@@ -1,10 +1,10 @@
 //! One line an invocation, with its metrics in it, and nothing in it that shouldn't be.
 
 use crate::harness::{Binary, Function, World, callback, event, event_details, tick};
-use crate::support::sns::Mood;
 use agora_recording_callbacks::log::{Metric, NAMESPACE};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use testkit::sns::Mood;
 
 /// The metrics of a line, as CloudWatch reads them: what the directive names, under the dimension it names.
 fn metrics(line: &str) -> BTreeMap<String, u64> {

@@ -1,14 +1,14 @@
 //! Every row of the table of answers, through the real binary.
 
 use crate::harness::{Function, World, callback, event, event_details};
-use crate::support::plain::stable;
-use crate::support::sign;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::aws_lambda_events::alb::AlbTargetGroupResponse;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
 use lambda_http::request::LambdaRequest;
 use serde_json::{Value, json};
+use testkit::plain::stable;
+use testkit::sign;
 
 fn answer(response: &Value) -> (u64, Value) {
     assert_eq!(response["headers"]["content-type"], "application/json");

@@ -1,10 +1,10 @@
 //! Correctly signed bodies that no sane sender makes: each gets the answer of the table, and the same process goes on.
 
 use crate::harness::{Function, World, callback, event, event_details};
-use crate::support::sign;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use testkit::sign;
 
 /// An event whose body is bytes.
 fn binary_event(body: &[u8]) -> Value {

@@ -9,11 +9,6 @@
     reason = "tests"
 )]
 
-#[path = "../../support/in_process.rs"]
-mod in_process;
-#[path = "../../support/mod.rs"]
-mod support;
-
 mod harness;
 
 mod a_crowd_of_writers_loses_nothing;

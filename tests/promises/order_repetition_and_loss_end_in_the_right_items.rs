@@ -1,8 +1,6 @@
 //! Whatever order, repetition and loss: the items of the table are those of the sorted callbacks.
 
 use crate::harness::{World, callback};
-use crate::support::plain::stable;
-use crate::support::{SESSIONS, SampleSession};
 use agora_recording_callbacks::notification::Envelope;
 use agora_recording_callbacks::secret::Secret;
 use agora_recording_callbacks::session::{Fact, Range, Session};
@@ -12,6 +10,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use testkit::plain::stable;
+use testkit::{SESSIONS, SampleSession};
 
 /// The parts of a session that no order of arrival may change. `missing` tells what is missing from each recorder.
 fn view(session: &Session, missing: &[Vec<Range>]) -> String {
@@ -58,7 +58,7 @@ fn fold<'a>(bodies: impl IntoIterator<Item = &'a str>) -> Session {
     let mut facts: Vec<Fact> = bodies
         .into_iter()
         .map(|body| {
-            let digest = crate::support::sign::v2("s", body.as_bytes());
+            let digest = testkit::sign::v2("s", body.as_bytes());
             let headers = SignatureHeaders {
                 v2: &[digest.as_bytes()],
                 v1: &[],

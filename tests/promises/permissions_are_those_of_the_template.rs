@@ -4,11 +4,11 @@
 use crate::harness::{
     Binary, Function, Moto, Proxy, World, callback, event, event_details, recordings, tick,
 };
-use crate::support::SESSIONS;
-use crate::support::sns::Mood;
 use agora_recording_callbacks::clock::now_ms;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use testkit::SESSIONS;
+use testkit::sns::Mood;
 
 /// The permissions of what went through `proxy` since the last time, and of the publishes.
 fn asked(world: &World, proxy: &Proxy, published_before: usize) -> BTreeSet<String> {

@@ -1,11 +1,11 @@
 //! The samples in `events/`: each has a valid signature, and each is answered by the real binary as it should be.
 
 use crate::harness::{Function, World};
-use crate::support::plain::stable;
-use crate::support::sign::{self, LOCAL_SECRET};
-use crate::support::{SESSIONS, SampleSession};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use testkit::plain::stable;
+use testkit::sign::{self, LOCAL_SECRET};
+use testkit::{SESSIONS, SampleSession};
 
 fn samples() -> Vec<(String, Value)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/events");

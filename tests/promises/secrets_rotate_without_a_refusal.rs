@@ -3,7 +3,6 @@
 //! `MOTO_SERVER` says that there is one.
 
 use crate::harness::{Function, Moto, Proxy, World, callback, event, event_details};
-use crate::support::sign;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::config::SecretSource;
 use agora_recording_callbacks::intake::{Call, Handled};
@@ -11,6 +10,7 @@ use agora_recording_callbacks::receive::{Receiver, Request};
 use agora_recording_callbacks::signature::SignatureHeaders;
 use serde_json::json;
 use std::time::Duration;
+use testkit::sign;
 use tokio::time::Instant;
 
 const ID: &str = "recordings/agora";

@@ -1,11 +1,11 @@
 //! What is due is sent once, whoever sweeps and however often; silences and unconfirmed uploads are noticed and taken back.
 
 use crate::harness::{Binary, Function, World, callback, callback_at, event, event_details, tick};
-use crate::support::sns::Mood;
 use agora_recording_callbacks::store::PUSH_BACK_MS;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use testkit::sns::Mood;
 
 const MIN: u64 = 60_000;
 const T0: u64 = 1_772_460_000_000;

@@ -1,13 +1,13 @@
 //! However much is due: run after run works it off, nothing twice, nothing forgotten.
 
 use crate::harness::{TABLE, World, callback_at, event_details};
-use crate::support::sns::Mood;
 use agora_recording_callbacks::store::{Item, LEASE_MS};
 use agora_recording_callbacks::sweep::{Run, Sweep};
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use testkit::sns::Mood;
 use tokio::time::Instant;
 
 const ALERTS: usize = 5_000;

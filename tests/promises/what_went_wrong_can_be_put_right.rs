@@ -1,11 +1,11 @@
 //! Bodies in quarantine can be redriven, unsent alerts resent, with the operator's tool.
 
 use crate::harness::{Fault, Plan, Which, World, callback, event_details, recordings};
-use crate::support::plain::stable;
-use crate::support::sns::Mood;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::notification::Unreadable;
 use serde_json::json;
+use testkit::plain::stable;
+use testkit::sns::Mood;
 
 /// The callbacks of a session, two of them alarming.
 fn session(sid: &str) -> Vec<String> {

@@ -1,11 +1,14 @@
 //! The real binaries behind a Lambda Runtime API.
 
 use super::world::{TABLE, TOPIC, World};
-use crate::support::sign;
 use lambda_simulator::{InvocationBuilder, InvocationStatus, Simulator};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::OnceLock;
 use std::time::Duration;
+use testkit::sign;
 use tokio::process::{Child, Command};
 
 /// Which function.
@@ -123,7 +126,7 @@ impl Function {
 
 /// Runs the operator's tool on the parts of `world`; what it printed, and whether it succeeded.
 pub(crate) async fn recordings(world: &World, arguments: &[&str]) -> (String, bool) {
-    let mut command = on_world(env!("CARGO_BIN_EXE_recordings"), world);
+    let mut command = on_world(tool(), world);
     let output = command
         .args(arguments)
         .stderr(Stdio::piped())
@@ -137,12 +140,37 @@ pub(crate) async fn recordings(world: &World, arguments: &[&str]) -> (String, bo
 
 /// Starts the operator's tool on the parts of `world` and leaves it running; it ends with the test.
 pub(crate) fn start_recordings(world: &World, arguments: &[&str]) -> Child {
-    on_world(env!("CARGO_BIN_EXE_recordings"), world)
+    on_world(tool(), world)
         .args(arguments)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap()
+}
+
+/// The operator's tool, built once: it is another package's, which Cargo doesn't build for these tests.
+fn tool() -> &'static str {
+    static TOOL: OnceLock<String> = OnceLock::new();
+    TOOL.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_BIN_EXE_callback")).parent().unwrap();
+        let profile = match folder.file_name().and_then(OsStr::to_str).unwrap() {
+            "debug" => "dev",
+            other => other,
+        };
+        let built = std::process::Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--locked",
+                "--quiet",
+                "-p",
+                "recordings",
+                "--profile",
+                profile,
+            ])
+            .status();
+        assert!(built.unwrap().success(), "the tool can't be built");
+        folder.join("recordings").to_str().unwrap().to_owned()
+    })
 }
 
 fn command(binary: Binary, world: &World, more: &[(&str, &str)]) -> Command {

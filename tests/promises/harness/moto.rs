@@ -1,10 +1,10 @@
 //! A Secrets Manager that isn't ours: `moto_server`, in a process of its own.
 
-use crate::support::engine::AnyError;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use std::process::Stdio;
 use std::time::Duration;
+use testkit::engine::AnyError;
 use tokio::process::{Child, Command};
 
 /// The server and a client for it.

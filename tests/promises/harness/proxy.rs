@@ -2,7 +2,6 @@
 //! request.
 
 use super::fault::{Fault, Plan};
-use crate::support::engine::AnyError;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
@@ -10,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use testkit::engine::AnyError;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 

@@ -4,10 +4,6 @@
 //! A request that its sender has given up may still be carried out later, as on a real network.
 
 use super::world::{TABLE, admission, config};
-use crate::in_process::carry_out;
-use crate::support::engine::create_table;
-use crate::support::sign;
-use crate::support::sns::Sns;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::intake::{Call, Handled, Intake};
 use agora_recording_callbacks::receive::{Receiver, Request};
@@ -31,6 +27,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use testkit::engine::create_table;
+use testkit::in_process::carry_out;
+use testkit::sign;
+use testkit::sns::Sns;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 

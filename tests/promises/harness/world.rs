@@ -1,9 +1,6 @@
 //! An engine with the table in it, an SNS endpoint, and a receiver of this process on both.
 
 use super::Proxy;
-use crate::support::engine::{AnyError, client, create_table, serve};
-use crate::support::sign;
-use crate::support::sns::Sns;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
 use agora_recording_callbacks::intake::{Call, Handled, Intake};
@@ -21,6 +18,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use testkit::engine::{AnyError, client, create_table, serve};
+use testkit::sign;
+use testkit::sns::Sns;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 

@@ -1,0 +1,349 @@
+//! Everything on a laptop: a DynamoDB engine, an SNS endpoint, and the receiver behind HTTP; no account, nothing to install.
+//!
+//! Replays the sample sessions through the HTTP door, shows what became of them, then keeps listening.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a program for a terminal, on samples"
+)]
+
+mod door;
+mod pages;
+mod show;
+
+use agora_recording_callbacks::alert::AlertKind;
+use agora_recording_callbacks::aws;
+use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
+use agora_recording_callbacks::intake::Intake;
+use agora_recording_callbacks::log::{Format, Level, Log};
+use agora_recording_callbacks::receive::Receiver;
+use agora_recording_callbacks::secret::Secret;
+use agora_recording_callbacks::secrets::Secrets;
+use agora_recording_callbacks::store::Store;
+use agora_recording_callbacks::sweep::{Run, Sweeper};
+use agora_recording_callbacks::topic::Topic;
+use agora_recording_callbacks::watchdog::Rules;
+use clap::Parser;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use testkit::engine::{self, AnyError};
+use testkit::sns::Sns;
+use testkit::{SESSIONS, sign};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+/// The table and the topic, as in `events/local.env`.
+const TABLE: &str = "agora-recordings";
+const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts";
+const RETENTION_SECS: u64 = 90 * 24 * 60 * 60;
+
+/// Run the receiver on this machine, with a DynamoDB engine and an SNS endpoint of its own.
+#[derive(Parser)]
+struct Options {
+    /// The port of the receiver
+    #[arg(long, default_value_t = 9000)]
+    port: u16,
+    /// The port of the DynamoDB engine, for `aws dynamodb --endpoint-url`
+    #[arg(long, default_value_t = 8000)]
+    dynamodb_port: u16,
+    /// The port of the SNS endpoint
+    #[arg(long, default_value_t = 8001)]
+    sns_port: u16,
+    /// Don't replay the sample sessions
+    #[arg(long)]
+    no_replay: bool,
+    /// Keep the table in this folder; without it, it is gone with the process
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Sweep this often, in seconds: send what is due, look at sessions of which nothing comes; 0 for never
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    sweep_every: u64,
+    /// How old the last heartbeat may be before a session counts as silent, in seconds; 0 for no limit
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    silent_after: u64,
+    /// How long after its end a session's upload may take, in seconds; 0 for no limit
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    unconfirmed_after: u64,
+    /// Stop after the replay, with a failure if the sessions aren't what they should be
+    #[arg(long)]
+    exit: bool,
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<ExitCode, AnyError> {
+    let world = World::start(&options).await?;
+    println!(
+        "receiver   http://{}/  (secret: {})",
+        world.door,
+        sign::LOCAL_SECRET
+    );
+    println!("DynamoDB   {}  (table: {TABLE})", world.dynamodb_url);
+    println!("SNS        {}\n", world.sns_url);
+    let mut as_expected = true;
+    if !options.no_replay {
+        as_expected &= replay(&world, options.data_dir.is_none()).await?;
+    }
+    if options.exit {
+        return Ok(if as_expected {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
+    world.loud.store(true, Ordering::Relaxed);
+    println!(
+        "Listening; Ctrl-C stops. See the recordings at http://{}/ or by `recordings --local list`, or send one:\n  {}\n",
+        world.door,
+        show::curl(&world.door)
+    );
+    let mut alerts = world.sns.listen();
+    let pause = Duration::from_secs(options.sweep_every.max(1));
+    let mut sweeps = tokio::time::interval(pause);
+    loop {
+        tokio::select! {
+            Some(alert) = alerts.recv() => println!("ALERT      {}", alert.subject),
+            _ = sweeps.tick(), if options.sweep_every > 0 => sweep(&world.sweeper).await,
+            result = tokio::signal::ctrl_c() => {
+                result?;
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+}
+
+/// One sweep, and a line if it did anything.
+async fn sweep(sweeper: &Sweeper) {
+    let now_ms = now_ms();
+    let run = Run {
+        owner: &format!("local-sweep-{now_ms}"),
+        now_ms,
+        deadline: Instant::now() + Duration::from_secs(30),
+    };
+    let sweep = sweeper.sweep(run).await;
+    for remark in &sweep.remarks {
+        let error = remark.error.as_deref().unwrap_or_default();
+        println!(
+            "SWEEP      {} {} {}: {error}",
+            remark.outcome, remark.sid, remark.item
+        );
+    }
+    if sweep.looked + sweep.published + sweep.deferred + sweep.held > 0 {
+        println!(
+            "SWEEP      {} sessions looked at, {} closed; alerts: {} found, {} published, {} still pending",
+            sweep.looked,
+            sweep.closed,
+            sweep.found,
+            sweep.published,
+            sweep.deferred + sweep.held
+        );
+    }
+}
+
+/// The parts that run.
+struct World {
+    door: SocketAddr,
+    dynamodb: aws_sdk_dynamodb::Client,
+    dynamodb_url: String,
+    sns: Sns,
+    sns_url: String,
+    sweeper: Sweeper,
+    rules: Rules,
+    /// Whether the door prints a line for every callback.
+    loud: Arc<AtomicBool>,
+}
+
+impl World {
+    async fn start(options: &Options) -> Result<Self, AnyError> {
+        let door = listen(options.port, "--port").await?;
+        let database = match &options.data_dir {
+            None => dynoxide::Database::memory()?,
+            Some(folder) => open_database(folder)?,
+        };
+        let dynamodb_url = engine::serve(
+            listen(options.dynamodb_port, "--dynamodb-port").await?,
+            database,
+        )?;
+        let dynamodb = engine::client(&dynamodb_url, "local");
+        engine::create_table(&dynamodb, TABLE).await?;
+        let (sns, sns_url) = Sns::serve(listen(options.sns_port, "--sns-port").await?)?;
+        let rules = rules(options);
+        let (store, topic) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let receiver = Arc::new(receiver(store, topic));
+        let (store, topic) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let loud = Arc::new(AtomicBool::new(false));
+        let (pages, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let door = door::serve(door, receiver, Some(pages), Arc::clone(&loud))?;
+        Ok(Self {
+            door,
+            dynamodb,
+            dynamodb_url,
+            sns,
+            sns_url,
+            sweeper: Sweeper::new(rules, store, topic),
+            rules,
+            loud,
+        })
+    }
+}
+
+/// The watchdog's rules, in the seconds of a laptop.
+fn rules(options: &Options) -> Rules {
+    let ms = |seconds: u64| (seconds > 0).then_some(seconds * 1000);
+    Rules {
+        silent_ms: ms(options.silent_after),
+        unconfirmed_ms: ms(options.unconfirmed_after),
+        backup: true,
+    }
+}
+
+async fn clients(
+    dynamodb_url: &str,
+    sns_url: &str,
+    table: &str,
+    topic: &str,
+    rules: Rules,
+) -> (Store, Topic) {
+    let config = Config {
+        table_name: table.to_owned(),
+        alert_topic_arn: topic.to_owned(),
+        retention_secs: RETENTION_SECS,
+        alert_kinds: AlertKind::DEFAULT.to_vec(),
+        rules,
+        log: Log {
+            level: Level::Info,
+            format: Format::Json,
+            detail: false,
+            function_name: String::new(),
+        },
+    };
+    let on = |url: &str| aws::load_local(url.to_owned());
+    (
+        aws::store(&on(dynamodb_url).await, &config),
+        aws::topic(&on(sns_url).await, &config),
+    )
+}
+
+/// A receiver configured as in `events/local.env`.
+fn receiver(store: Store, topic: Topic) -> Receiver {
+    let admission = Admission {
+        secret: SecretSource::Environment(Vec::new()),
+        require_signature_v2: false,
+        unsigned_check: UnsignedCheck::Test,
+        max_callback_age_ms: None,
+    };
+    let secrets = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
+    let intake = Intake::new(store, topic, AlertKind::DEFAULT.to_vec(), None);
+    Receiver::new(admission, secrets, intake)
+}
+
+async fn listen(port: u16, flag: &str) -> Result<TcpListener, AnyError> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| {
+        format!("can't listen on {address}: {error}; choose another port with {flag}").into()
+    })
+}
+
+fn open_database(folder: &PathBuf) -> Result<dynoxide::Database, AnyError> {
+    let unusable = |error: &dyn std::fmt::Display| {
+        format!("can't keep the table in {}: {error}", folder.display())
+    };
+    std::fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
+    let file = folder.join("table.sqlite");
+    Ok(dynoxide::Database::new(&file.to_string_lossy()).map_err(|error| unusable(&error))?)
+}
+
+/// Sends every sample session through the door, in order; then, to a table of its own, doubled and shuffled. True if all came out
+/// as they should.
+async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
+    let started = now_ms();
+    let shuffled_table = format!("{TABLE}-shuffled");
+    let shuffled_topic = format!("{TOPIC}-shuffled");
+    engine::create_table(&world.dynamodb, &shuffled_table).await?;
+    let (store, topic) = clients(
+        &world.dynamodb_url,
+        &world.sns_url,
+        &shuffled_table,
+        &shuffled_topic,
+        world.rules,
+    )
+    .await;
+    let shuffled = door::serve(
+        TcpListener::bind("127.0.0.1:0").await?,
+        Arc::new(receiver(store, topic)),
+        None,
+        Arc::default(),
+    )?;
+
+    let mut rows = Vec::new();
+    let mut as_expected = true;
+    let mut callbacks = 0;
+    for session in &SESSIONS {
+        for (door, lines) in [(world.door, session.ordered), (shuffled, session.shuffled)] {
+            for line in lines.lines() {
+                door::post(door, line).await?;
+                callbacks += 1;
+            }
+        }
+        let row = show::Row::read(world, session, TABLE, TOPIC).await?;
+        let other = show::Row::read(world, session, &shuffled_table, &shuffled_topic).await?;
+        let mut problems = row.problems(session, is_new);
+        problems.extend(
+            other
+                .problems(session, is_new)
+                .into_iter()
+                .map(|problem| format!("shuffled: {problem}")),
+        );
+        if row.items != other.items {
+            problems.push("the shuffled delivery gave other items".to_owned());
+        }
+        for problem in &problems {
+            eprintln!("{}: {problem}", session.name);
+        }
+        as_expected &= problems.is_empty();
+        rows.push(row);
+    }
+    println!("{}", show::table(&rows));
+    println!(
+        "{callbacks} callbacks in {:.1} s: each session in order, and once more doubled and shuffled into a second table.",
+        Duration::from_millis(now_ms() - started).as_secs_f64()
+    );
+    println!(
+        "{}\n",
+        if as_expected {
+            "Both tables hold the same, and the alerts are the right ones."
+        } else {
+            "NOT as it should be."
+        }
+    );
+    if let Some(alert) = world
+        .sns
+        .published()
+        .into_iter()
+        .find(|alert| alert.topic_arn == TOPIC)
+    {
+        println!(
+            "The first alert, as an email:\n\n  Subject: {}\n\n{}",
+            alert.subject,
+            show::indent(&alert.email)
+        );
+    }
+    Ok(as_expected)
+}

@@ -1,0 +1,225 @@
+//! What a person wants to see of a session, read from the table.
+
+use crate::World;
+use agora_recording_callbacks::notification::Sid;
+use agora_recording_callbacks::session::{Range, RegisterName, Scalar};
+use agora_recording_callbacks::store::{Item, Store, read_session};
+use aws_sdk_dynamodb::types::AttributeValue;
+use comfy_table::{Table, presets};
+use std::net::SocketAddr;
+use testkit::engine::AnyError;
+use testkit::plain::stable;
+use testkit::{SampleSession, sign};
+
+/// A session, for a person, and what it is compared by.
+pub(crate) struct Row {
+    sid: String,
+    cname: String,
+    phase: String,
+    recorders: usize,
+    progress: String,
+    callbacks: usize,
+    missing: Vec<Range>,
+    upload: &'static str,
+    alerts: Vec<String>,
+    sent: usize,
+    published: usize,
+    /// The items, without what depends on when they were written.
+    pub(crate) items: Vec<serde_json::Value>,
+}
+
+impl Row {
+    pub(crate) async fn read(
+        world: &World,
+        sample: &SampleSession,
+        table: &str,
+        topic: &str,
+    ) -> Result<Self, AnyError> {
+        let first = sample.ordered.lines().next().unwrap_or_default();
+        let callback: serde_json::Value = serde_json::from_str(first)?;
+        let sid = Sid::new(callback["payload"]["sid"].as_str().unwrap_or_default())
+            .ok_or("a sample without a sid")?;
+        let store = Store::new(world.dynamodb.clone(), table.to_owned(), 1);
+        let item = store.session(&sid).await?.unwrap_or_default();
+        let session = read_session(&item);
+        let missing = match session.current() {
+            Some(recorder) => store.missing(&sid, recorder).await?,
+            None => Vec::new(),
+        };
+        let field = |name, field: &str| {
+            let value = session
+                .register(name)
+                .and_then(|(_, register)| register.fields.get(field));
+            value.map(|value| match value {
+                Scalar::Int(int) => int.to_string(),
+                Scalar::Text(text) => text.clone(),
+            })
+        };
+        let items = world
+            .dynamodb
+            .query()
+            .table_name(table)
+            .key_condition_expression("sid = :sid")
+            .expression_attribute_values(":sid", AttributeValue::S(sid.as_str().to_owned()))
+            .send()
+            .await?
+            .items
+            .unwrap_or_default();
+        let of = |prefix: &str| {
+            items
+                .iter()
+                .filter(|item| text(item, "item").starts_with(prefix))
+                .collect::<Vec<_>>()
+        };
+        let mut alerts: Vec<_> = of("alert#")
+            .iter()
+            .map(|alert| text(alert, "kind"))
+            .collect();
+        alerts.sort();
+        let sent = of("alert#")
+            .iter()
+            .filter(|alert| text(alert, "state") == "sent")
+            .count();
+        let published = world
+            .sns
+            .published()
+            .iter()
+            .filter(|alert| {
+                alert.topic_arn == topic && alert.default["metadata"]["threadId"] == sid.as_str()
+            })
+            .count();
+        Ok(Self {
+            cname: text(&item, "cname"),
+            phase: field(RegisterName::Phase, "phase").unwrap_or_default(),
+            recorders: session.recorders.len(),
+            progress: field(RegisterName::Progress, "progress")
+                .map_or_else(|| "-".to_owned(), percent),
+            callbacks: of("event#").len(),
+            missing,
+            upload: match field(RegisterName::Upload, "eventType").as_deref() {
+                Some("31") => "in your storage",
+                Some("32") => "in Agora's backup",
+                Some(_) => "not confirmed",
+                None => "-",
+            },
+            alerts,
+            sent,
+            published,
+            items: items.iter().map(stable).collect(),
+            sid: sid.to_string(),
+        })
+    }
+
+    /// What isn't as the sample says. In a table that was kept, the alerts were sent when it was new.
+    pub(crate) fn problems(&self, sample: &SampleSession, is_new: bool) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut expect = |what: &str, is: String, should_be: String| {
+            if is != should_be {
+                problems.push(format!("{what} is {is}, should be {should_be}"));
+            }
+        };
+        expect("the phase", self.phase.clone(), sample.phase.to_owned());
+        expect(
+            "missing",
+            format!("{:?}", self.missing),
+            format!("{:?}", sample.missing),
+        );
+        expect(
+            "the alerts",
+            format!("{:?}", self.alerts),
+            format!("{:?}", sample.alerts),
+        );
+        expect(
+            "the number of alerts marked sent",
+            self.sent.to_string(),
+            sample.alerts.len().to_string(),
+        );
+        if is_new {
+            expect(
+                "the number of alerts published",
+                self.published.to_string(),
+                sample.alerts.len().to_string(),
+            );
+        }
+        problems
+    }
+}
+
+/// The sessions as a table.
+pub(crate) fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_header([
+        "channel",
+        "sid",
+        "phase",
+        "progress",
+        "files",
+        "facts",
+        "missing callbacks",
+        "alerts",
+    ]);
+    for row in rows {
+        let recorders = if row.recorders > 1 {
+            format!(", {} recorders", row.recorders)
+        } else {
+            String::new()
+        };
+        table.add_row([
+            row.cname.clone(),
+            row.sid.clone(),
+            format!("{}{recorders}", row.phase),
+            row.progress.clone(),
+            row.upload.to_owned(),
+            row.callbacks.to_string(),
+            ranges(&row.missing),
+            if row.alerts.is_empty() {
+                "none".to_owned()
+            } else {
+                row.alerts.join("\n")
+            },
+        ]);
+    }
+    table
+}
+
+fn ranges(missing: &[Range]) -> String {
+    let range = |(from, to): &Range| {
+        if from == to {
+            from.to_string()
+        } else {
+            format!("{from} to {to}")
+        }
+    };
+    if missing.is_empty() {
+        "none".to_owned()
+    } else {
+        missing.iter().map(range).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn percent(progress: String) -> String {
+    progress.parse::<u32>().map_or(progress, |progress| {
+        format!("{}.{} %", progress / 100, progress % 100 / 10)
+    })
+}
+
+fn text(item: &Item, name: &str) -> String {
+    item.get(name)
+        .and_then(|value| value.as_s().ok())
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// A command that sends one callback to the door.
+pub(crate) fn curl(door: &SocketAddr) -> String {
+    let body = r#"{"productId":3,"eventType":33,"payload":{"cname":"demo","uid":"1","sid":"demo","sequence":0,"sendts":1772460000000,"details":{"progress":5000}}}"#;
+    let signature = sign::v2(sign::LOCAL_SECRET, body.as_bytes());
+    format!(
+        "curl http://{door}/ -H 'Content-Type: application/json' -H 'Agora-Signature-V2: {signature}' -d '{body}'"
+    )
+}
+
+pub(crate) fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}

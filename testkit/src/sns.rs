@@ -1,0 +1,220 @@
+//! An SNS endpoint that answers `Publish`, shows what was published, and can be told to misbehave.
+
+use crate::engine::AnyError;
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// One published message.
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub topic_arn: String,
+    pub subject: String,
+    pub email: String,
+    pub sms: String,
+    pub default: serde_json::Value,
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// How the endpoint answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// As it should.
+    Well,
+    /// 500, and nothing is published.
+    Down,
+    /// Never, and nothing is published.
+    Hanging,
+    /// Never, though it has published.
+    Mute,
+    /// 500, though it has published.
+    Lost,
+    /// As it should, but for alerts of recordings whose `sid` begins with `bad`: those it doesn't like.
+    Choosy,
+}
+
+/// The endpoint.
+#[derive(Clone)]
+pub struct Sns {
+    state: Arc<State>,
+}
+
+struct State {
+    published: Mutex<Vec<Published>>,
+    mood: Mutex<Mood>,
+    listeners: Mutex<Vec<UnboundedSender<Published>>>,
+    asked: Notify,
+}
+
+impl Default for Sns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sns {
+    /// An endpoint that nobody can reach yet.
+    pub fn new() -> Self {
+        let state = State {
+            published: Mutex::default(),
+            mood: Mutex::new(Mood::Well),
+            listeners: Mutex::default(),
+            asked: Notify::new(),
+        };
+        Self {
+            state: Arc::new(state),
+        }
+    }
+
+    /// Serves on `listener` and returns the endpoint and its URL.
+    pub fn serve(listener: TcpListener) -> Result<(Self, String), AnyError> {
+        let url = format!("http://{}", listener.local_addr()?);
+        let sns = Self::new();
+        let endpoint = sns.clone();
+        let router = Router::new().fallback(move |body: Bytes| {
+            let endpoint = endpoint.clone();
+            async move {
+                let (status, text) = endpoint.answer(&body).await;
+                (status, [("content-type", "text/xml")], text)
+            }
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok((sns, url))
+    }
+
+    /// Everything published so far.
+    pub fn published(&self) -> Vec<Published> {
+        self.state
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Tells the endpoint how to answer from now on.
+    pub fn set_mood(&self, mood: Mood) {
+        *self
+            .state
+            .mood
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = mood;
+    }
+
+    /// Waits until somebody asks to publish.
+    pub async fn asked(&self) {
+        self.state.asked.notified().await;
+    }
+
+    /// Every message from now on, as it is published.
+    pub fn listen(&self) -> UnboundedReceiver<Published> {
+        let (sender, receiver) = unbounded_channel();
+        self.state
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(sender);
+        receiver
+    }
+
+    /// Status and text of the answer to a request's body.
+    pub async fn answer(&self, body: &[u8]) -> (StatusCode, String) {
+        let mood = *self
+            .state
+            .mood
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let failure = || (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError"));
+        match mood {
+            Mood::Well | Mood::Mute | Mood::Lost | Mood::Choosy => {}
+            Mood::Down => {
+                self.state.asked.notify_one();
+                return failure();
+            }
+            Mood::Hanging => {
+                self.state.asked.notify_one();
+                std::future::pending().await
+            }
+        }
+        let Some(message) = parse(body) else {
+            return (StatusCode::BAD_REQUEST, error("InvalidParameter"));
+        };
+        let sid = &message.default["metadata"]["threadId"];
+        if mood == Mood::Choosy && sid.as_str().is_some_and(|sid| sid.starts_with("bad")) {
+            return (StatusCode::BAD_REQUEST, error("InvalidParameter"));
+        }
+        let id = self.publish(message);
+        self.state.asked.notify_one();
+        match mood {
+            Mood::Well | Mood::Down | Mood::Hanging | Mood::Choosy => {}
+            Mood::Mute => std::future::pending().await,
+            Mood::Lost => return failure(),
+        }
+        let answer = format!(
+            "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>{id}</MessageId>\
+             </PublishResult><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></PublishResponse>"
+        );
+        (StatusCode::OK, answer)
+    }
+
+    /// Publishes a message and gives it an id.
+    fn publish(&self, message: Published) -> String {
+        let State {
+            published,
+            listeners,
+            ..
+        } = &*self.state;
+        for listener in listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
+            let _ = listener.send(message.clone());
+        }
+        let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.push(message);
+        format!("00000000-0000-4000-8000-{:012}", published.len())
+    }
+}
+
+fn error(code: &str) -> String {
+    format!(
+        "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type><Code>{code}</Code>\
+         <Message>as told</Message></Error><RequestId>0</RequestId></ErrorResponse>"
+    )
+}
+
+/// Reads a `Publish` request and checks what SNS would check.
+fn parse(body: &[u8]) -> Option<Published> {
+    let form: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
+    if form.get("Action")? != "Publish" || form.get("MessageStructure")? != "json" {
+        return None;
+    }
+    let subject = form.get("Subject")?.clone();
+    if subject.is_empty()
+        || subject.len() >= 100
+        || !subject.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    {
+        return None;
+    }
+    let texts: BTreeMap<String, String> = serde_json::from_str(form.get("Message")?).ok()?;
+    let attributes = (1..=10)
+        .map_while(|n| {
+            let name = form.get(&format!("MessageAttributes.entry.{n}.Name"))?;
+            let value = form.get(&format!("MessageAttributes.entry.{n}.Value.StringValue"))?;
+            Some((name.clone(), value.clone()))
+        })
+        .collect();
+    Some(Published {
+        topic_arn: form.get("TopicArn")?.clone(),
+        subject,
+        email: texts.get("email")?.clone(),
+        sms: texts.get("sms")?.clone(),
+        default: serde_json::from_str(texts.get("default")?).ok()?,
+        attributes,
+    })
+}
