@@ -50,7 +50,7 @@ pub(crate) async fn run(desk: &Desk, command: Command) -> Result<Outcome, AnyErr
 
 fn list(unsent: &[StoredAlert]) {
     if unsent.is_empty() {
-        say!("Every alert is sent.");
+        say!("Every alert has been sent.");
         return;
     }
     let rows = unsent.iter().map(|stored| {

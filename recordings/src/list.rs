@@ -50,7 +50,7 @@ pub(crate) fn time_span(text: &str) -> Result<u64, String> {
         .map_err(|_| "a time is 90s, 30m, 2h or 7d".to_owned())?;
     let length = span.to_duration(SpanRelativeTo::days_are_24_hours());
     let length = length.map_err(|error| error.to_string())?;
-    u64::try_from(length.as_millis()).map_err(|_| "a time isn't negative".to_owned())
+    u64::try_from(length.as_millis()).map_err(|_| "must not be negative".to_owned())
 }
 
 /// `<first_sendts>/<sid>`.
@@ -71,7 +71,7 @@ pub(crate) async fn run(desk: &Desk, arguments: Arguments) -> Result<Outcome, An
     let more = rows.len() > limit;
     rows.truncate(limit);
     if rows.is_empty() {
-        return print("No recording fits.\n");
+        return print("No recording matches.\n");
     }
     let mut out = lines(&rows, now_ms);
     if let (true, Some(last)) = (more, rows.last()) {

@@ -54,7 +54,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 #[command(after_help = "Exit codes:
   0  all done
   1  something is left, differs or failed
-  2  a mistake in the command
+  2  usage error
 
 Examples:
   recordings list --failed --since 2h

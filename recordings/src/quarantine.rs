@@ -57,7 +57,7 @@ pub(crate) async fn run(desk: &Desk, command: Command) -> Result<Outcome, AnyErr
 async fn list(desk: &Desk, days: &Days) -> Result<Outcome, AnyError> {
     let bodies = of_days(desk, days).await?;
     if bodies.is_empty() {
-        say!("Nothing is in quarantine of the last {} days.", days.days);
+        say!("Nothing was quarantined in the last {} days.", days.days);
         return Ok(Outcome::Done);
     }
     let rows = bodies.iter().map(|body| {
@@ -174,7 +174,7 @@ async fn of_days(desk: &Desk, days: &Days) -> Result<Vec<Quarantined>, AnyError>
 async fn find(desk: &Desk, key: &str) -> Result<Quarantined, AnyError> {
     let received_at = key.split('#').next().and_then(|ms| ms.parse().ok());
     let received_at =
-        received_at.ok_or_else(|| format!("{key:?} is no key as `list` prints it"))?;
+        received_at.ok_or_else(|| format!("{key:?} isn't a key printed by `list`"))?;
     let bodies = desk.store().quarantined(received_at).await?;
     let body = bodies.into_iter().find(|body| body.item == key);
     body.ok_or_else(|| format!("{key} isn't in quarantine").into())

@@ -65,7 +65,7 @@ pub(crate) async fn run(desk: &Desk, arguments: &Arguments) -> Result<Outcome, A
         return Ok(Outcome::SomethingLeft);
     }
     say!(
-        "Look for subjects that begin with [TEST] at every subscriber: mail, pager, chat. What doesn't come: is the subscription confirmed, has it a filter?"
+        "Look for subjects that begin with [TEST] at every subscriber: mail, pager, chat. If one is missing, check that its subscription is confirmed and has no filter."
     );
     Ok(Outcome::Done)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 const MARK: &str = "[TEST]";
 const EXPLANATION: &str =
-    "This is a test. Nothing is wrong: somebody wants to know whether alerts arrive here.";
+    "This is a test. Nothing is wrong. Someone is checking that alerts reach you.";
 
 /// The message of a test alert of `kind`, as a real one but for its marks: `[TEST]` in every text, `test` among the attributes
 /// and in `metadata.additionalContext`. Its attributes are otherwise those of a real one, so that filters treat it alike.

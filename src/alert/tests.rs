@@ -120,7 +120,7 @@ fn the_words_of_a_gap_tell_how_much_is_lost() {
     )
     .unwrap();
     assert!(
-        message(&alert).email.contains("12.5 s are lost"),
+        message(&alert).email.contains("12.5 s were lost"),
         "{}",
         message(&alert).email
     );

@@ -89,7 +89,7 @@ pub fn message(alert: &Alert) -> Message {
         email.push_str(&format!("{number}. {step}\n"));
     }
     email.push_str(&format!(
-        "\nAlert id: {}. The same alert may come twice; its id is always the same.\n",
+        "\nAlert id: {}. You may receive this alert twice; its id never changes.\n",
         alert.id()
     ));
 
@@ -173,8 +173,8 @@ pub fn in_words(alert: &Alert) -> Words {
                 alert.codes.get("leaveStatus").map_or("unknown", String::as_str)
             ),
             steps: vec![
-                "If the call goes on: start a new recording now (acquire, then start with another recorder uid).".to_owned(),
-                "Read the events before this one for the cause: an error (event 1) usually comes first.".to_owned(),
+                "If the call is still running, start a new recording now (acquire, then start with another recorder uid).".to_owned(),
+                "Look for the cause in the events before this one; an error (event 1) usually precedes it.".to_owned(),
                 "Check your storage for the files made so far; an upload callback (31 or 32) may still come.".to_owned(),
             ],
         },
@@ -186,8 +186,8 @@ pub fn in_words(alert: &Alert) -> Words {
                 utc(alert.at.saturating_add(BACKUP_KEPT_MS))
             ),
             steps: vec![
-                "Check that your storage takes uploads: bucket, region, access key, permissions, quota.".to_owned(),
-                "Look in a few minutes whether all files are in your storage and play; the playlist may have an index in its name."
+                "Check that your storage accepts uploads: bucket, region, access key, permissions, quota.".to_owned(),
+                "In a few minutes, check that every file is in your storage and plays. The playlist's name may carry an index."
                     .to_owned(),
                 format!(
                     "If something is still missing: contact Agora support with the sid before {}; after that the files are gone.",
@@ -198,19 +198,19 @@ pub fn in_words(alert: &Alert) -> Words {
         AlertKind::SessionSilent => Words {
             title: "Recording has gone silent".to_owned(),
             what: format!(
-                "Heartbeats came every minute; the last one is of {}. No exit was reported.",
+                "No heartbeat since {}; one is due every minute. No exit was reported.",
                 time_of(alert, "lastHeartbeat")
             ),
             steps: vec![
-                "Call query for this recording: if it answers 404 or an end status, the recording is dead.".to_owned(),
-                "If it is dead and the call goes on: start a new recording now (acquire, then start with another recorder uid).".to_owned(),
-                "If it is alive: callbacks are being lost on their way; look at the function's errors and at Agora's console.".to_owned(),
+                "Call query for this recording: a 404 or a final status means that the recording is dead.".to_owned(),
+                "If it is dead and the call is still running, start a new recording now (acquire, then start with another recorder uid).".to_owned(),
+                "If it is still running, callbacks are getting lost: check this function's errors and the notification settings in the Agora console.".to_owned(),
             ],
         },
         AlertKind::UploadUnconfirmed => Words {
             title: "Upload was never confirmed".to_owned(),
             what: format!(
-                "The recording was over at {}, and neither an upload (event 31) nor a backup (32) has been reported since.",
+                "The recording ended at {}. Neither an upload (event 31) nor a backup (32) has been reported since.",
                 time_of(alert, "overSince")
             ),
             steps: vec![
@@ -221,36 +221,36 @@ pub fn in_words(alert: &Alert) -> Words {
         AlertKind::SessionSilentResolved => Words {
             title: "Recording is no longer silent".to_owned(),
             what: format!(
-                "It was silent after the heartbeat of {}. {}",
+                "It had been silent since {}. {}",
                 time_of(alert, "lastHeartbeat"),
                 if alert.event_type == event::Event::UPLOADING_PROGRESS {
-                    format!("It has sent a heartbeat again at {}.", utc(alert.at))
+                    format!("A heartbeat arrived at {}.", utc(alert.at))
                 } else {
-                    format!("It is over since {} (event {}).", utc(alert.at), alert.event_type)
+                    format!("It ended at {} (event {}).", utc(alert.at), alert.event_type)
                 }
             ),
-            steps: vec!["Nothing. If a second recording was started meanwhile, decide which one to keep.".to_owned()],
+            steps: vec!["Nothing to do. If you started a second recording in the meantime, decide which one to keep.".to_owned()],
         },
         AlertKind::UploadUnconfirmedResolved => Words {
             title: "Upload is confirmed after all".to_owned(),
             what: if alert.event_type == event::Event::BACKUPED {
-                "The files are reported now, but some of them only in Agora's backup; there is an alert of its own for that.".to_owned()
+                "The files are reported now, but some of them only in Agora's backup; a separate alert covers that.".to_owned()
             } else {
-                "All files are reported to be in your storage now.".to_owned()
+                "Agora now reports all files in your storage.".to_owned()
             },
-            steps: vec!["Nothing.".to_owned()],
+            steps: vec!["Nothing to do.".to_owned()],
         },
         AlertKind::BackupOnlyUploadResolved => Words {
             title: "Files have left Agora's backup".to_owned(),
             what: "After the backup an upload was reported: all files are in your storage now.".to_owned(),
-            steps: vec!["Nothing; have a look whether the recording plays.".to_owned()],
+            steps: vec!["Nothing to do, but check that the recording plays.".to_owned()],
         },
         AlertKind::ComponentFailure => Words {
             title: "Part of the recording failed".to_owned(),
             what: format!("Event {} reports an abnormal state: {}.", alert.event_type, codes_in_words(alert)),
             steps: vec![
                 "Call query for this recording to see whether it still runs.".to_owned(),
-                "If it doesn't and the call goes on: start a new recording (acquire, then start with another recorder uid).".to_owned(),
+                "If it doesn't and the call is still running, start a new recording (acquire, then start with another recorder uid).".to_owned(),
             ],
         },
         AlertKind::RecordingGap => Words {
@@ -258,19 +258,19 @@ pub fn in_words(alert: &Alert) -> Words {
             what: match (alert.code("startUtcMs"), alert.code("discontinueUtcMs")) {
                 (Some(start), Some(stop)) => {
                     let lost_ms = start.saturating_sub(stop);
-                    format!("The recording was interrupted and goes on; {}.{} s are lost.", lost_ms / 1000, lost_ms % 1000 / 100)
+                    format!("The recording was interrupted and has resumed; {}.{} s were lost.", lost_ms / 1000, lost_ms % 1000 / 100)
                 }
-                (Some(_) | None, _) => "The recording was interrupted and goes on; some seconds are lost.".to_owned(),
+                (Some(_) | None, _) => "The recording was interrupted and has resumed; some seconds were lost.".to_owned(),
             },
-            steps: vec!["Nothing needs to be started; tell whoever depends on the recording being whole.".to_owned()],
+            steps: vec!["No restart is needed. Tell anyone who relies on a complete recording.".to_owned()],
         },
         AlertKind::Failover => Words {
             title: "Recorder was replaced".to_owned(),
             what: "Agora's high availability has started another recorder. Up to 90 seconds may be lost.".to_owned(),
             steps: vec![
-                "Use the new recorder uid in query, updateLayout and stop; for some seconds they may answer 404.".to_owned(),
+                "Use the new recorder uid in query, updateLayout and stop; they may return 404 for a few seconds.".to_owned(),
                 "Look for files that begin with bak in your storage: they are the new recorder's.".to_owned(),
-                "It happens three times at most; after the next failure the recording is over.".to_owned(),
+                "Agora fails over at most three times; the next failure after that ends the recording.".to_owned(),
             ],
         },
     }
@@ -305,13 +305,13 @@ fn fatal_error(alert: &Alert) -> Words {
             Some("Check storageConfig: vendor, region, bucket, access key, secret key.")
         }
         (Some(Module::UPLOADER), Some(47 | 51)) | (Some(Module::PLATFORM), Some(50)) => Some(
-            "Check that your storage takes uploads, and which files arrived; what was not uploaded may be lost.",
+            "Check that your storage accepts uploads, and which files arrived; what was not uploaded may be lost.",
         ),
         (Some(_) | None, _) => None,
     };
     steps.extend(cause.map(str::to_owned));
     steps.push(
-        "If it has stopped and the call goes on: start a new recording now (acquire, then start with another recorder uid).".to_owned(),
+        "If it has stopped and the call is still running, start a new recording now (acquire, then start with another recorder uid).".to_owned(),
     );
     Words {
         title: format!("Fatal recording error {number}"),

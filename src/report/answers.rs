@@ -14,7 +14,7 @@ pub(super) fn verdict(record: &Record, phase: Option<Phase>, over: Option<u64>) 
     if let (Some(since), None) = (standing.silent_since, over) {
         let heard = utc(since);
         return (
-            format!("SILENT: no heartbeat since {heard}; nobody said that it is over"),
+            format!("SILENT: no heartbeat since {heard}; no end reported"),
             Tone::Bad,
         );
     }
@@ -42,11 +42,14 @@ pub(super) fn verdict(record: &Record, phase: Option<Phase>, over: Option<u64>) 
             ),
             None if over.is_some() => ("FAILED".to_owned(), Tone::Bad),
             None => (
-                "FAILED, it seems: a fatal error, but nobody said that it is over".to_owned(),
+                "probably FAILED: a fatal error, but no end reported".to_owned(),
                 Tone::Bad,
             ),
         },
-        None => ("unknown: no callback has told".to_owned(), Tone::Warning),
+        None => (
+            "unknown: no callback has reported a state".to_owned(),
+            Tone::Warning,
+        ),
     }
 }
 
@@ -99,7 +102,7 @@ pub(super) fn work_answers(record: &Record, over: Option<u64>, now_ms: u64) -> V
         answers.push(Answer {
             label: "progress",
             text: format!(
-                "{percent} of what was recorded until then is uploaded, {}",
+                "{percent} of what had been recorded was uploaded at {}",
                 utc(register.at)
             ),
             tone: Tone::Plain,
@@ -126,7 +129,7 @@ pub(super) fn work_answers(record: &Record, over: Option<u64>, now_ms: u64) -> V
             )
         }
         _ if over.is_some() => (
-            "NOT CONFIRMED: it is over, and neither an upload (31) nor a backup (32) was reported; look into your storage"
+            "NOT CONFIRMED: it is over, and neither an upload (31) nor a backup (32) was reported; check your storage"
                 .to_owned(),
             Tone::Warning,
         ),
@@ -160,7 +163,7 @@ fn recorder_words(recorder: &Recorder, is_current: bool, of: usize) -> (String, 
             None => ("stopped".to_owned(), Tone::Plain),
         },
         Some(72) => ("stopped: the page asks for too much".to_owned(), Tone::Bad),
-        Some(_) | None => ("has said nothing about itself".to_owned(), Tone::Quiet),
+        Some(_) | None => ("not heard from yet".to_owned(), Tone::Quiet),
     };
     let is_over = exit.is_some() || !is_current;
     let (mut text, mut tone) = match state {
@@ -206,7 +209,7 @@ pub(super) fn alert_answer(record: &Record) -> Answer {
         (all, 0) => (format!("{all}, all sent"), Tone::Plain),
         (all, _) => (
             format!(
-                "{all}: {pending} NOT SENT YET, {given_up} GIVEN UP; `recordings alerts list` tells more"
+                "{all}: {pending} NOT SENT YET, {given_up} GIVEN UP; see `recordings alerts list`"
             ),
             Tone::Bad,
         ),

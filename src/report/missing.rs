@@ -94,7 +94,7 @@ pub(super) fn holes(record: &Record) -> Vec<Hole> {
             } else if is_unconfirmed && is_last {
                 "the report of the upload may be among them"
             } else {
-                "lost on the way, or of event types that aren't subscribed"
+                "lost in transit, or of event types you aren't subscribed to"
             };
             holes.push(Hole {
                 uid: clean(&recorder.uid, MAX_NAME),
@@ -126,7 +126,7 @@ pub(super) fn answer(holes: &[Hole]) -> Answer {
         ),
         many if many.len() > MANY => (
             format!(
-                "{all} in {} places; so many are usually event types that aren't subscribed, rather than losses",
+                "{all} in {} places; so many are usually event types you aren't subscribed to, rather than losses",
                 many.len()
             ),
             Tone::Plain,

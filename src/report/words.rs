@@ -77,7 +77,7 @@ pub(super) fn event_words(event: &Event) -> (String, Tone) {
             ),
             Some(_) => ("the service exited as it should".to_owned(), Tone::Good),
             None => (
-                "the service exited; how, can't be read".to_owned(),
+                "the service exited; its leaveStatus is unreadable".to_owned(),
                 Tone::Warning,
             ),
         },
@@ -157,7 +157,7 @@ pub(super) fn event_words(event: &Event) -> (String, Tone) {
             match interruption(event) {
                 Some((stop, start)) => (
                     format!(
-                        "INTERRUPTED: {what} goes on after {}, lost",
+                        "INTERRUPTED: {what} resumed; {} were lost",
                         seconds(start - stop)
                     ),
                     Tone::Warning,

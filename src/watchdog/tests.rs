@@ -320,7 +320,7 @@ fn an_alert_of_the_watchdog_has_all_that_its_message_needs() {
     assert!(
         message
             .email
-            .contains("the last one is of 2026-03-02 14:01:00 UTC"),
+            .contains("No heartbeat since 2026-03-02 14:01:00 UTC"),
         "{}",
         message.email
     );

@@ -186,7 +186,7 @@ async fn another_secret_and_nobody_at_the_door_are_told() {
     };
     let (printed, ok) = play(&url).await;
     assert!(
-        !ok && printed.contains("401: the receiver has another secret"),
+        !ok && printed.contains("401: the receiver uses a different secret"),
         "{printed}"
     );
     let (printed, ok) = play("http://127.0.0.1:9/").await;

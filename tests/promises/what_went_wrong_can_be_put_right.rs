@@ -107,7 +107,7 @@ async fn redriven_bodies_end_in_the_same_items_as_if_they_had_been_read_at_once(
         assert!((received_at..received_at + 8).contains(&at), "{n}");
     }
     let (listed, _) = recordings(&world, &["quarantine", "list"]).await;
-    assert_eq!(listed, "Nothing is in quarantine of the last 14 days.\n");
+    assert_eq!(listed, "Nothing was quarantined in the last 14 days.\n");
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn what_still_cannot_be_read_stays_and_is_shown_without_steering_the_termi
     let (nonsense, ok) = recordings(&world, &["quarantine", "redrive", "nonsense"]).await;
     assert_eq!(
         (nonsense.as_str(), ok),
-        ("\"nonsense\" is no key as `list` prints it\n", false)
+        ("\"nonsense\" isn't a key printed by `list`\n", false)
     );
 }
 
@@ -218,7 +218,10 @@ async fn what_cannot_be_stored_stays_in_quarantine() {
 async fn alerts_that_were_not_sent_are_listed_and_resent() {
     let world = World::new().await;
     let (listed, ok) = recordings(&world, &["alerts", "list"]).await;
-    assert_eq!((listed.as_str(), ok), ("Every alert is sent.\n", true));
+    assert_eq!(
+        (listed.as_str(), ok),
+        ("Every alert has been sent.\n", true)
+    );
     world.sns.set_mood(Mood::Down);
     let receiver = world.receiver();
     let long_ago = now_ms() - 48 * 60 * 60 * 1000;

@@ -180,7 +180,7 @@ impl Plan {
             (came(32).count(), "backup_only_upload, at once"),
             (
                 silent,
-                "session_silent, once the sweeper has looked: within some minutes",
+                "session_silent, once the sweeper has looked: within a few minutes",
             ),
         ]
         .into_iter()

@@ -140,9 +140,7 @@ impl Played {
                 return Ok(());
             }
             Ok(401) => {
-                return Err(
-                    "401: the receiver has another secret than this; nothing more is sent".into(),
-                );
+                return Err("401: the receiver uses a different secret; stopped sending".into());
             }
             Ok(status) => format!("answered {status}"),
             Err(error) => error,
@@ -169,7 +167,7 @@ async fn post(
     (url, signature, body): &(String, String, String),
 ) -> Result<u16, String> {
     let mut request = HttpRequest::new(SdkBody::from(body.as_str()));
-    let unsendable = |_| format!("{url} is no address");
+    let unsendable = |_| format!("{url} isn't a valid URL");
     request
         .set_method("POST")
         .map_err(|error| error.to_string())?;

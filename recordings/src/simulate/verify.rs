@@ -47,7 +47,7 @@ pub(super) async fn verify(desk: &Desk, plan: &Plan, patience: Duration) -> Resu
         .filter(|session| session.kind == Kind::Silent);
     if let silent @ 1.. = silent.count() {
         say!(
-            "Not checked: session_silent of {silent} silent; the sweeper sends it within some minutes."
+            "Not checked: session_silent for {silent} sessions; the sweeper sends it within a few minutes."
         );
     }
     if differences.is_empty() {

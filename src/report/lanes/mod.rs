@@ -360,7 +360,7 @@ impl Drawing<'_> {
                 None if is_end => {}
                 None if self.report.over.is_none() => {
                     let newest = self.end.max(*from);
-                    let note = "still so, as far as it is known";
+                    let note = "ongoing, as far as we know";
                     let span = self.span(*from, newest, class, class.to_owned(), note);
                     lane.spans.push(span);
                     let silence = self.report.now_ms.saturating_sub(newest);
