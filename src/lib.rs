@@ -51,6 +51,7 @@ pub mod config;
 pub mod error;
 pub mod event;
 pub mod intake;
+pub mod invocation;
 pub mod lambda;
 pub mod log;
 pub mod notification;

@@ -13,7 +13,7 @@ use std::fmt;
 
 /// `productId` of Cloud Recording.
 pub const CLOUD_RECORDING: u64 = 3;
-/// The highest `sequence` that can be stored: ten digits in a sort key.
+/// The highest `sequence` that can be stored: it has ten digits in a [`Notification::fact_key`].
 pub const MAX_SEQUENCE: u64 = 9_999_999_999;
 /// A longer `cname`, `uid` or `noticeId` is cut, in bytes. Agora's own limits are 64 for a channel and 10 digits for a recorder.
 const MAX_NAME: usize = 256;
@@ -61,6 +61,9 @@ pub struct Notification {
     pub sendts: u64,
     /// Which part of the service speaks.
     pub service_type: Option<ServiceType>,
+    /// `serviceScene`: what kind of recording, or which stage of it, this is about; at most 256
+    /// bytes.
+    pub service_scene: Option<String>,
     /// The event's number.
     pub event_type: u32,
     /// The event.
@@ -74,18 +77,19 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// What names this fact within its session: `<sequence, 10 digits>#<eventType>#<hash>`. The hash is over `sendts` and the
-    /// details in canonical JSON: the same for a resend, whatever its `noticeId`, `notifyMs` and key order, and another one
-    /// for another fact.
+    /// Names this fact within its session: `<sequence, 10 digits>#<eventType>#<hash>`. The hash is
+    /// over uid, `sendts` and details, as canonical JSON: the same for a resend, whatever its
+    /// `noticeId`, `notifyMs` and key order, and a different one for a different fact.
     #[must_use]
-    pub fn suffix(&self) -> String {
-        let mut text = self.sendts.to_string();
+    pub fn fact_key(&self) -> String {
+        let mut text = format!("[{},{},", Value::from(self.uid.as_str()), self.sendts);
         canonical_json(&self.details, &mut text);
+        text.push(']');
         let digest = Sha256::digest(text.as_bytes());
         let hash = digest
             .first_chunk()
-            .map_or(0, |bytes| u32::from_be_bytes(*bytes));
-        format!("{:010}#{}#{hash:08x}", self.sequence, self.event_type)
+            .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        format!("{:010}#{}#{hash:016x}", self.sequence, self.event_type)
     }
 
     /// True for the once-a-minute progress, which has no item of its own.
@@ -202,6 +206,7 @@ impl Envelope {
         let uid = payload.text("uid").map(cut).unwrap_or_default();
         let sendts = payload.get(&["sendts"], time_ms).unwrap_or(0);
         let service_type = payload.int("serviceType").map(ServiceType);
+        let service_scene = payload.text("serviceScene").map(cut);
         let notice_id = self.notice_id();
         let notify_ms = self.notify_ms();
         let details = self
@@ -217,6 +222,7 @@ impl Envelope {
             sequence,
             sendts,
             service_type,
+            service_scene,
             event_type,
             event,
             details,
@@ -334,9 +340,9 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_has_the_name_that_it_always_had() {
+    fn the_key_of_a_fact_never_changes() {
         let notification = read(&callback()).unwrap();
-        assert_eq!(notification.suffix(), "0000000001#40#1344ef99");
+        assert_eq!(notification.fact_key(), "0000000001#40#67fbda97907e410d");
         assert_eq!(notification.sid.to_string(), notification.sid.as_str());
         assert!(!notification.is_heartbeat());
         assert!(read(&with("/eventType", json!(33))).unwrap().is_heartbeat());
@@ -439,29 +445,44 @@ mod tests {
     }
 
     #[test]
+    fn the_scene_is_kept_as_it_is() {
+        let mut value = callback();
+        assert_eq!(read(&value).unwrap().service_scene, None);
+        for scene in [
+            "web_record",
+            "postpone_transcode::transcode",
+            "one nobody has documented",
+        ] {
+            value["payload"]["serviceScene"] = json!(scene);
+            assert_eq!(read(&value).unwrap().service_scene.as_deref(), Some(scene));
+        }
+    }
+
+    #[test]
     fn absurdly_long_names_are_cut_at_a_character() {
         let long = read(&with("/payload/cname", json!("é".repeat(1000)))).unwrap();
         assert_eq!(long.cname, "é".repeat(128));
     }
 
     #[test]
-    fn a_resend_has_the_same_suffix_and_another_fact_another_one() {
-        let suffix = |value: &Value| read(value).unwrap().suffix();
-        let first = suffix(&callback());
+    fn a_resend_has_the_same_key_and_a_different_fact_a_different_one() {
+        let key = |value: &Value| read(value).unwrap().fact_key();
+        let first = key(&callback());
         assert!(first.starts_with("0000000001#40#"), "{first}");
         let resent = br#"{"payload":{"details":{"status":0,"msgName":"recorder_started"},"sendts":1611566412600,"sequence":1,
-            "sid":"38f8e3cfdc474cd56fc1ceba380d7e1a"},"notifyMs":1611566499999,"noticeId":"n2","eventType":40}"#;
+            "uid":"527841","sid":"38f8e3cfdc474cd56fc1ceba380d7e1a"},"notifyMs":1611566499999,"noticeId":"n2","eventType":40}"#;
         assert_eq!(
             Envelope::from_bytes(resent)
                 .unwrap()
                 .into_notification()
                 .unwrap()
-                .suffix(),
+                .fact_key(),
             first
         );
-        assert_ne!(suffix(&with("/payload/details/status", json!(1))), first);
+        assert_ne!(key(&with("/payload/details/status", json!(1))), first);
+        assert_ne!(key(&with("/payload/uid", json!("2"))), first);
         assert_ne!(
-            suffix(&with("/payload/sendts", json!(1_611_566_412_601_u64))),
+            key(&with("/payload/sendts", json!(1_611_566_412_601_u64))),
             first
         );
     }

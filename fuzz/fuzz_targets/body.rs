@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
         forwards.apply(&fact);
         twice.apply(&fact);
         twice.apply(&fact);
-        assert!(callback.suffix().len() < 64);
+        assert!(callback.fact_key().len() < 64);
         if let Some(alert) = Alert::of(callback, &AlertKind::ALL) {
             let message = message(&alert);
             assert!(message.subject.len() < 100 && message.subject.is_ascii());

@@ -166,7 +166,7 @@ impl Alert {
             .find(|(kind, _)| kinds.contains(kind))?;
         Some(Self {
             kind,
-            item: format!("alert#{}", notification.suffix()),
+            item: format!("alert#{}", notification.fact_key()),
             sid: notification.sid.as_str().to_owned(),
             cname: notification.cname.clone(),
             uid: notification.uid.clone(),

@@ -12,6 +12,7 @@ fn notification(event_type: u32, details: Value) -> Notification {
         sequence: 12,
         sendts: 1_772_460_333_480,
         service_type: None,
+        service_scene: None,
         event_type,
         event: Event::read(event_type, &details),
         details,

@@ -22,6 +22,7 @@ fn notification(callback: &Value) -> Notification {
         sequence: payload["sequence"].as_u64().unwrap(),
         sendts: payload["sendts"].as_u64().unwrap(),
         service_type: Some(ServiceType::RECORDER),
+        service_scene: None,
         event_type,
         event: Event::read(event_type, &payload["details"]),
         details: payload["details"].clone(),

@@ -145,7 +145,7 @@ impl Store {
             ("sid".to_owned(), text(notification.sid.as_str())),
             (
                 "item".to_owned(),
-                text(format!("event#{}", notification.suffix())),
+                text(format!("event#{}", notification.fact_key())),
             ),
             ("sequence".to_owned(), number(notification.sequence)),
             ("event_type".to_owned(), number(notification.event_type)),
@@ -162,6 +162,10 @@ impl Store {
                 notification
                     .service_type
                     .map(|service_type| number(service_type.0)),
+            ),
+            (
+                "service_scene",
+                notification.service_scene.clone().map(text),
             ),
             ("notify_ms", notification.notify_ms.map(number)),
             ("notice_id", notification.notice_id.clone().map(text)),

@@ -52,6 +52,7 @@ impl Scene {
             sequence,
             sendts: at,
             service_type: None,
+            service_scene: None,
             event_type,
             event: Event::read(event_type, &details),
             details,

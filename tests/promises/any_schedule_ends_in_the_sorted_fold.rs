@@ -219,7 +219,7 @@ async fn look(world: &Simulation, came: &[&Callback]) -> Summary {
 
     let keys = |prefix: &str, filter: &dyn Fn(&Callback) -> bool| -> BTreeSet<String> {
         let came = came.iter().filter(|callback| filter(callback));
-        came.map(|callback| format!("{prefix}{}", callback.notification().suffix()))
+        came.map(|callback| format!("{prefix}{}", callback.notification().fact_key()))
             .collect()
     };
     let stored = |prefix: &str| -> BTreeSet<String> {

@@ -204,7 +204,7 @@ fn every_field_of_every_event_may_be_anything() {
                     if callback.is_heartbeat() {
                         heartbeats.insert(told.sid);
                     } else {
-                        stored.insert((told.sid, format!("event#{}", callback.suffix())));
+                        stored.insert((told.sid, format!("event#{}", callback.fact_key())));
                     }
                 }
                 Reply::Quarantined { .. } => {

@@ -52,6 +52,7 @@ impl Callback {
             sequence: self.sequence,
             sendts: self.sendts,
             service_type: None,
+            service_scene: None,
             event_type: self.event_type,
             event: Event::read(self.event_type, &self.details),
             details: self.details.clone(),
