@@ -29,6 +29,7 @@
 //! | [`send`], [`topic`] | publishing | everything else |
 //! | [`log`] | one line an invocation, and its metrics | what they count |
 //! | [`reply`] | outcome to status and body | why |
+//! | [`record`] | what the table holds about a session, as data | the table, who reads it |
 //! | [`report`] | a session for a person: words, a picture, a page | the table, the clock |
 //! | [`config`], [`aws`], [`clock`] | what enters at the top | callbacks |
 //!
@@ -56,6 +57,7 @@ pub mod lambda;
 pub mod log;
 pub mod notification;
 pub mod receive;
+pub mod record;
 pub mod reply;
 pub mod report;
 pub mod secret;

@@ -2,7 +2,7 @@
 
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::notification::Sid;
-use agora_recording_callbacks::report::{Page, Report, list_page, page};
+use agora_recording_callbacks::report::{Page, Report, Row, list_page, page};
 use agora_recording_callbacks::store::{Store, StoreError};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -42,7 +42,9 @@ pub(crate) async fn answer(store: &Store, path: &str) -> Option<Response> {
 async fn list(store: &Store) -> Result<String, StoreError> {
     let keys = store.session_keys(None, 0).await?;
     let sids: Vec<_> = keys.into_iter().take(NEWEST).map(|key| key.sid).collect();
-    Ok(list_page(&store.rows(&sids).await?, now_ms(), LIVE))
+    let sessions = store.sessions(&sids).await?;
+    let rows: Vec<_> = sessions.into_iter().map(Row::of).collect();
+    Ok(list_page(&rows, now_ms(), LIVE))
 }
 
 async fn session(store: &Store, sid: &Sid) -> Result<Option<String>, StoreError> {

@@ -3,8 +3,8 @@
 use crate::{AnyError, Desk, Outcome, PATIENCE, table};
 use agora_recording_callbacks::alert::{clean, utc};
 use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::record::{AlertState, StoredAlert};
 use agora_recording_callbacks::send::{AlertOutcome, send};
-use agora_recording_callbacks::store::{AlertState, StoredAlert};
 use clap::Subcommand;
 use tokio::time::Instant;
 

@@ -119,7 +119,8 @@ async fn found(
     let mut rows = Vec::new();
     for keys in keys.chunks(chunk) {
         let sids: Vec<_> = keys.iter().map(|key| key.sid.clone()).collect();
-        rows.extend(store.rows(&sids).await?.into_iter().filter(fits));
+        let sessions = store.sessions(&sids).await?;
+        rows.extend(sessions.into_iter().map(Row::of).filter(fits));
         if rows.len() > limit {
             break;
         }
@@ -130,7 +131,8 @@ async fn found(
 /// The sessions that aren't over, newest first.
 pub(crate) async fn active(store: &Store) -> Result<Vec<Row>, AnyError> {
     let sids = store.watched_sids().await?;
-    let mut rows = store.rows(&sids).await?;
+    let sessions = store.sessions(&sids).await?;
+    let mut rows: Vec<_> = sessions.into_iter().map(Row::of).collect();
     rows.retain(|row| row.is_active);
     rows.sort_unstable_by(|a, b| (b.began, &b.sid).cmp(&(a.began, &a.sid)));
     Ok(rows)

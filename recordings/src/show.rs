@@ -5,8 +5,9 @@ use agora_recording_callbacks::alert::{clean, utc};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::notification::Sid;
+use agora_recording_callbacks::record::Record;
 use agora_recording_callbacks::report::{
-    Entry, Page, Record, Report, entry_line, json, page, printable, text,
+    Entry, Page, Report, Row, entry_line, json, page, printable, text,
 };
 use clap::Args;
 use std::collections::HashSet;
@@ -143,7 +144,8 @@ async fn no_such(desk: &Desk, sid: &str) -> String {
         .take(SUGGESTED)
         .map(|key| key.sid)
         .collect();
-    let rows = store.rows(&sids).await.unwrap_or_default();
+    let sessions = store.sessions(&sids).await.unwrap_or_default();
+    let rows: Vec<_> = sessions.into_iter().map(Row::of).collect();
     if rows.is_empty() {
         return format!(
             "no recording has the sid {named} in the table {}, which holds none that can be listed; is it the right table?",

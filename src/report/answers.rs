@@ -1,11 +1,12 @@
 //! The answers to what a person asks first: what it does, since when, who worked, where the files are. Pure.
 
 use super::{
-    Answer, BACKUP_KEPT_MS, MAX_NAME, Record, Sending, Tone, ago, clock, duration, int, int_in,
-    list, register, words,
+    Answer, BACKUP_KEPT_MS, MAX_NAME, Record, Tone, ago, clock, duration, int, int_in, list,
+    register, words,
 };
 use crate::alert::{clean, utc};
 use crate::event::{LeaveCode, LeaveStatus, WebStopCode};
+use crate::record::AlertState;
 use crate::session::{Phase, Recorder, RegisterName};
 
 /// What the recording does, and how good that is.
@@ -195,14 +196,11 @@ fn recorder_words(recorder: &Recorder, is_current: bool, of: usize) -> (String, 
 }
 
 pub(super) fn alert_answer(record: &Record) -> Answer {
-    let count = |wanted: fn(&Sending) -> bool| {
+    let count = |state| {
         let alerts = record.alerts.iter();
-        alerts.filter(|sent| wanted(&sent.sending)).count()
+        alerts.filter(|stored| stored.state == state).count()
     };
-    let (pending, given_up) = (
-        count(|sending| matches!(sending, Sending::Pending(_))),
-        count(|sending| matches!(sending, Sending::GivenUp)),
-    );
+    let (pending, given_up) = (count(AlertState::Pending), count(AlertState::Failed));
     let (text, tone) = match (record.alerts.len(), pending + given_up) {
         (0, _) => ("none".to_owned(), Tone::Good),
         (1, 0) => ("1, sent".to_owned(), Tone::Plain),

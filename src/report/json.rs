@@ -2,8 +2,9 @@
 //!
 //! The names are part of the interface: fields may be added, none is renamed or removed. Times are ms since the epoch.
 
-use super::{Entry, Record, Report, Sending, What};
+use super::{Entry, Record, Report, What};
 use crate::alert::clean;
+use crate::record::AlertState;
 use serde_json::{Value, json};
 
 /// The report, and of its record what a program may want to decide on.
@@ -81,13 +82,12 @@ fn entry(entry: &Entry) -> Value {
             event_type, name, ..
         } => json!({"eventType": event_type, "name": name}),
         What::Heartbeat { progress } => json!({"eventType": 33, "progress": progress}),
-        What::Alert { kind, sending, .. } => {
-            let (state, at) = match sending {
-                Sending::Pending(_) => ("pending", None),
-                Sending::Sent(at) => ("sent", Some(at).filter(|at| **at > 0)),
-                Sending::GivenUp => ("failed", None),
+        What::Alert { kind, state, .. } => {
+            let at = match state {
+                AlertState::Sent { at } => *at,
+                AlertState::Pending | AlertState::Failed => None,
             };
-            json!({"kind": kind, "state": state, "sentAt": at})
+            json!({"kind": kind, "state": state.as_str(), "sentAt": at})
         }
         What::Missing(hole) => {
             json!({"from": hole.range.0, "to": hole.range.1, "after": hole.after, "before": hole.before})

@@ -2,8 +2,9 @@
 
 use super::{MAX_NAME, Record, RegisterName, Report, Tone, int, text_of, verdict};
 use crate::alert::clean;
+use crate::record::StoredSession;
 use crate::session::Phase;
-use crate::watchdog::{Watched, over_since};
+use crate::watchdog::over_since;
 
 /// A session in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +34,10 @@ pub struct Row {
 impl Row {
     /// Reads what a session's item says.
     #[must_use]
-    pub fn of(watched: Watched, began: u64) -> Self {
-        let over = over_since(&watched);
+    pub fn of(session: StoredSession) -> Self {
+        let over = over_since(&session.watched);
         let record = Record {
-            watched,
+            watched: session.watched,
             ..Record::default()
         };
         let watched = &record.watched;
@@ -58,7 +59,7 @@ impl Row {
         Self {
             sid: clean(&watched.sid, MAX_NAME),
             cname: clean(&watched.cname, MAX_NAME),
-            began,
+            began: session.first_sendts,
             newest: watched
                 .session
                 .recorders

@@ -1,7 +1,8 @@
 //! Callbacks that never came, and what that may mean. Pure.
 
-use super::{Answer, Callback, MAX_NAME, Record, RegisterName, Tone, int, words};
+use super::{Answer, MAX_NAME, Record, RegisterName, Tone, int, words};
 use crate::alert::clean;
+use crate::record::StoredEvent;
 use crate::session::Range;
 use crate::watchdog::over_since;
 
@@ -63,7 +64,7 @@ pub(super) fn holes(record: &Record) -> Vec<Hole> {
     let mut holes = Vec::new();
     for (recorder, ranges) in recorders.iter().zip(&record.missing) {
         let mut known: Vec<(u64, u64)> = record
-            .callbacks
+            .events
             .iter()
             .filter(|callback| callback.uid == recorder.uid)
             .map(|callback| (callback.sequence, callback.sendts))
@@ -76,10 +77,10 @@ pub(super) fn holes(record: &Record) -> Vec<Hole> {
             .collect();
         known.sort_unstable();
         known.dedup_by_key(|(sequence, _)| *sequence);
-        let has_begun = |callback: &Callback| {
+        let has_begun = |callback: &StoredEvent| {
             callback.uid == recorder.uid && matches!(callback.event_type, 40 | 70)
         };
-        let has_begun = record.callbacks.iter().any(has_begun);
+        let has_begun = record.events.iter().any(has_begun);
         for range in ranges {
             let below = known.partition_point(|(sequence, _)| *sequence < range.0);
             let above = known.partition_point(|(sequence, _)| *sequence <= range.1);

@@ -29,12 +29,11 @@ pub use text::{entry_line, text, toned};
 pub use timeline::{Entry, What};
 pub use words::{ago, clock, duration, offset};
 
-use crate::alert::{Alert, clean};
-use crate::event::Event;
-use crate::session::{Phase, Range, Register, RegisterName, Scalar};
-use crate::watchdog::{Watched, over_since};
+use crate::alert::clean;
+use crate::record::Record;
+use crate::session::{Phase, Register, RegisterName, Scalar};
+use crate::watchdog::over_since;
 use answers::{alert_answer, time_answers, verdict, work_answers};
-use serde_json::Value;
 
 /// A name from outside is cut to this many characters.
 const MAX_NAME: usize = 128;
@@ -42,60 +41,6 @@ const MAX_NAME: usize = 128;
 const BACKUP_KEPT_MS: u64 = 10 * 24 * 60 * 60 * 1000;
 /// A session of which nothing has come for this long isn't waited for, in ms.
 const QUIET_MS: u64 = 5 * 60 * 1000;
-
-/// Everything the table holds about a session.
-#[derive(Clone, Debug, Default)]
-pub struct Record {
-    /// The session's item.
-    pub watched: Watched,
-    /// What is missing of each recorder, in the order of `watched.session.recorders`, archive included; sorted.
-    pub missing: Vec<Vec<Range>>,
-    /// Every callback that has an item, in any order.
-    pub callbacks: Vec<Callback>,
-    /// Every alert, in any order.
-    pub alerts: Vec<SentAlert>,
-    /// Items that can't be read.
-    pub unreadable: usize,
-}
-
-/// A callback as it is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Callback {
-    /// Its number.
-    pub sequence: u64,
-    /// The event's number.
-    pub event_type: u32,
-    /// The recorder.
-    pub uid: String,
-    /// When it happened, ms since the epoch.
-    pub sendts: u64,
-    /// The event.
-    pub event: Event,
-    /// `details`, as they came.
-    pub details: Value,
-}
-
-/// An alert and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SentAlert {
-    /// The alert.
-    pub alert: Alert,
-    /// Whether it is sent.
-    pub sending: Sending,
-    /// How often it was tried.
-    pub tries: u64,
-}
-
-/// Whether an alert is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sending {
-    /// Not yet; the next try is at that time, ms since the epoch.
-    Pending(u64),
-    /// At that time, ms since the epoch; 0 if it isn't noted.
-    Sent(u64),
-    /// Tried for a day and given up.
-    GivenUp,
-}
 
 /// How good or bad something is; also its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,7 +126,7 @@ impl Report {
         let timeline = timeline::timeline(record, &holes);
         let phase = phase_of(record);
         let times = || {
-            let callbacks = record.callbacks.iter().map(|callback| callback.sendts);
+            let callbacks = record.events.iter().map(|callback| callback.sendts);
             let recorders = session.recorders.iter();
             callbacks.chain(recorders.flat_map(|recorder| {
                 let registers = recorder.registers.values().map(|register| register.at);

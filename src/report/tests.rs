@@ -1,13 +1,14 @@
 //! Reports of the sample sessions, and of whatever may come.
 
 use super::*;
-use crate::alert::AlertKind;
-use crate::event::ServiceType;
+use crate::alert::{Alert, AlertKind};
+use crate::event::{Event, ServiceType};
 use crate::notification::{Notification, Sid};
+use crate::record::{AlertState, StoredAlert, StoredEvent, StoredSession};
 use crate::session::{Fact, Session};
 use anstream::adapter::strip_str;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const NOW: u64 = 1_772_500_000_000;
 
@@ -45,14 +46,18 @@ fn record(callbacks: &[Value]) -> Record {
         record
             .alerts
             .extend(
-                Alert::of(&notification, &AlertKind::DEFAULT).map(|alert| SentAlert {
-                    sending: Sending::Sent(alert.at + 400),
+                Alert::of(&notification, &AlertKind::DEFAULT).map(|alert| StoredAlert {
+                    state: AlertState::Sent {
+                        at: Some(alert.at + 400),
+                    },
+                    created_at: alert.at,
+                    due_at: alert.at + 15_000,
                     alert,
                     tries: 1,
                 }),
             );
         if !notification.is_heartbeat() {
-            record.callbacks.push(Callback {
+            record.events.push(StoredEvent {
                 sequence: notification.sequence,
                 event_type: notification.event_type,
                 uid: notification.uid,
@@ -213,7 +218,7 @@ fn silence_and_alerts_that_were_not_sent_are_said_first() {
         callback(1, 1, &json!({"errorLevel": 5})),
     ]);
     record.watched.standing.silent_since = Some(1_772_460_001_000);
-    record.alerts[0].sending = Sending::GivenUp;
+    record.alerts[0].state = AlertState::Failed;
     let report = Report::of(&record, NOW);
     let state = report.answer("state").unwrap();
     assert!(
@@ -229,7 +234,13 @@ fn silence_and_alerts_that_were_not_sent_are_said_first() {
         alerts.text
     );
     assert_eq!(alerts.tone, Tone::Bad);
-    assert!(Row::of(record.watched, 0).is_failed);
+    assert!(
+        Row::of(StoredSession {
+            watched: record.watched,
+            first_sendts: 0,
+        })
+        .is_failed
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What happened, an entry each, by time and number. Pure.
 
-use super::{Callback, Hole, MAX_NAME, Record, RegisterName, Sending, SentAlert, Tone, words};
+use super::{Hole, MAX_NAME, Record, RegisterName, Tone, words};
 use crate::alert::{Severity, clean, in_words, utc};
 use crate::event::Event;
+use crate::record::{AlertState, StoredAlert, StoredEvent};
 
 /// The raw details that an entry quotes are cut to this many characters.
 const MAX_DETAILS: usize = 600;
@@ -48,7 +49,7 @@ pub enum What {
         /// Its kind.
         kind: &'static str,
         /// Whether it is sent.
-        sending: Sending,
+        state: AlertState,
         /// What to do now, a step each.
         steps: Vec<String>,
     },
@@ -71,7 +72,7 @@ impl What {
 
 /// Everything, by time and number.
 pub(super) fn timeline(record: &Record, holes: &[Hole]) -> Vec<Entry> {
-    let callbacks = record.callbacks.iter().map(callback_entry);
+    let callbacks = record.events.iter().map(callback_entry);
     let alerts = record.alerts.iter().map(alert_entry);
     let missing = holes.iter().map(hole_entry);
     let mut entries: Vec<_> = callbacks
@@ -95,7 +96,7 @@ fn rank(what: &What) -> u8 {
     }
 }
 
-fn callback_entry(callback: &Callback) -> Entry {
+fn callback_entry(callback: &StoredEvent) -> Entry {
     let (text, tone) = words::event_words(&callback.event);
     Entry {
         at: callback.sendts,
@@ -130,20 +131,20 @@ fn heartbeats(record: &Record) -> impl Iterator<Item = Entry> {
     })
 }
 
-fn alert_entry(sent: &SentAlert) -> Entry {
+fn alert_entry(sent: &StoredAlert) -> Entry {
     let words = in_words(&sent.alert);
-    let (state, is_sent) = match sent.sending {
-        Sending::Sent(0) => ("sent".to_owned(), true),
-        Sending::Sent(at) => (format!("sent {}", utc(at)), true),
-        Sending::Pending(due) => (
+    let (state, is_sent) = match sent.state {
+        AlertState::Sent { at: None } => ("sent".to_owned(), true),
+        AlertState::Sent { at: Some(at) } => (format!("sent {}", utc(at)), true),
+        AlertState::Pending => (
             format!(
                 "NOT SENT YET, tried {} times, next try {}",
                 sent.tries,
-                utc(due)
+                utc(sent.due_at)
             ),
             false,
         ),
-        Sending::GivenUp => (format!("GIVEN UP after {} tries", sent.tries), false),
+        AlertState::Failed => (format!("GIVEN UP after {} tries", sent.tries), false),
     };
     let kind = sent.alert.kind;
     let tone = match kind.severity() {
@@ -158,7 +159,7 @@ fn alert_entry(sent: &SentAlert) -> Entry {
         uid: clean(&sent.alert.uid, MAX_NAME),
         what: What::Alert {
             kind: kind.as_str(),
-            sending: sent.sending,
+            state: sent.state,
             steps: words.steps,
         },
         tone,

@@ -5,6 +5,7 @@ use super::item::{Item, number, read_number, read_text, text};
 use super::watch::{Due, WATCH_SHARDS};
 use super::{IS_NEW, Store, StoreError, refused, watch_shard};
 use crate::alert::{Alert, AlertKind};
+use crate::record::{AlertState, StoredAlert};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -24,49 +25,6 @@ pub(super) const FAILED_SHARD: &str = "failed";
 const BACKOFF_MS: u64 = 15_000;
 /// The longest pause between two tries, in ms.
 const MAX_BACKOFF_MS: u64 = 5 * 60 * 1000;
-
-/// An alert as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredAlert {
-    /// The alert.
-    pub alert: Alert,
-    /// Whether it still has to be sent.
-    pub state: AlertState,
-    /// How often somebody took the job.
-    pub tries: u64,
-    /// When it was written down, ms since the epoch.
-    pub created_at: u64,
-    /// When somebody else may take the job, ms since the epoch.
-    pub due_at: u64,
-}
-
-/// Whether an alert still has to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AlertState {
-    /// It has.
-    Pending,
-    /// It is sent.
-    Sent,
-    /// It was tried for a day and given up.
-    Failed,
-}
-
-impl AlertState {
-    /// The word in the table.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Sent => "sent",
-            Self::Failed => "failed",
-        }
-    }
-
-    fn read(word: &str) -> Option<Self> {
-        let all = [Self::Pending, Self::Sent, Self::Failed];
-        all.into_iter().find(|state| state.as_str() == word)
-    }
-}
 
 /// What came of claiming an alert that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,7 +116,7 @@ impl Store {
                 "SET #state = :sent, sns_message_id = :message_id, sent_at = :now REMOVE watch_shard, watch_at",
             )
             .condition_expression(IS_OURS)
-            .expression_attribute_values(":sent", text(AlertState::Sent.as_str()))
+            .expression_attribute_values(":sent", text(AlertState::Sent { at: None }.as_str()))
             .expression_attribute_values(":message_id", text(message_id))
             .expression_attribute_values(":now", number(now_ms));
         match update.send().await {
@@ -267,7 +225,7 @@ impl Store {
                 }
             }
         }
-        unsent.retain(|stored| stored.state != AlertState::Sent);
+        unsent.retain(|stored| !matches!(stored.state, AlertState::Sent { .. }));
         unsent.sort_by_key(|stored| stored.created_at);
         Ok(unsent)
     }
@@ -349,8 +307,10 @@ fn is_ours(stored: &Item, owner: &str) -> bool {
 
 /// True if nobody has to send it any more.
 fn is_settled(stored: &Item) -> bool {
-    let state = read_text(stored, "state").and_then(AlertState::read);
-    matches!(state, Some(AlertState::Sent | AlertState::Failed))
+    matches!(
+        read_state(stored),
+        Some(AlertState::Sent { .. } | AlertState::Failed)
+    )
 }
 
 /// Reads an alert from its item; `None` if a part that the message needs isn't there.
@@ -373,11 +333,22 @@ pub fn read_alert(item: &Item) -> Option<StoredAlert> {
                 .filter_map(|(name, value)| Some((name.clone(), value.as_s().ok()?.clone())))
                 .collect(),
         },
-        state: AlertState::read(read_text(item, "state")?)?,
+        state: read_state(item)?,
         tries: read_number(item, "tries")?,
         created_at: read_number(item, "created_at")?,
         due_at: read_number(item, "due_at")?,
     })
+}
+
+fn read_state(item: &Item) -> Option<AlertState> {
+    let at = read_number(item, "sent_at");
+    let states = [
+        AlertState::Pending,
+        AlertState::Sent { at },
+        AlertState::Failed,
+    ];
+    let word = read_text(item, "state")?;
+    states.into_iter().find(|state| state.as_str() == word)
 }
 
 /// The item of an alert that `owner` has to send.

@@ -17,15 +17,15 @@ mod archive;
 mod item;
 mod page;
 mod quarantine;
-mod report;
+mod record;
 mod session;
 mod value;
 mod watch;
 
-pub use alert::{AlertState, Claim, DueClaim, LEASE_MS, StoredAlert, read_alert};
+pub use alert::{Claim, DueClaim, LEASE_MS, read_alert};
 pub use item::{Item, read_session, size};
 pub use quarantine::Quarantined;
-pub use report::Opened;
+pub use record::Opened;
 pub use session::SessionWrite;
 pub use watch::{Due, DuePage, Found, FoundSession, LookWrite, PUSH_BACK_MS, WATCH_SHARDS};
 

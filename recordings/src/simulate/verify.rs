@@ -5,7 +5,7 @@ use super::plan::{Kind, Plan, Session};
 use crate::{AnyError, Desk};
 use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::notification::Sid;
-use agora_recording_callbacks::report::{Record, Sending};
+use agora_recording_callbacks::record::{AlertState, Record};
 use agora_recording_callbacks::session::{RegisterName, Scalar};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub(super) async fn verify(desk: &Desk, plan: &Plan, patience: Duration) -> Resu
             let found = compare(session, record.as_ref(), &desk.config.alert_kinds);
             let is_waiting = record.is_some_and(|record| {
                 let mut alerts = record.alerts.iter();
-                alerts.any(|alert| matches!(alert.sending, Sending::Pending(_)))
+                alerts.any(|alert| alert.state == AlertState::Pending)
             });
             if found.is_empty() || !is_waiting || Instant::now() > deadline {
                 let named =
@@ -89,7 +89,7 @@ fn compare(session: &Session, record: Option<&Record>, kinds: &[AlertKind]) -> V
         .map(|callback| event(callback.sequence, callback.event_type))
         .collect();
     let stored: Vec<_> = record
-        .callbacks
+        .events
         .iter()
         .map(|c| event(c.sequence, c.event_type))
         .collect();
@@ -181,10 +181,10 @@ fn compare(session: &Session, record: Option<&Record>, kinds: &[AlertKind]) -> V
         .iter()
         .filter(|stored| CALLBACK_ALERTS.contains(&stored.alert.kind))
         .map(|stored| {
-            let state = match stored.sending {
-                Sending::Sent(_) => "sent",
-                Sending::Pending(_) => "pending",
-                Sending::GivenUp => "given up",
+            let state = match stored.state {
+                AlertState::Sent { .. } => "sent",
+                AlertState::Pending => "pending",
+                AlertState::Failed => "given up",
             };
             let (kind, sequence) = (stored.alert.kind.as_str(), stored.alert.sequence);
             format!("{kind} of number {sequence}, {state}")

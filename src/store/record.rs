@@ -1,13 +1,12 @@
-//! Everything the table holds about a session, and the sessions it holds: for the operator's tool. Reads only.
+//! Reading for people: everything about one session, and which sessions there are. Writes nothing.
 
-use super::alert::{AlertState, read_alert};
+use super::alert::read_alert;
 use super::item::{Item, number, read_number, read_text, text};
 use super::page::{page_key, read_page};
 use super::watch::{WATCH_SHARDS, read_watched};
 use super::{Store, StoreError, failed};
-use crate::event::Event;
 use crate::notification::Sid;
-use crate::report::{Callback, Record, Row, Sending, SentAlert};
+use crate::record::{Record, StoredEvent, StoredSession};
 use crate::session::Session;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use serde_json::{Map, Number, Value};
@@ -52,12 +51,12 @@ impl Store {
             if key == "session" {
                 record.watched = read_watched(&item);
             } else if key.starts_with("event#") {
-                match read_callback(&item) {
-                    Some(callback) => record.callbacks.push(callback),
+                match read_event(&item) {
+                    Some(event) => record.events.push(event),
                     None => record.unreadable += 1,
                 }
             } else if key.starts_with("alert#") {
-                match read_sent(&item) {
+                match read_alert(&item) {
                     Some(alert) => record.alerts.push(alert),
                     None => record.unreadable += 1,
                 }
@@ -149,22 +148,24 @@ impl Store {
         Ok(sids)
     }
 
-    /// The sessions under these `sid`s as rows, in the same order; those that are gone aren't among them.
+    /// The sessions under these `sid`s, in the same order; those that are gone aren't among them.
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn rows(&self, sids: &[String]) -> Result<Vec<Row>, StoreError> {
-        let mut rows = Vec::with_capacity(sids.len());
+    pub async fn sessions(&self, sids: &[String]) -> Result<Vec<StoredSession>, StoreError> {
+        let mut sessions = Vec::with_capacity(sids.len());
         for batch in sids.chunks(BATCH) {
             let mut items = self.session_items(batch).await?;
             for sid in batch {
                 if let Some(item) = items.remove(sid) {
-                    let began = read_number(&item, "first_sendts").unwrap_or(0);
-                    rows.push(Row::of(read_watched(&item), began));
+                    sessions.push(StoredSession {
+                        watched: read_watched(&item),
+                        first_sendts: read_number(&item, "first_sendts").unwrap_or(0),
+                    });
                 }
             }
         }
-        Ok(rows)
+        Ok(sessions)
     }
 
     /// The items of at most [`BATCH`] sessions, by `sid`.
@@ -238,17 +239,14 @@ fn missing(session: &Session, pages: &[(String, Vec<(u64, u64)>)]) -> Vec<Vec<(u
     missing.collect()
 }
 
-fn read_callback(item: &Item) -> Option<Callback> {
-    let event_type = u32::try_from(read_number(item, "event_type")?).ok()?;
-    let details = read_details(item);
-    Some(Callback {
-        sequence: read_number(item, "sequence")?,
-        event_type,
-        uid: read_text(item, "uid").unwrap_or_default().to_owned(),
-        sendts: read_number(item, "sendts").unwrap_or(0),
-        event: Event::read(event_type, &details),
-        details,
-    })
+fn read_event(item: &Item) -> Option<StoredEvent> {
+    Some(StoredEvent::new(
+        read_number(item, "sequence")?,
+        u32::try_from(read_number(item, "event_type")?).ok()?,
+        read_text(item, "uid").unwrap_or_default().to_owned(),
+        read_number(item, "sendts").unwrap_or(0),
+        read_details(item),
+    ))
 }
 
 /// The details as they came: from the attribute, or, where it couldn't hold them, from the text or the body beside it.
@@ -290,17 +288,4 @@ fn json(attribute: &AttributeValue) -> Value {
         }
         _ => Value::Null,
     }
-}
-
-fn read_sent(item: &Item) -> Option<SentAlert> {
-    let stored = read_alert(item)?;
-    Some(SentAlert {
-        sending: match stored.state {
-            AlertState::Pending => Sending::Pending(stored.due_at),
-            AlertState::Sent => Sending::Sent(read_number(item, "sent_at").unwrap_or(0)),
-            AlertState::Failed => Sending::GivenUp,
-        },
-        tries: stored.tries,
-        alert: stored.alert,
-    })
 }

@@ -1,0 +1,107 @@
+//! What the table holds about a session, as plain data: `store` fills it in, `report` reads it. Pure.
+//!
+//! Must not know: how it is stored, and what a person sees of it. Times are ms since the epoch.
+
+use crate::alert::Alert;
+use crate::event::Event;
+use crate::session::Range;
+use crate::watchdog::Watched;
+use serde_json::Value;
+
+/// Everything the table holds about a session.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// The session's item.
+    pub watched: Watched,
+    /// The missing callbacks of each recorder, in the order of `watched.session.recorders`; sorted,
+    /// those in the archive included.
+    pub missing: Vec<Vec<Range>>,
+    /// Every callback that has an item, in any order. Heartbeats have none.
+    pub events: Vec<StoredEvent>,
+    /// Every alert, in any order.
+    pub alerts: Vec<StoredAlert>,
+    /// How many items can't be read.
+    pub unreadable: usize,
+}
+
+/// A session's item, and the key under which the index of channels lists it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredSession {
+    /// The session's item.
+    pub watched: Watched,
+    /// `sendts` of the callback that opened it; 0 if it isn't in the item.
+    pub first_sendts: u64,
+}
+
+/// A callback as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredEvent {
+    /// Its number.
+    pub sequence: u64,
+    /// The event's number.
+    pub event_type: u32,
+    /// The recorder.
+    pub uid: String,
+    /// When it happened; 0 if it didn't say.
+    pub sendts: u64,
+    /// The event, read from `details`.
+    pub event: Event,
+    /// `details`, as they came.
+    pub details: Value,
+}
+
+impl StoredEvent {
+    /// Reads the event of a stored callback.
+    #[must_use]
+    pub fn new(sequence: u64, event_type: u32, uid: String, sendts: u64, details: Value) -> Self {
+        Self {
+            sequence,
+            event_type,
+            uid,
+            sendts,
+            event: Event::read(event_type, &details),
+            details,
+        }
+    }
+}
+
+/// An alert as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAlert {
+    /// The alert.
+    pub alert: Alert,
+    /// Whether it has been sent.
+    pub state: AlertState,
+    /// How often its lease was taken.
+    pub tries: u64,
+    /// When it was written down.
+    pub created_at: u64,
+    /// While it is pending: when its lease ends, and anyone may try.
+    pub due_at: u64,
+}
+
+/// Whether an alert has been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertState {
+    /// Not yet.
+    Pending,
+    /// It has.
+    Sent {
+        /// When; `None` if the item doesn't say.
+        at: Option<u64>,
+    },
+    /// It was tried for a day and given up.
+    Failed,
+}
+
+impl AlertState {
+    /// The word in the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sent { .. } => "sent",
+            Self::Failed => "failed",
+        }
+    }
+}
