@@ -31,6 +31,7 @@
 //! | [`reply`] | outcome to status and body | why |
 //! | [`record`] | what the table holds about a session, as data | the table, who reads it |
 //! | [`report`] | a session for a person: words, a picture, a page | the table, the clock |
+//! | [`text`] | times for people, names from outside made harmless | what they are about |
 //! | [`config`], [`aws`], [`clock`] | what enters at the top | callbacks |
 //!
 //! # What always holds
@@ -67,6 +68,7 @@ pub mod session;
 pub mod signature;
 pub mod store;
 pub mod sweep;
+pub mod text;
 mod tolerant;
 pub mod topic;
 pub mod watchdog;

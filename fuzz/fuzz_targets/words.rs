@@ -25,7 +25,7 @@ fuzz_target!(|data: (u8, String, String, String, u64, i64)| {
             ("startUtcMs".to_owned(), at.to_string()),
             ("discontinueUtcMs".to_owned(), code.to_string()),
             ("lastHeartbeat".to_owned(), at.to_string()),
-            ("errorMsg".to_owned(), agora_recording_callbacks::alert::clean(&text, 300)),
+            ("errorMsg".to_owned(), agora_recording_callbacks::text::clean(&text, 300)),
         ]),
     };
     let message = message(&alert);

@@ -1,10 +1,10 @@
 //! `recordings alerts`: what wasn't sent, and sending it.
 
 use crate::{AnyError, Desk, Outcome, PATIENCE, table};
-use agora_recording_callbacks::alert::{clean, utc};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::record::{AlertState, StoredAlert};
 use agora_recording_callbacks::send::{AlertOutcome, send};
+use agora_recording_callbacks::text::{clean, utc};
 use clap::Subcommand;
 use tokio::time::Instant;
 

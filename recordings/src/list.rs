@@ -2,10 +2,10 @@
 
 use crate::show::print;
 use crate::{AnyError, Desk, Outcome, table};
-use agora_recording_callbacks::alert::utc;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::report::{Row, ago, toned};
 use agora_recording_callbacks::store::{Opened, Store};
+use agora_recording_callbacks::text::utc;
 use clap::Args;
 use jiff::{Span, SpanRelativeTo};
 

@@ -1,10 +1,10 @@
 //! `recordings quarantine`: what could not be read, and a second try with the parser of today.
 
 use crate::{AnyError, DAY_MS, Desk, Outcome, table};
-use agora_recording_callbacks::alert::{clean, utc};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::intake::Redriven;
 use agora_recording_callbacks::store::Quarantined;
+use agora_recording_callbacks::text::{clean, utc};
 use clap::{Args, Subcommand};
 use std::io::Write;
 

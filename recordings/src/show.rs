@@ -1,7 +1,6 @@
 //! `recordings show`: what happened to one recording, for a person, a program or a browser.
 
 use crate::{AnyError, Desk, Outcome};
-use agora_recording_callbacks::alert::{clean, utc};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::notification::Sid;
@@ -9,6 +8,7 @@ use agora_recording_callbacks::record::Record;
 use agora_recording_callbacks::report::{
     Entry, Page, Report, Row, entry_line, json, page, printable, text,
 };
+use agora_recording_callbacks::text::{clean, utc};
 use clap::Args;
 use std::collections::HashSet;
 use std::io::{ErrorKind, Write};

@@ -3,9 +3,9 @@
 use crate::list::{active, lines};
 use crate::show::print;
 use crate::{AnyError, Desk, Outcome};
-use agora_recording_callbacks::alert::utc;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
+use agora_recording_callbacks::text::utc;
 use clap::Args;
 use std::io::IsTerminal;
 use std::time::Duration;

@@ -1,16 +1,19 @@
-//! Which callback is an alarm, how bad it is, and everything its message needs. Pure; the words are in `words`.
+//! Which callback is an alarm, how bad it is, and everything its message needs. Pure; its sentences are in `words`, its message in `message`.
 //!
 //! An [`Alert`] is what is written down before anything is sent: from its fields alone the message can be made again, by
 //! whoever sends it in the end. Its id never changes, so that a receiver can tell a second copy.
 
+mod message;
 mod rehearsal;
 mod words;
 
+pub use message::{Message, message};
 pub use rehearsal::rehearsal;
-pub use words::{Message, Words, clean, in_words, message, utc};
+pub use words::{BACKUP_KEPT_MS, Words, in_words};
 
 use crate::event::Event;
 use crate::notification::Notification;
+use crate::text::clean;
 use std::collections::BTreeMap;
 
 /// What is wrong.

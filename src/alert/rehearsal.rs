@@ -1,7 +1,8 @@
 //! An alert that isn't one: to see whether alerts arrive. Marked so that neither a person nor a program can mistake it. Pure.
 
-use super::words::{MAX_SMS, MAX_SUBJECT, Message, ascii, message};
+use super::message::{MAX_SMS, MAX_SUBJECT, Message, message};
 use super::{Alert, AlertKind};
+use crate::text::ascii;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -1,36 +1,13 @@
-//! An alert's message: words for a tired person, JSON for a machine. Pure.
+//! The sentences of an alert: what it means, and what to do now. Pure.
 //!
-//! Texts from outside (channel, uid, error message) are cleaned: one line, no control or direction characters, cut. They stand
-//! only behind a label of ours, so that no line of the email can be mistaken for ours. The JSON follows the custom-notification
-//! schema of Amazon Q Developer in chat applications, so that Slack and Teams need no glue.
+//! Texts from outside are cleaned before they get here; protocols and lengths are `message`'s.
 
 use super::{Alert, AlertKind};
 use crate::event::{self, Module};
-use serde_json::{Value, json};
+use crate::text::utc;
 
 /// How long Agora keeps a file in its backup: 10 days, in ms.
-const BACKUP_KEPT_MS: u64 = 10 * 24 * 60 * 60 * 1000;
-const MAX_CNAME: usize = 128;
-const MAX_UID: usize = 64;
-/// SNS refuses a subject of 100 characters or more.
-pub(super) const MAX_SUBJECT: usize = 99;
-/// One SMS of the characters every phone knows.
-pub(super) const MAX_SMS: usize = 140;
-
-/// What is published: a subject, a text for each protocol, and attributes for filter policies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Printable ASCII, less than 100 characters.
-    pub subject: String,
-    /// What an email says.
-    pub email: String,
-    /// At most 140 characters of printable ASCII.
-    pub sms: String,
-    /// What every other protocol gets: one JSON object.
-    pub default: Value,
-    /// Message attributes, all strings.
-    pub attributes: Vec<(&'static str, String)>,
-}
+pub const BACKUP_KEPT_MS: u64 = 10 * 24 * 60 * 60 * 1000;
 
 /// Words for one alert; texts from outside in them are clean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,124 +18,6 @@ pub struct Words {
     pub what: String,
     /// What to do now, one step a line.
     pub steps: Vec<String>,
-}
-
-/// Makes the message of an alert.
-#[must_use]
-pub fn message(alert: &Alert) -> Message {
-    let words = in_words(alert);
-    let severity = alert.kind.severity().as_str();
-    let cname = clean(&alert.cname, MAX_CNAME);
-    let when = utc(alert.at);
-    let loud = severity.to_uppercase();
-
-    let subject = ascii(
-        &format!("[{loud}] {} in channel {cname}", words.title),
-        MAX_SUBJECT,
-    );
-    let sms = ascii(
-        &format!(
-            "{loud} {}, {when}, sid {}, channel {cname}",
-            words.title, alert.sid
-        ),
-        MAX_SMS,
-    );
-
-    let mut email = format!("{} ({severity})\n\n", words.title);
-    for (label, value) in [
-        ("What happened", words.what.as_str()),
-        ("When", &when),
-        ("Channel", &cname),
-        ("Recording", &alert.sid),
-        ("Recorder uid", &clean(&alert.uid, MAX_UID)),
-        (
-            "Callback",
-            &format!("number {}, event {}", alert.sequence, alert.event_type),
-        ),
-        (
-            "Agora's text",
-            alert.codes.get("errorMsg").map_or("", String::as_str),
-        ),
-    ] {
-        if !value.is_empty() {
-            email.push_str(&format!("{label:<14}: {value}\n"));
-        }
-    }
-    email.push_str("\nWhat to do now\n");
-    for (number, step) in (1..).zip(&words.steps) {
-        email.push_str(&format!("{number}. {step}\n"));
-    }
-    email.push_str(&format!(
-        "\nAlert id: {}. You may receive this alert twice; its id never changes.\n",
-        alert.id()
-    ));
-
-    let mut context = serde_json::Map::new();
-    for (name, value) in [
-        ("alertId", alert.id()),
-        ("kind", alert.kind.as_str().to_owned()),
-        ("severity", severity.to_owned()),
-        ("sid", alert.sid.clone()),
-        ("cname", cname.clone()),
-        ("uid", clean(&alert.uid, MAX_UID)),
-        ("sequence", alert.sequence.to_string()),
-        ("eventType", alert.event_type.to_string()),
-        ("at", alert.at.to_string()),
-    ] {
-        context.insert(name.to_owned(), Value::String(value));
-    }
-    for (name, value) in &alert.codes {
-        context
-            .entry(name.clone())
-            .or_insert_with(|| Value::String(value.clone()));
-    }
-    let title = format!("{}: {}", severity_mark(severity), words.title);
-    let default = json!({
-        "version": "1.0",
-        "source": "custom",
-        "content": {
-            "textType": "client-markdown",
-            "title": markdown(&title),
-            "description": format!(
-                "{}\n*When* {when}\n*Channel* `{}`\n*Recording* `{}`",
-                markdown(&words.what), markdown(&cname), alert.sid
-            ),
-            "nextSteps": words.steps.iter().map(|step| markdown(step)).collect::<Vec<_>>(),
-            "keywords": [severity, alert.kind.as_str()],
-        },
-        "metadata": {
-            "threadId": alert.sid,
-            "summary": markdown(&format!("{} in channel {cname}", words.title)),
-            "eventType": alert.kind.as_str(),
-            "additionalContext": context,
-        },
-    });
-
-    let mut attributes = vec![
-        ("kind", alert.kind.as_str().to_owned()),
-        ("severity", severity.to_owned()),
-        ("eventType", alert.event_type.to_string()),
-    ];
-    attributes.extend(
-        alert
-            .codes
-            .get("errorCode")
-            .map(|code| ("errorCode", code.clone())),
-    );
-    Message {
-        subject,
-        email,
-        sms,
-        default,
-        attributes,
-    }
-}
-
-fn severity_mark(severity: &str) -> String {
-    let mut letters = severity.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
 }
 
 /// What an alert means, and what to do now.
@@ -337,57 +196,4 @@ fn codes_in_words(alert: &Alert) -> String {
     } else {
         codes.join(", ")
     }
-}
-
-/// A time for a person: `2026-03-02 14:05:33 UTC`; the number itself where it is no date.
-#[must_use]
-pub fn utc(ms: u64) -> String {
-    let time = i64::try_from(ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(
-        || format!("{ms} ms"),
-        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-    )
-}
-
-/// One line without control, line-breaking or direction-changing characters, at most `limit` characters.
-#[must_use]
-pub fn clean(text: &str, limit: usize) -> String {
-    let unseen = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-    };
-    let mut cleaned: String = text
-        .chars()
-        .take(limit)
-        .map(|c| if unseen(c) { '\u{fffd}' } else { c })
-        .collect();
-    if text.chars().nth(limit).is_some() {
-        cleaned.pop();
-        cleaned.push('…');
-    }
-    cleaned
-}
-
-/// Printable ASCII, at most `limit` characters.
-pub(super) fn ascii(text: &str, limit: usize) -> String {
-    text.chars()
-        .take(limit)
-        .map(|c| {
-            if c == ' ' || c.is_ascii_graphic() {
-                c
-            } else {
-                '?'
-            }
-        })
-        .collect()
-}
-
-/// Text inside chat markdown: no mention, link or code span can begin or end in it.
-fn markdown(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('`', "'")
 }

@@ -4,7 +4,6 @@
 
 use super::envelope::{HttpEvent, Sender};
 use super::{is_first, time_left};
-use crate::alert::clean;
 use crate::clock::now_ms;
 use crate::event::Event;
 use crate::intake::{Call, Handled};
@@ -14,6 +13,7 @@ use crate::receive::{MAX_BODY, Receiver, Request};
 use crate::reply::{How, Reply, Stored};
 use crate::send::AlertOutcome;
 use crate::signature::SignatureHeaders;
+use crate::text::clean;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_runtime::LambdaEvent;

@@ -4,10 +4,10 @@ use super::{
     Answer, BACKUP_KEPT_MS, MAX_NAME, Record, Tone, ago, clock, duration, int, int_in, list,
     register, words,
 };
-use crate::alert::{clean, utc};
 use crate::event::{LeaveCode, LeaveStatus, WebStopCode};
 use crate::record::AlertState;
 use crate::session::{Phase, Recorder, RegisterName};
+use crate::text::{clean, utc};
 
 /// What the recording does, and how good that is.
 pub(super) fn verdict(record: &Record, phase: Option<Phase>, over: Option<u64>) -> (String, Tone) {

@@ -5,7 +5,7 @@
 use super::lanes::picture;
 use super::svg::chart;
 use super::{Record, Report, Row, Tone, What, ago, clock, offset};
-use crate::alert::utc;
+use crate::text::utc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};

@@ -3,8 +3,8 @@
 //! The names are part of the interface: fields may be added, none is renamed or removed. Times are ms since the epoch.
 
 use super::{Entry, Record, Report, What};
-use crate::alert::clean;
 use crate::record::AlertState;
+use crate::text::clean;
 use serde_json::{Value, json};
 
 /// The report, and of its record what a program may want to decide on.

@@ -1,9 +1,9 @@
 //! Sessions as rows of a table. Pure.
 
 use super::{MAX_NAME, Record, RegisterName, Report, Tone, int, text_of, verdict};
-use crate::alert::clean;
 use crate::record::StoredSession;
 use crate::session::Phase;
+use crate::text::clean;
 use crate::watchdog::over_since;
 
 /// A session in a line.

@@ -1,9 +1,9 @@
 //! Callbacks that never came, and what that may mean. Pure.
 
 use super::{Answer, MAX_NAME, Record, RegisterName, Tone, int, words};
-use crate::alert::clean;
 use crate::record::StoredEvent;
 use crate::session::Range;
+use crate::text::clean;
 use crate::watchdog::over_since;
 
 /// More holes than this are more likely event types that aren't subscribed than losses.

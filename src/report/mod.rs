@@ -29,9 +29,9 @@ pub use text::{entry_line, text, toned};
 pub use timeline::{Entry, What};
 pub use words::{ago, clock, duration, offset};
 
-use crate::alert::clean;
 use crate::record::Record;
 use crate::session::{Phase, Register, RegisterName, Scalar};
+use crate::text::clean;
 use crate::watchdog::over_since;
 use answers::{alert_answer, time_answers, verdict, work_answers};
 

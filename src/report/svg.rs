@@ -2,7 +2,7 @@
 
 use super::clock;
 use super::lanes::{Lane, LaneKind, Mark, Picture, Shape, Span};
-use crate::alert::utc;
+use crate::text::utc;
 use maud::{Markup, html};
 
 /// With more streams than this their lanes are narrow.

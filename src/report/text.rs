@@ -1,7 +1,7 @@
 //! A report as lines for a terminal. Pure; the colours are taken out by whoever prints into a pipe.
 
 use super::{Entry, Report, Tone, What, clock, duration, offset};
-use crate::alert::utc;
+use crate::text::utc;
 use anstyle::{AnsiColor, Color, Style};
 use std::fmt::Write;
 

@@ -1,9 +1,10 @@
 //! What happened, an entry each, by time and number. Pure.
 
 use super::{Hole, MAX_NAME, Record, RegisterName, Tone, words};
-use crate::alert::{Severity, clean, in_words, utc};
+use crate::alert::{Severity, in_words};
 use crate::event::Event;
 use crate::record::{AlertState, StoredAlert, StoredEvent};
+use crate::text::{clean, utc};
 
 /// The raw details that an entry quotes are cut to this many characters.
 const MAX_DETAILS: usize = 600;

@@ -1,11 +1,11 @@
 //! What an event means, in a line for a person, and times as people say them. Pure.
 
 use super::{MAX_NAME, Tone};
-use crate::alert::clean;
 use crate::event::{
     Event, LeaveCode, Module, RecordedFile, ServiceStatus, Stream, StreamState, TrackType,
     WebStopCode, error_meaning, warning_meaning,
 };
+use crate::text::clean;
 
 /// A text of Agora's is cut to this many characters.
 const MAX_TEXT: usize = 300;

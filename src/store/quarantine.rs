@@ -123,6 +123,6 @@ pub(super) fn body_attribute(body: &[u8]) -> AttributeValue {
 
 /// The partition of a time's UTC day.
 fn partition(ms: u64) -> String {
-    let day: String = crate::alert::utc(ms).chars().take(10).collect();
+    let day = crate::text::date(ms);
     format!("quarantine#{day}")
 }

@@ -7,9 +7,9 @@ mod recorder;
 mod streams;
 
 use super::{Entry, Record, Report, Tone, What, clock, duration, offset};
-use crate::alert::clean;
 use crate::event::Event;
 use crate::session::Phase;
+use crate::text::clean;
 
 /// Times further than this from the middle of a session don't stretch its picture, in ms.
 const MAX_REACH_MS: u64 = 30 * 24 * 60 * 60 * 1000;

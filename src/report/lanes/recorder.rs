@@ -1,10 +1,10 @@
 //! The lanes of one recorder: its work with the interruptions, and its uploader with the progress. Pure.
 
 use super::{Curve, Drawing, Lane, LaneKind, lane_of};
-use crate::alert::clean;
 use crate::event::Event;
 use crate::report::{MAX_NAME, What, clock, int_in, progress_words, words};
 use crate::session::RegisterName;
+use crate::text::clean;
 
 impl Drawing<'_> {
     /// The callbacks of one recorder that belong to a kind of lane.
