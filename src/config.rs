@@ -18,7 +18,7 @@ pub struct Config {
     pub alert_kinds: Vec<AlertKind>,
     /// `SESSION_SILENT_MINUTES` and `UPLOAD_UNCONFIRMED_MINUTES`: the watchdog. Default 5 and 30 min, 0 for off.
     pub rules: Rules,
-    /// `LOG_DETAIL`, and what Lambda says about the log.
+    /// `LOG_LEVEL`, `LOG_DETAIL`, and Lambda's own settings of the log. Default `INFO` and `false`.
     pub log: Log,
 }
 
@@ -103,13 +103,28 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         }
     }
 
+    fn level(&self, name: &'static str) -> Result<Level, ConfigError> {
+        let Some(value) = self.get(name) else {
+            return Ok(Level::Info);
+        };
+        Level::read(&value).ok_or(ConfigError::Malformed {
+            name,
+            value,
+            expected: "INFO, WARN, ERROR or FATAL",
+        })
+    }
+
     fn log(&self) -> Result<Log, ConfigError> {
-        let level = self.get("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
+        // Lambda knows more levels than we do; all of them are below ours.
+        let lambda_level = self.get("AWS_LAMBDA_LOG_LEVEL");
+        let lambda_level = lambda_level.and_then(|level| Level::read(&level));
+        let lambda_level = lambda_level.unwrap_or(Level::Info);
         let is_text = self
             .get("AWS_LAMBDA_LOG_FORMAT")
             .is_some_and(|format| format == "Text");
         Ok(Log {
-            level: Level::read(&level),
+            level: self.level("LOG_LEVEL")?.max(lambda_level),
+            lambda_level,
             format: if is_text { Format::Text } else { Format::Json },
             detail: self.flag("LOG_DETAIL")?,
             function_name: self.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
@@ -301,7 +316,7 @@ mod tests {
     fn every_variable_is_read() {
         let (config, admission) = read(&[
             ("AGORA_SECRET_ID", "recordings/agora"),
-            ("AWS_LAMBDA_LOG_LEVEL", "warn"),
+            ("LOG_LEVEL", "warn"),
             ("AWS_LAMBDA_LOG_FORMAT", "Text"),
             ("AWS_LAMBDA_FUNCTION_NAME", "callback"),
             ("LOG_DETAIL", "true"),
@@ -333,12 +348,28 @@ mod tests {
         assert_eq!(off.rules.silent_ms, None);
         let log = Log {
             level: Level::Warn,
+            lambda_level: Level::Info,
             format: Format::Text,
             detail: true,
             function_name: "callback".to_owned(),
         };
         assert_eq!(config.log, log);
         assert_eq!(off.log.format, Format::Json);
+        // What Lambda would drop isn't written; its finer levels are all below ours.
+        for (ours, lambdas, level, lambda_level) in [
+            ("", "ERROR", Level::Error, Level::Error),
+            ("FATAL", "INFO", Level::Fatal, Level::Info),
+            ("WARN", "FATAL", Level::Fatal, Level::Fatal),
+            ("ERROR", "TRACE", Level::Error, Level::Info),
+        ] {
+            let settings = [("LOG_LEVEL", ours), ("AWS_LAMBDA_LOG_LEVEL", lambdas)];
+            let log = read(&settings).unwrap().0.log;
+            assert_eq!(
+                (log.level, log.lambda_level),
+                (level, lambda_level),
+                "{settings:?}"
+            );
+        }
         assert_eq!(config.retention_secs, 7 * 86_400);
         assert_eq!(
             config.alert_kinds,
@@ -370,6 +401,10 @@ mod tests {
             (
                 ("REQUIRE_SIGNATURE_V2", "maybe"),
                 "REQUIRE_SIGNATURE_V2 is \"maybe\"; expected true or false",
+            ),
+            (
+                ("LOG_LEVEL", "quiet"),
+                "LOG_LEVEL is \"quiet\"; expected INFO, WARN, ERROR or FATAL",
             ),
             (
                 ("UNSIGNED_CHECK", "yes"),

@@ -5,8 +5,11 @@
 //! function's name: what has many values, a `sid` above all, is a field and never a dimension. There are crates for the format
 //! (metrique); with their queues and macros they are more than the few derived structs that one line an invocation needs.
 //!
-//! `AWS_LAMBDA_LOG_LEVEL` drops the fields of lines below it, never the metrics. With `AWS_LAMBDA_LOG_FORMAT` `Text` the fields
-//! are a line of text and the metrics a line of JSON beside it.
+//! `LOG_LEVEL` drops the fields of lines below it, never the metrics. Lambda has a filter of its own,
+//! `AWS_LAMBDA_LOG_LEVEL`, which drops whole lines, and takes a line without a level or a timestamp
+//! for `INFO`: so every line has both, and a line of metrics alone has a level that this filter lets
+//! through. With `AWS_LAMBDA_LOG_FORMAT` `Text` the fields are a line of text and the metrics a line
+//! of JSON beside it.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -37,14 +40,15 @@ impl Level {
         }
     }
 
-    /// Reads `AWS_LAMBDA_LOG_LEVEL`; Lambda sets it, so an unknown value isn't worth stopping for.
+    /// Reads a level; `None` for a word that isn't one of the four.
     #[must_use]
-    pub fn read(word: &str) -> Self {
-        match word.to_ascii_uppercase().as_str() {
-            "WARN" => Self::Warn,
-            "ERROR" => Self::Error,
-            "FATAL" => Self::Fatal,
-            _ => Self::Info,
+    pub fn read(word: &str) -> Option<Self> {
+        match word.trim().to_ascii_uppercase().as_str() {
+            "INFO" => Some(Self::Info),
+            "WARN" => Some(Self::Warn),
+            "ERROR" => Some(Self::Error),
+            "FATAL" => Some(Self::Fatal),
+            _ => None,
         }
     }
 }
@@ -149,8 +153,10 @@ impl Metric {
 /// What is written, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// `AWS_LAMBDA_LOG_LEVEL`.
+    /// `LOG_LEVEL`, or Lambda's own level where that is higher: below it only metrics are written.
     pub level: Level,
+    /// `AWS_LAMBDA_LOG_LEVEL`: Lambda drops every line below it.
+    pub lambda_level: Level,
     /// `AWS_LAMBDA_LOG_FORMAT`.
     pub format: Format,
     /// `LOG_DETAIL`: whether channel, recorder and details are in it.
@@ -163,8 +169,9 @@ pub struct Log {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a, F> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    level: Option<&'static str>,
+    level: &'static str,
+    /// RFC 3339: without a valid one Lambda doesn't read the level.
+    timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'static str>,
     request_id: &'a str,
@@ -227,7 +234,8 @@ impl Log {
             return;
         }
         let line = Line {
-            level: fields.map(|_| level.as_str()),
+            level: fields.map_or(self.lambda_level, |_| level).as_str(),
+            timestamp: rfc_3339(now_ms),
             message: fields.map(|_| message),
             request_id,
             fields,
@@ -264,6 +272,14 @@ impl Log {
             values,
         })
     }
+}
+
+/// `2026-03-02T14:00:05.123Z`.
+fn rfc_3339(ms: u64) -> String {
+    let time = i64::try_from(ms)
+        .ok()
+        .map(jiff::Timestamp::from_millisecond);
+    time.and_then(Result::ok).unwrap_or_default().to_string()
 }
 
 /// `INFO callback requestId=… outcome="stored" …`

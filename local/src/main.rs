@@ -228,6 +228,7 @@ async fn clients(
         rules,
         log: Log {
             level: Level::Info,
+            lambda_level: Level::Info,
             format: Format::Json,
             detail: false,
             function_name: String::new(),

@@ -192,6 +192,9 @@ def limits(t):
         assert p["Runtime"] == "provided.al2023" and p["Handler"] == "bootstrap"
         assert p["Architectures"] == ["arm64"] or p["Architectures"] == [{"Ref": "Architecture"}]
         assert "LogGroup" in p["LoggingConfig"]
+        # Lambda's own filter drops whole lines, metrics included; LOG_LEVEL is the one to turn.
+        assert p["LoggingConfig"]["ApplicationLogLevel"] == "INFO", name
+        assert p["Environment"]["Variables"]["LOG_LEVEL"] == {"Ref": "LogLevel"}, name
     assert functions["CallbackFunction"]["Properties"]["Timeout"] < 10
     assert functions["SweeperFunction"]["Properties"]["Timeout"] < 60
     reserved = functions["CallbackFunction"]["Properties"].get("ReservedConcurrentExecutions")
@@ -328,6 +331,7 @@ CHECKS = [
         plant_in("CallbackFunction", "Properties", "Timeout", 30),
         plant_in("CallbackFunction", "Properties", "ReservedConcurrentExecutions", {"Fn::If": ["HasReservedConcurrency", 5, 10]}),
         plant_in("SweeperLogGroup", "Properties", "RetentionInDays", 0),
+        plant_in("SweeperFunction", "Properties", "LoggingConfig", "ApplicationLogLevel", {"Ref": "LogLevel"}),
     ]),
     (schedule, [
         plant_in("SweepSchedule", "Properties", "Target", "DeadLetterConfig", "Arn", "x"),

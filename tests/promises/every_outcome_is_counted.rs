@@ -184,7 +184,7 @@ async fn the_log_tells_of_no_channel_unless_asked_and_obeys_lambdas_settings() {
     );
     assert!(!detailed.join("").contains('\u{1b}'));
 
-    let quiet = text(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")]).await;
+    let quiet = text(&[("LOG_LEVEL", "WARN")]).await;
     assert!(
         !quiet[0].contains("outcome") && metrics(&quiet[0]).contains_key("Duplicate"),
         "{}",
@@ -211,4 +211,74 @@ async fn the_log_tells_of_no_channel_unless_asked_and_obeys_lambdas_settings() {
             false
         )
     );
+}
+
+/// What is left of a log by Lambda's own filter, as AWS documents it: a line below the level is
+/// dropped, and a line whose level or timestamp is missing or invalid counts as `INFO`.
+fn filtered<'a>(log: &'a [String], lambda_level: &str) -> Vec<&'a String> {
+    let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+    let rank = |level: &str| levels.iter().position(|known| *known == level);
+    let rank_of = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        line["timestamp"]
+            .as_str()?
+            .parse::<jiff::Timestamp>()
+            .ok()?;
+        rank(line["level"].as_str()?)
+    };
+    log.iter()
+        .filter(|line| rank_of(line).or(rank("INFO")) >= rank(lambda_level))
+        .collect()
+}
+
+#[tokio::test]
+async fn no_level_of_ours_or_lambdas_costs_a_metric() {
+    let mut counts = Vec::new();
+    for (ours, lambdas) in [
+        ("INFO", "INFO"),
+        ("WARN", "INFO"),
+        ("FATAL", "INFO"),
+        ("INFO", "FATAL"),
+        ("ERROR", "WARN"),
+    ] {
+        let world = World::new().await;
+        let settings = [("LOG_LEVEL", ours), ("AWS_LAMBDA_LOG_LEVEL", lambdas)];
+        let function = Function::start(&world, &settings).await;
+        for body in [
+            callback("a", "5", 1, 1, &event_details(1)),
+            "{}".to_owned(),
+            callback("a", "5", 2, 33, &event_details(33)),
+        ] {
+            function.invoke(event(&body)).await;
+        }
+        world.proxy.hang(true);
+        let body = callback("a", "5", 3, 40, &event_details(40));
+        function.invoke_within(event(&body), 1_500).await;
+        world.proxy.hang(false);
+        world.look_now("a").await;
+        let sweeper = Function::start_binary(Binary::Sweeper, &world, &settings).await;
+        sweeper.invoke(tick()).await;
+
+        let log = [function.log(), sweeper.log()].concat();
+        let left = filtered(&log, lambdas);
+        assert_eq!(left.len(), log.len(), "{settings:?}");
+        let mut count = BTreeMap::new();
+        for (name, value) in left.iter().flat_map(|line| metrics(line)) {
+            // How long something took and how old something is differ from run to run.
+            let is_time = ["HandlerTime", "OldestPendingAlert"].contains(&name.as_str());
+            *count.entry(name).or_insert(0) += if is_time { 1 } else { value };
+        }
+        assert!(count["NotStored"] == 1 && count["Sweeps"] == 1, "{count:?}");
+        let fields = left
+            .iter()
+            .filter(|line| line.contains("\"message\""))
+            .count();
+        counts.push((settings, fields, count));
+    }
+    for (settings, _, count) in &counts {
+        assert_eq!(count, &counts[0].2, "{settings:?}");
+    }
+    // The fields do go: all lines have some, then those of the warning and the error, then none.
+    let fields: Vec<_> = counts.iter().map(|(_, fields, _)| *fields).collect();
+    assert_eq!(fields, [5, 2, 0, 0, 1]);
 }
