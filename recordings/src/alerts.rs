@@ -1,6 +1,8 @@
 //! `recordings alerts`: what wasn't sent, and sending it.
 
-use crate::{AnyError, Desk, Outcome, PATIENCE, table};
+use crate::deployment::{Deployment, PATIENCE};
+use crate::outcome::{AnyError, Outcome};
+use crate::terminal::{say, table};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::record::{AlertState, StoredAlert};
 use agora_recording_callbacks::send::{AlertOutcome, send};
@@ -26,8 +28,8 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(desk: &Desk, command: Command) -> Result<Outcome, AnyError> {
-    let unsent = desk.store().unsent_alerts().await?;
+pub(crate) async fn run(deployment: &Deployment, command: Command) -> Result<Outcome, AnyError> {
+    let unsent = deployment.store().unsent_alerts().await?;
     match command {
         Command::List => {
             list(&unsent);
@@ -43,7 +45,7 @@ pub(crate) async fn run(desk: &Desk, command: Command) -> Result<Outcome, AnyErr
             let wanted = unsent
                 .iter()
                 .filter(|stored| all || ids.contains(&stored.alert.id()));
-            resend(desk, wanted, now).await
+            resend(deployment, wanted, now).await
         }
     }
 }
@@ -68,11 +70,11 @@ fn list(unsent: &[StoredAlert]) {
 }
 
 async fn resend(
-    desk: &Desk,
+    deployment: &Deployment,
     wanted: impl Iterator<Item = &StoredAlert>,
     now: bool,
 ) -> Result<Outcome, AnyError> {
-    let (store, topic) = (desk.store(), desk.topic());
+    let (store, topic) = (deployment.store(), deployment.topic());
     let mut left = 0;
     for stored in wanted {
         let id = stored.alert.id();
@@ -85,22 +87,21 @@ async fn resend(
             left += 1;
             continue;
         }
-        if !store.reopen_alert(stored, &desk.owner, now_ms).await? {
+        if !store
+            .reopen_alert(stored, &deployment.owner, now_ms)
+            .await?
+        {
             say!("{id}  left alone: somebody else has just taken it");
             left += 1;
             continue;
         }
         let deadline = Instant::now() + PATIENCE;
-        let sent = send(&store, &topic, &stored.alert, &desk.owner, deadline).await;
+        let sent = send(&store, &topic, &stored.alert, &deployment.owner, deadline).await;
         let error = sent
             .error
             .map_or_else(String::new, |error| format!(" ({error})"));
         say!("{id}  {}{error}", sent.outcome.as_str());
         left += usize::from(sent.outcome != AlertOutcome::Published);
     }
-    Ok(if left == 0 {
-        Outcome::Done
-    } else {
-        Outcome::SomethingLeft
-    })
+    Ok(Outcome::of_left(left))
 }

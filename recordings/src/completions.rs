@@ -1,7 +1,8 @@
 //! `recordings completions`: what a shell needs to complete the commands.
 
-use crate::{Options, Outcome};
-use clap::{Args, CommandFactory};
+use crate::outcome::Outcome;
+use crate::terminal::say;
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 #[derive(Args)]
@@ -14,8 +15,8 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let (mut command, mut script) = (Options::command(), Vec::new());
+pub(crate) fn run(arguments: &Arguments, mut command: Command) -> Outcome {
+    let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "recordings", &mut script);
     say!("{}", String::from_utf8_lossy(&script).trim_end());
     Outcome::Done

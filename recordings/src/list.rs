@@ -1,7 +1,8 @@
 //! `recordings list`: recordings, newest first, a page at a time.
 
-use crate::show::print;
-use crate::{AnyError, Desk, Outcome, table};
+use crate::deployment::Deployment;
+use crate::outcome::{AnyError, Outcome};
+use crate::terminal::{print, table};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::report::{Row, ago, toned};
 use agora_recording_callbacks::store::{Opened, Store};
@@ -63,8 +64,11 @@ fn place(text: &str) -> Result<Opened, String> {
     })
 }
 
-pub(crate) async fn run(desk: &Desk, arguments: Arguments) -> Result<Outcome, AnyError> {
-    let store = desk.store();
+pub(crate) async fn run(
+    deployment: &Deployment,
+    arguments: Arguments,
+) -> Result<Outcome, AnyError> {
+    let store = deployment.store();
     let limit = usize::try_from(arguments.limit)?;
     let now_ms = now_ms();
     let mut rows = found(&store, &arguments, limit, now_ms).await?;

@@ -1,12 +1,16 @@
 //! `recordings quarantine`: what could not be read, and a second try with the parser of today.
 
-use crate::{AnyError, DAY_MS, Desk, Outcome, table};
+use crate::deployment::Deployment;
+use crate::outcome::{AnyError, Outcome};
+use crate::terminal::{say, table};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::intake::Redriven;
 use agora_recording_callbacks::store::Quarantined;
 use agora_recording_callbacks::text::{clean, utc};
 use clap::{Args, Subcommand};
 use std::io::Write;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -42,20 +46,20 @@ pub(crate) struct Days {
     days: u64,
 }
 
-pub(crate) async fn run(desk: &Desk, command: Command) -> Result<Outcome, AnyError> {
+pub(crate) async fn run(deployment: &Deployment, command: Command) -> Result<Outcome, AnyError> {
     match command {
-        Command::List { days } => list(desk, &days).await,
-        Command::Show { key, raw } => show(desk, &key, raw).await,
+        Command::List { days } => list(deployment, &days).await,
+        Command::Show { key, raw } => show(deployment, &key, raw).await,
         Command::Redrive {
             keys,
             days,
             dry_run,
-        } => redrive(desk, &keys, &days, dry_run).await,
+        } => redrive(deployment, &keys, &days, dry_run).await,
     }
 }
 
-async fn list(desk: &Desk, days: &Days) -> Result<Outcome, AnyError> {
-    let bodies = of_days(desk, days).await?;
+async fn list(deployment: &Deployment, days: &Days) -> Result<Outcome, AnyError> {
+    let bodies = of_days(deployment, days).await?;
     if bodies.is_empty() {
         say!("Nothing was quarantined in the last {} days.", days.days);
         return Ok(Outcome::Done);
@@ -72,8 +76,8 @@ async fn list(desk: &Desk, days: &Days) -> Result<Outcome, AnyError> {
     Ok(Outcome::Done)
 }
 
-async fn show(desk: &Desk, key: &str, raw: bool) -> Result<Outcome, AnyError> {
-    let body = find(desk, key).await?;
+async fn show(deployment: &Deployment, key: &str, raw: bool) -> Result<Outcome, AnyError> {
+    let body = find(deployment, key).await?;
     if raw {
         std::io::stdout().write_all(&body.body)?;
         return Ok(Outcome::Done);
@@ -92,33 +96,29 @@ async fn show(desk: &Desk, key: &str, raw: bool) -> Result<Outcome, AnyError> {
 }
 
 async fn redrive(
-    desk: &Desk,
+    deployment: &Deployment,
     keys: &[String],
     days: &Days,
     dry_run: bool,
 ) -> Result<Outcome, AnyError> {
     let mut bodies = Vec::new();
     if keys.is_empty() {
-        bodies = of_days(desk, days).await?;
+        bodies = of_days(deployment, days).await?;
     }
     for key in keys {
-        bodies.push(find(desk, key).await?);
+        bodies.push(find(deployment, key).await?);
     }
-    let intake = desk.intake();
+    let intake = deployment.intake();
     let (mut out, mut left) = (0, 0);
     for body in &bodies {
-        let redriven = intake.redrive(body, dry_run, desk.call()).await?;
+        let redriven = intake.redrive(body, dry_run, deployment.call()).await?;
         let (is_out, what) = describe(&redriven);
         say!("{}  {what}", body.item);
         if is_out { out += 1 } else { left += 1 }
     }
     let verb = if dry_run { "would leave" } else { "left" };
     say!("{out} {verb} quarantine, {left} stay.");
-    Ok(if left == 0 {
-        Outcome::Done
-    } else {
-        Outcome::SomethingLeft
-    })
+    Ok(Outcome::of_left(left))
 }
 
 /// What became of a body, and whether it is out of quarantine or would be.
@@ -156,8 +156,8 @@ fn describe(redriven: &Redriven) -> (bool, String) {
     }
 }
 
-async fn of_days(desk: &Desk, days: &Days) -> Result<Vec<Quarantined>, AnyError> {
-    let store = desk.store();
+async fn of_days(deployment: &Deployment, days: &Days) -> Result<Vec<Quarantined>, AnyError> {
+    let store = deployment.store();
     let now_ms = now_ms();
     let mut bodies = Vec::new();
     for back in (0..days.days).rev() {
@@ -171,11 +171,11 @@ async fn of_days(desk: &Desk, days: &Days) -> Result<Vec<Quarantined>, AnyError>
 }
 
 /// The body under a key; the key begins with the time that it came.
-async fn find(desk: &Desk, key: &str) -> Result<Quarantined, AnyError> {
+async fn find(deployment: &Deployment, key: &str) -> Result<Quarantined, AnyError> {
     let received_at = key.split('#').next().and_then(|ms| ms.parse().ok());
     let received_at =
         received_at.ok_or_else(|| format!("{key:?} isn't a key printed by `list`"))?;
-    let bodies = desk.store().quarantined(received_at).await?;
+    let bodies = deployment.store().quarantined(received_at).await?;
     let body = bodies.into_iter().find(|body| body.item == key);
     body.ok_or_else(|| format!("{key} isn't in quarantine").into())
 }

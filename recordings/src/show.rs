@@ -1,6 +1,8 @@
 //! `recordings show`: what happened to one recording, for a person, a program or a browser.
 
-use crate::{AnyError, Desk, Outcome};
+use crate::deployment::Deployment;
+use crate::outcome::{AnyError, Outcome};
+use crate::terminal::{print, say};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::notification::Sid;
@@ -11,7 +13,6 @@ use agora_recording_callbacks::report::{
 use agora_recording_callbacks::text::{clean, utc};
 use clap::Args;
 use std::collections::HashSet;
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,9 +41,12 @@ pub(crate) struct Arguments {
     html: Option<PathBuf>,
 }
 
-pub(crate) async fn run(desk: &Desk, arguments: Arguments) -> Result<Outcome, AnyError> {
-    let Some(record) = read(desk, &arguments.sid).await? else {
-        return Err(no_such(desk, &arguments.sid).await.into());
+pub(crate) async fn run(
+    deployment: &Deployment,
+    arguments: Arguments,
+) -> Result<Outcome, AnyError> {
+    let Some(record) = read(deployment, &arguments.sid).await? else {
+        return Err(no_such(deployment, &arguments.sid).await.into());
     };
     let report = Report::of(&record, now_ms());
     if arguments.json {
@@ -61,20 +65,20 @@ pub(crate) async fn run(desk: &Desk, arguments: Arguments) -> Result<Outcome, An
     }
     print(&text(&report))?;
     if arguments.follow {
-        follow(desk, &arguments.sid, report).await?;
+        follow(deployment, &arguments.sid, report).await?;
     }
     Ok(Outcome::Done)
 }
 
-async fn read(desk: &Desk, sid: &str) -> Result<Option<Record>, AnyError> {
+async fn read(deployment: &Deployment, sid: &str) -> Result<Option<Record>, AnyError> {
     match Sid::new(sid) {
-        Some(sid) => Ok(desk.store().record(&sid).await?),
+        Some(sid) => Ok(deployment.store().record(&sid).await?),
         None => Ok(None),
     }
 }
 
 /// Prints what is new every time it looks, until the recording is over and its files are accounted for.
-async fn follow(desk: &Desk, sid: &str, mut report: Report) -> Result<(), AnyError> {
+async fn follow(deployment: &Deployment, sid: &str, mut report: Report) -> Result<(), AnyError> {
     let key = |entry: &Entry| (entry.at, entry.sequence, entry.text.clone());
     let mut shown: HashSet<_> = report.timeline.iter().map(key).collect();
     let mut before = report.timeline.last().map(|entry| entry.at);
@@ -83,7 +87,7 @@ async fn follow(desk: &Desk, sid: &str, mut report: Report) -> Result<(), AnyErr
     }
     while !report.done {
         tokio::time::sleep(LOOK).await;
-        match read(desk, sid).await {
+        match read(deployment, sid).await {
             Ok(Some(record)) => report = Report::of(&record, now_ms()),
             Ok(None) => return Err("the recording has been deleted".into()),
             // It may be back at the next look.
@@ -105,18 +109,9 @@ async fn follow(desk: &Desk, sid: &str, mut report: Report) -> Result<(), AnyErr
     Ok(())
 }
 
-/// Prints a text; its colours go where there is a terminal. A reader who has seen enough is no failure.
-pub(crate) fn print(text: &str) -> Result<Outcome, AnyError> {
-    let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        Ok(()) | Err(_) => Ok(Outcome::Done),
-    }
-}
-
 /// What to say where there is no such session, with those that may be meant.
-async fn no_such(desk: &Desk, sid: &str) -> String {
-    let store = desk.store();
+async fn no_such(deployment: &Deployment, sid: &str) -> String {
+    let store = deployment.store();
     let named = clean(sid, 128);
     let (what, keys) = match store.session_keys(Some(sid), 0).await {
         Ok(keys) if !keys.is_empty() => (
@@ -133,7 +128,7 @@ async fn no_such(desk: &Desk, sid: &str) -> String {
             (
                 format!(
                     "no recording has the sid {named} in the table {}; the newest:",
-                    desk.config.table_name
+                    deployment.config.table_name
                 ),
                 keys,
             )
@@ -149,7 +144,7 @@ async fn no_such(desk: &Desk, sid: &str) -> String {
     if rows.is_empty() {
         return format!(
             "no recording has the sid {named} in the table {}, which holds none that can be listed; is it the right table?",
-            desk.config.table_name
+            deployment.config.table_name
         );
     }
     let lines = rows.iter().map(|row| {

@@ -1,6 +1,8 @@
 //! `recordings sign`: the headers that Agora would send with a body, or the whole `curl` command.
 
-use crate::{AnyError, Outcome, variable};
+use crate::deployment::variable;
+use crate::outcome::{AnyError, Outcome};
+use crate::terminal::say;
 use clap::Args;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;

@@ -1,7 +1,9 @@
 //! `recordings test-alert`: one marked alert of each kind, so that whoever should get them can say so.
 
 use crate::advice::advice;
-use crate::{AnyError, Desk, Outcome};
+use crate::deployment::Deployment;
+use crate::outcome::{AnyError, Outcome};
+use crate::terminal::say;
 use agora_recording_callbacks::alert::{AlertKind, rehearsal};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
@@ -31,16 +33,19 @@ fn kind(word: &str) -> Result<AlertKind, String> {
     })
 }
 
-pub(crate) async fn run(desk: &Desk, arguments: &Arguments) -> Result<Outcome, AnyError> {
+pub(crate) async fn run(
+    deployment: &Deployment,
+    arguments: &Arguments,
+) -> Result<Outcome, AnyError> {
     let kinds = match (arguments.all, arguments.kind.as_slice()) {
         (true, _) => AlertKind::ALL
             .into_iter()
             .chain(AlertKind::RESOLVED)
             .collect(),
-        (false, []) => desk.config.alert_kinds.clone(),
+        (false, []) => deployment.config.alert_kinds.clone(),
         (false, kinds) => kinds.to_vec(),
     };
-    let topic = desk.topic();
+    let topic = deployment.topic();
     let mut failed = 0;
     for kind in kinds {
         let test = rehearsal(kind, now_ms());
@@ -62,7 +67,7 @@ pub(crate) async fn run(desk: &Desk, arguments: &Arguments) -> Result<Outcome, A
         }
     }
     if failed > 0 {
-        return Ok(Outcome::SomethingLeft);
+        return Ok(Outcome::of_left(failed));
     }
     say!(
         "Look for subjects that begin with [TEST] at every subscriber: mail, pager, chat. If one is missing, check that its subscription is confirmed and has no filter."

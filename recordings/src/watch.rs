@@ -1,8 +1,9 @@
 //! `recordings watch`: the recordings that aren't over, again and again.
 
+use crate::deployment::Deployment;
 use crate::list::{active, lines};
-use crate::show::print;
-use crate::{AnyError, Desk, Outcome};
+use crate::outcome::{AnyError, Outcome};
+use crate::terminal::print;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::text::utc;
@@ -32,13 +33,16 @@ pub(crate) struct Arguments {
     channel: Option<String>,
 }
 
-pub(crate) async fn run(desk: &Desk, arguments: Arguments) -> Result<Outcome, AnyError> {
+pub(crate) async fn run(
+    deployment: &Deployment,
+    arguments: Arguments,
+) -> Result<Outcome, AnyError> {
     let is_terminal = std::io::stdout().is_terminal();
     if is_terminal {
         raw(OWN_SCREEN)?;
     }
     let stopped = tokio::select! {
-        stopped = look(desk, &arguments, is_terminal) => stopped,
+        stopped = look(deployment, &arguments, is_terminal) => stopped,
         interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| Outcome::Done).map_err(AnyError::from),
     };
     if is_terminal {
@@ -48,8 +52,12 @@ pub(crate) async fn run(desk: &Desk, arguments: Arguments) -> Result<Outcome, An
 }
 
 /// Prints the table until printing fails.
-async fn look(desk: &Desk, arguments: &Arguments, is_terminal: bool) -> Result<Outcome, AnyError> {
-    let store = desk.store();
+async fn look(
+    deployment: &Deployment,
+    arguments: &Arguments,
+    is_terminal: bool,
+) -> Result<Outcome, AnyError> {
+    let store = deployment.store();
     let mut looks = tokio::time::interval(Duration::from_secs(arguments.every));
     let mut is_first = true;
     loop {

@@ -5,8 +5,10 @@ mod plan;
 mod play;
 mod verify;
 
+use crate::deployment::{Deployment, Place};
+use crate::outcome::{AnyError, Outcome};
 use crate::sign::{LOCAL_URL, secret};
-use crate::{AnyError, Desk, Outcome, Place};
+use crate::terminal::say;
 use agora_recording_callbacks::clock::now_ms;
 use clap::Args;
 use plan::{Kind, Plan, Shape};
@@ -93,8 +95,8 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
     let url = url.ok_or("where to? Give --url, or --local for the local example")?;
     let secret = secret(arguments.secret_file.as_deref(), place.local)?;
     // Before anything is sent: without a table nothing can be verified.
-    let desk = match arguments.verify {
-        true => Some(Desk::open(place).await?),
+    let deployment = match arguments.verify {
+        true => Some(Deployment::open(place).await?),
         false => None,
     };
     let kinds = match arguments.kind.as_slice() {
@@ -142,7 +144,7 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
     for expected in plan.alerts_to_look_for() {
         say!("Look for {expected}");
     }
-    let Some(desk) = desk else {
+    let Some(deployment) = deployment else {
         return Ok(played.outcome());
     };
     if played.was_stopped() {
@@ -151,7 +153,7 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
     }
     let patience = Duration::from_secs(arguments.patience);
     let agrees = tokio::select! {
-        agrees = verify::verify(&desk, &plan, patience) => agrees?,
+        agrees = verify::verify(&deployment, &plan, patience) => agrees?,
         _ = tokio::signal::ctrl_c() => {
             say!("Not verified: it was stopped.");
             false

@@ -1,8 +1,8 @@
 //! Sends the callbacks of a plan when their time has come, signed, with Agora's retries.
 
 use super::plan::{Delivery, Plan};
+use crate::outcome::{AnyError, Outcome};
 use crate::sign::v2;
-use crate::{AnyError, Outcome};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::HttpConnector;
@@ -97,7 +97,11 @@ pub(super) async fn play(plan: &Plan, url: &str, secret: &str) -> Result<Played,
                 bar.inc(1);
                 played.note(answer?)?;
             }
-            let request = (url.to_owned(), v2(secret, body.as_bytes())?, body);
+            let request = Request {
+                url: url.to_owned(),
+                signature: v2(secret, body.as_bytes())?,
+                body,
+            };
             let connector = Arc::clone(&connector);
             on_their_way.spawn(async move { deliver(&connector, &request).await });
         }
@@ -122,6 +126,14 @@ fn body(plan: &Plan, delivery: &Delivery, started_ms: u64) -> Option<(String, Du
     let callback = session.callbacks.get(delivery.callback)?;
     let body = session.body(callback, started_ms + delivery.after_ms);
     Some((body, Duration::from_millis(delivery.after_ms)))
+}
+
+/// A signed callback.
+struct Request {
+    url: String,
+    /// `Agora-Signature-V2`.
+    signature: String,
+    body: String,
 }
 
 /// How a delivery ended.
@@ -150,7 +162,7 @@ impl Played {
     }
 }
 
-async fn deliver(connector: &Connector, request: &(String, String, String)) -> Answer {
+async fn deliver(connector: &Connector, request: &Request) -> Answer {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -162,10 +174,12 @@ async fn deliver(connector: &Connector, request: &(String, String, String)) -> A
     }
 }
 
-async fn post(
-    connector: &Connector,
-    (url, signature, body): &(String, String, String),
-) -> Result<u16, String> {
+async fn post(connector: &Connector, request: &Request) -> Result<u16, String> {
+    let Request {
+        url,
+        signature,
+        body,
+    } = request;
     let mut request = HttpRequest::new(SdkBody::from(body.as_str()));
     let unsendable = |_| format!("{url} isn't a valid URL");
     request

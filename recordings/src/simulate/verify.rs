@@ -2,7 +2,9 @@
 //! or merging: it looks at what came, and that's all.
 
 use super::plan::{Kind, Plan, Session};
-use crate::{AnyError, Desk};
+use crate::deployment::Deployment;
+use crate::outcome::AnyError;
+use crate::terminal::say;
 use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::record::{AlertState, Record};
@@ -19,15 +21,19 @@ const MOST: usize = 20;
 
 /// Compares every session; true if the table says what was sent. Prints what differs. Alerts that are still pending are waited
 /// for.
-pub(super) async fn verify(desk: &Desk, plan: &Plan, patience: Duration) -> Result<bool, AnyError> {
-    let store = desk.store();
+pub(super) async fn verify(
+    deployment: &Deployment,
+    plan: &Plan,
+    patience: Duration,
+) -> Result<bool, AnyError> {
+    let store = deployment.store();
     let deadline = Instant::now() + patience;
     let mut differences = Vec::new();
     for session in &plan.sessions {
         let sid = Sid::new(&session.sid).ok_or("a sid of ours can't be read")?;
         loop {
             let record = store.record(&sid).await?;
-            let found = compare(session, record.as_ref(), &desk.config.alert_kinds);
+            let found = compare(session, record.as_ref(), &deployment.config.alert_kinds);
             let is_waiting = record.is_some_and(|record| {
                 let mut alerts = record.alerts.iter();
                 alerts.any(|alert| alert.state == AlertState::Pending)
