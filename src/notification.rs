@@ -4,7 +4,7 @@
 //! JSON and no more; [`Envelope::into_notification`] needs what a stored fact needs, a `sid`, a `sequence` and an `eventType`.
 //! All the rest may be missing. Times are ms since the epoch.
 
-use crate::event::{Event, ServiceType};
+use crate::event::{Event, EventType, ServiceType};
 use crate::signature::Verified;
 use crate::tolerant::{Fields, text, time_ms, uint};
 use serde_json::{Map, Value};
@@ -95,7 +95,7 @@ impl Notification {
     /// True for the once-a-minute progress, which has no item of its own.
     #[must_use]
     pub fn is_heartbeat(&self) -> bool {
-        self.event_type == Event::UPLOADING_PROGRESS
+        self.event_type == EventType::UPLOADING_PROGRESS.0
     }
 }
 
@@ -432,7 +432,7 @@ mod tests {
     fn all_the_rest_may_be_missing() {
         let bare =
             read(&json!({"eventType": 999, "payload": {"sid": "s", "sequence": 0}})).unwrap();
-        assert_eq!(bare.event, Event::Other { event_type: 999 });
+        assert_eq!(bare.event, Event::Other);
         assert_eq!(
             (
                 bare.cname.as_str(),

@@ -312,7 +312,7 @@ fn alarms(event: &Event) -> Vec<(AlertKind, BTreeMap<String, String>)> {
         | Event::RtmpPublishStatus { .. }
         | Event::CloudTranscoder { .. }
         | Event::PostponeTranscodeFinalResult { .. }
-        | Event::Other { .. } => Vec::new(),
+        | Event::Other => Vec::new(),
     }
 }
 

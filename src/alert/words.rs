@@ -3,7 +3,7 @@
 //! Texts from outside are cleaned before they get here; protocols and lengths are `message`'s.
 
 use super::{Alert, AlertKind};
-use crate::event::{self, Module};
+use crate::event::{self, EventType, Module};
 use crate::text::utc;
 
 /// How long Agora keeps a file in its backup: 10 days, in ms.
@@ -82,7 +82,7 @@ pub fn in_words(alert: &Alert) -> Words {
             what: format!(
                 "It had been silent since {}. {}",
                 time_of(alert, "lastHeartbeat"),
-                if alert.event_type == event::Event::UPLOADING_PROGRESS {
+                if alert.event_type == EventType::UPLOADING_PROGRESS.0 {
                     format!("A heartbeat arrived at {}.", utc(alert.at))
                 } else {
                     format!("It ended at {} (event {}).", utc(alert.at), alert.event_type)
@@ -92,7 +92,7 @@ pub fn in_words(alert: &Alert) -> Words {
         },
         AlertKind::UploadUnconfirmedResolved => Words {
             title: "Upload is confirmed after all".to_owned(),
-            what: if alert.event_type == event::Event::BACKUPED {
+            what: if alert.event_type == EventType::BACKUPED.0 {
                 "The files are reported now, but some of them only in Agora's backup; a separate alert covers that.".to_owned()
             } else {
                 "Agora now reports all files in your storage.".to_owned()
@@ -138,6 +138,7 @@ pub fn in_words(alert: &Alert) -> Words {
 fn fatal_error(alert: &Alert) -> Words {
     let module = alert.code("module").map(Module);
     let code = alert.code("errorCode");
+    let scene = alert.codes.get("serviceScene").map(String::as_str);
     let place = match module.and_then(|module| Some((module, module.meaning()?))) {
         Some((_, name)) => format!("in the {name}"),
         None => module.map_or_else(
@@ -147,7 +148,7 @@ fn fatal_error(alert: &Alert) -> Words {
     };
     let number = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
     let meaning = code
-        .and_then(|code| event::error_meaning(module, code))
+        .and_then(|code| event::error_meaning(module, scene, code))
         .unwrap_or("a code Agora doesn't document");
     let mut steps = vec![
         "Call query for this recording: 404 or status 20 means that it has stopped.".to_owned(),

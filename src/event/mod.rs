@@ -1,19 +1,24 @@
 //! Every event type of the specification, and the newer ones the field has seen, as typed variants.
 //!
-//! This is the only place that knows Agora's event numbers and the fields of `details`. Every field is optional: a field that
-//! is missing or can't be read is `None`, an event type nobody has documented is [`Event::Other`]; nothing is refused here,
-//! and the verbatim `details` are kept beside the reading. Times are ms since the epoch.
+//! This is the only place that knows Agora's numbers, words and the fields of `details`. Every field
+//! is optional: one that is missing or can't be read is `None`, an event type nobody has documented
+//! is [`Event::Other`]; nothing is refused here, and the verbatim `details` are kept beside the
+//! reading. Times are ms since the epoch.
 
 mod codes;
+mod rtmp;
+mod scene;
 
 pub use codes::{
-    ComponentStatus, ErrorLevel, LeaveCode, LeaveStatus, Module, PlatformErrorCode,
-    RecorderErrorCode, RecorderWarnCode, RecordingMode, ServiceStatus, ServiceType, Stat,
-    StreamState, TrackType, UploadErrorCode, UploadWarnCode, WebStopCode, error_meaning,
-    warning_meaning,
+    ComponentStatus, ErrorLevel, EventType, LeaveCode, LeaveReason, LeaveStatus, Module,
+    PlatformErrorCode, RecorderErrorCode, RecorderWarnCode, RecordingMode, RestErrorCode,
+    ServiceStatus, ServiceType, Stat, StreamState, TrackType, UploadErrorCode, UploadWarnCode,
+    WebStopCode, error_meaning, warning_meaning,
 };
+pub use rtmp::{RtmpUrl, without_stream_keys};
+pub use scene::Part;
 
-use crate::tolerant::{Fields, boolean, int, text, time_ms, uint};
+use crate::tolerant::{Fields, boolean, int, text, time_ms};
 use serde_json::Value;
 
 /// One callback event with the fields of its `details` (section "Callback events").
@@ -70,14 +75,14 @@ pub enum Event {
         /// 0 is normal.
         status: Option<ComponentStatus>,
     },
-    /// 31: all files are in the specified cloud storage.
+    /// 31: all files are in the specified cloud storage, if nothing in it says otherwise.
     Uploaded {
         /// 0 is normal.
         status: Option<ComponentStatus>,
         /// The uploaded files.
         file_list: Vec<RecordedFile>,
-        /// `stranded`: a file stalled on the recording server, to be uploaded later.
-        uploading_status: Option<String>,
+        /// `stranded` where files aren't in the storage yet.
+        uploading_status: Option<UploadingStatus>,
     },
     /// 32: all files are uploaded, at least one of them to Agora Cloud Backup.
     Backuped {
@@ -85,8 +90,8 @@ pub enum Event {
         status: Option<ComponentStatus>,
         /// The uploaded files.
         file_list: Vec<RecordedFile>,
-        /// `stranded`: a file stalled on the recording server, to be uploaded later.
-        uploading_status: Option<String>,
+        /// `stranded` where files aren't in the storage yet.
+        uploading_status: Option<UploadingStatus>,
     },
     /// 33: the upload progress, once a minute.
     UploadingProgress {
@@ -175,40 +180,178 @@ pub enum Event {
     TranscoderStarted,
     /// 81: postponed transcoding is completed.
     TranscoderCompleted {
-        /// `all_success`, `partial_success` or `fail`.
-        result: Option<String>,
+        /// How it ended.
+        result: Option<TranscodeResult>,
+        /// What became of each user's files.
+        uids: Vec<TranscodedUser>,
     },
     /// 90: files could not be downloaded for postponed transcoding.
     DownloadFailed {
-        /// The names, joined by `;`.
-        file_name: Option<String>,
+        /// The storage's vendor, region and bucket.
+        vendor: Option<i64>,
+        /// See `vendor`.
+        region: Option<i64>,
+        /// See `vendor`.
+        bucket: Option<String>,
+        /// The files, which come joined by `;`.
+        file_names: Vec<String>,
     },
     /// 100: the state of a CDN push.
     RtmpPublishStatus {
         /// Where to.
-        rtmp_url: Option<String>,
-        /// `connecting`, `publishing`, `onhold` or `disconnected`.
-        status: Option<String>,
+        rtmp_url: Option<RtmpUrl>,
+        /// Whether anything arrives there.
+        status: Option<PushStatus>,
     },
     /// 110 to 113: the cloud transcoder started, stopped, tells its status, was updated.
     CloudTranscoder {
-        /// Which of them.
-        event_type: u32,
         /// The transcoder's task.
         task_id: Option<String>,
     },
     /// 1001: the final result of postponed transcoding.
     PostponeTranscodeFinalResult {
-        /// `total_success`, `partial_success` or `failed`.
-        result: Option<String>,
+        /// How it ended.
+        result: Option<TranscodeResult>,
         /// The transcoded files.
         file_list: Vec<RecordedFile>,
     },
     /// A number that isn't documented.
-    Other {
-        /// The number.
-        event_type: u32,
-    },
+    Other,
+}
+
+/// What part of the service an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// The service as a whole.
+    Service,
+    /// Errors and warnings.
+    Errors,
+    /// A recorder.
+    Recorder,
+    /// An uploader.
+    Uploader,
+    /// A user's stream.
+    Streams,
+    /// Files, transcoding, pushing, and what isn't documented.
+    Files,
+}
+
+/// `uploadingStatus` of events 31 and 32.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadingStatus {
+    /// Files stalled on a server of Agora's, to be uploaded later.
+    Stranded,
+    /// A word that isn't documented, kept.
+    Other(String),
+}
+
+impl UploadingStatus {
+    /// Reads Agora's word.
+    #[must_use]
+    pub fn read(word: &str) -> Self {
+        match word {
+            "stranded" => Self::Stranded,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// Agora's word.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Stranded => "stranded",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+/// `result` of events 81 and 1001, and of each user in an 81; each has words of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TranscodeResult {
+    /// `all_success`, `total_success`, `success`.
+    Success,
+    /// `partial_success`.
+    Partial,
+    /// `fail`, `failed`.
+    Failed,
+    /// A word that isn't documented, kept.
+    Other(String),
+}
+
+impl TranscodeResult {
+    /// Reads Agora's word.
+    #[must_use]
+    pub fn read(word: &str) -> Self {
+        match word {
+            "all_success" | "total_success" | "success" => Self::Success,
+            "partial_success" => Self::Partial,
+            "fail" | "failed" => Self::Failed,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// A word for it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Success => "success",
+            Self::Partial => "partial_success",
+            Self::Failed => "failed",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+/// What became of one user's files in an 81.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TranscodedUser {
+    /// The user.
+    pub uid: String,
+    /// How it ended.
+    pub result: Option<TranscodeResult>,
+    /// The transcoded files.
+    pub file_list: Vec<RecordedFile>,
+}
+
+/// `status` of event 100.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PushStatus {
+    /// The push begins.
+    Connecting,
+    /// It arrives.
+    Publishing,
+    /// It is paused.
+    OnHold,
+    /// It broke off.
+    Disconnected,
+    /// A word that isn't documented, kept.
+    Other(String),
+}
+
+impl PushStatus {
+    /// Reads Agora's word.
+    #[must_use]
+    pub fn read(word: &str) -> Self {
+        match word {
+            "connecting" => Self::Connecting,
+            "publishing" => Self::Publishing,
+            "onhold" => Self::OnHold,
+            "disconnected" => Self::Disconnected,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// Agora's word.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Publishing => "publishing",
+            Self::OnHold => "onhold",
+            Self::Disconnected => "disconnected",
+            Self::Other(word) => word,
+        }
+    }
 }
 
 /// Audio (43) or video (44).
@@ -238,81 +381,75 @@ pub struct RecordedFile {
 }
 
 impl Event {
-    /// `eventType` of a heartbeat, which has no item of its own.
-    pub const UPLOADING_PROGRESS: u32 = 33;
-    /// `eventType` of the announcement of a new recorder.
-    pub const SESSION_FAILOVER: u32 = 12;
-    /// The number of event 3: the service's status.
-    pub const STATUS_UPDATE: u32 = 3;
-    /// The number of event 11: the service exits.
-    pub const SESSION_EXIT: u32 = 11;
-    /// The number of event 31: all files are in the user's storage.
-    pub const UPLOADED: u32 = 31;
-    /// The number of event 32: some files are only in Agora's backup.
-    pub const BACKUPED: u32 = 32;
-
     /// Reads `details` as what `event_type` promises. Never fails: see the module's words.
     #[must_use]
     pub fn read(event_type: u32, details: &Value) -> Self {
         let fields = Fields::of(details);
         let status = || fields.int("status").map(ComponentStatus);
-        match event_type {
-            1 => Self::CloudRecordingError {
+        match EventType(event_type) {
+            EventType::CLOUD_RECORDING_ERROR => Self::CloudRecordingError {
                 module: fields.int("module").map(Module),
                 error_level: fields.int("errorLevel").map(ErrorLevel),
                 error_code: fields.int("errorCode"),
                 stat: fields.int("stat").map(Stat),
                 error_msg: fields.text("errorMsg"),
             },
-            2 => Self::CloudRecordingWarning {
+            EventType::CLOUD_RECORDING_WARNING => Self::CloudRecordingWarning {
                 module: fields.int("module").map(Module),
                 warn_code: fields.int("warnCode"),
             },
-            Self::STATUS_UPDATE => Self::CloudRecordingStatusUpdate {
+            EventType::CLOUD_RECORDING_STATUS_UPDATE => Self::CloudRecordingStatusUpdate {
                 status: fields.int("status").map(ServiceStatus),
                 recording_mode: fields.int("recordingMode").map(RecordingMode),
                 file_list: file_list(fields),
             },
-            4 => Self::CloudRecordingFileInfos {
+            EventType::CLOUD_RECORDING_FILE_INFOS => Self::CloudRecordingFileInfos {
                 file_list: file_list(fields),
             },
-            Self::SESSION_EXIT => Self::SessionExit {
+            EventType::SESSION_EXIT => Self::SessionExit {
                 leave_status: fields
                     .get(&["leaveStatus", "exitStatus"], int)
                     .map(LeaveStatus),
             },
-            Self::SESSION_FAILOVER => Self::SessionFailover {
+            EventType::SESSION_FAILOVER => Self::SessionFailover {
                 new_uid: fields.text("newUid").filter(|uid| !uid.is_empty()),
             },
-            13 => Self::HighAvailabilityRegistered,
-            30 => Self::UploaderStarted { status: status() },
-            Self::UPLOADED => Self::Uploaded {
+            EventType::HIGH_AVAILABILITY_REGISTERED => Self::HighAvailabilityRegistered,
+            EventType::UPLOADER_STARTED => Self::UploaderStarted { status: status() },
+            EventType::UPLOADED => Self::Uploaded {
                 status: status(),
                 file_list: file_list(fields),
-                uploading_status: fields.text("uploadingStatus"),
+                uploading_status: fields
+                    .text("uploadingStatus")
+                    .as_deref()
+                    .map(UploadingStatus::read),
             },
-            Self::BACKUPED => Self::Backuped {
+            EventType::BACKUPED => Self::Backuped {
                 status: status(),
                 file_list: file_list(fields),
-                uploading_status: fields.text("uploadingStatus"),
+                uploading_status: fields
+                    .text("uploadingStatus")
+                    .as_deref()
+                    .map(UploadingStatus::read),
             },
-            Self::UPLOADING_PROGRESS => Self::UploadingProgress {
+            EventType::UPLOADING_PROGRESS => Self::UploadingProgress {
                 progress: fields.int("progress"),
             },
-            34 => Self::StorageTokenExpired,
-            40 => Self::RecorderStarted { status: status() },
-            41 => Self::RecorderLeave {
+            EventType::STORAGE_TOKEN_EXPIRED => Self::StorageTokenExpired,
+            EventType::RECORDER_STARTED => Self::RecorderStarted { status: status() },
+            EventType::RECORDER_LEAVE => Self::RecorderLeave {
                 leave_code: fields.int("leaveCode").map(LeaveCode),
             },
-            42 => Self::RecorderSliceStart {
+            EventType::RECORDER_SLICE_START => Self::RecorderSliceStart {
                 start_utc_ms: fields.get(&["startUtcMs"], time_ms),
                 discontinue_utc_ms: fields.get(&["discontinueUtcMs"], time_ms),
                 mixed_all_user: fields.get(&["mixedAllUser"], boolean),
                 stream_uid: fields.text("streamUid"),
                 track_type: fields.text("trackType").as_deref().map(TrackType::read),
             },
-            43 | 44 => Self::StreamStateChanged {
-                stream: if event_type == 43 {
+            audio_or_video @ (EventType::AUDIO_STREAM_STATE_CHANGED
+            | EventType::VIDEO_STREAM_STATE_CHANGED) => Self::StreamStateChanged {
+                stream: if audio_or_video == EventType::AUDIO_STREAM_STATE_CHANGED {
                     Stream::Audio
                 } else {
                     Stream::Video
@@ -321,108 +458,135 @@ impl Event {
                 state: fields.int("state").map(StreamState),
                 utc_ms: fields.get(&["utcMs", "UtcMs"], time_ms),
             },
-            45 => Self::RecorderSnapshotFile {
+            EventType::RECORDER_SNAPSHOT_FILE => Self::RecorderSnapshotFile {
                 file_name: fields.get(&["fileName", "filename"], text),
             },
-            46 => Self::RecorderAudioInfoChanged,
-            47 => Self::RecorderVideoInfoChanged,
-            60 => Self::VodStarted {
+            EventType::RECORDER_AUDIO_INFO_CHANGED => Self::RecorderAudioInfoChanged,
+            EventType::RECORDER_VIDEO_INFO_CHANGED => Self::RecorderVideoInfoChanged,
+            EventType::VOD_STARTED => Self::VodStarted {
                 video_id: fields
                     .0
                     .and_then(|map| map.get("aliVodInfo"))
                     .and_then(|info| Fields::of(info).text("videoId")),
             },
-            61 => Self::VodTriggered,
-            70 => Self::WebRecorderStarted {
+            EventType::VOD_TRIGGERED => Self::VodTriggered,
+            EventType::WEB_RECORDER_STARTED => Self::WebRecorderStarted {
                 recorder_start_time: fields.get(&["recorderStartTime"], time_ms),
             },
-            71 => Self::WebRecorderStopped {
+            EventType::WEB_RECORDER_STOPPED => Self::WebRecorderStopped {
                 code: fields.int("code").map(WebStopCode),
                 message: fields.text("message"),
                 reason: fields.text("details"),
                 file_list: file_list(fields),
             },
-            72 => Self::WebRecorderCapabilityLimit {
+            EventType::WEB_RECORDER_CAPABILITY_LIMIT => Self::WebRecorderCapabilityLimit {
                 limit_type: fields.text("limitType"),
             },
-            73 => Self::WebRecorderReload {
+            EventType::WEB_RECORDER_RELOAD => Self::WebRecorderReload {
                 reason: fields.text("reason"),
             },
-            80 => Self::TranscoderStarted,
-            81 => Self::TranscoderCompleted {
-                result: fields.text("result"),
+            EventType::TRANSCODER_STARTED => Self::TranscoderStarted,
+            EventType::TRANSCODER_COMPLETED => Self::TranscoderCompleted {
+                result: fields.text("result").as_deref().map(TranscodeResult::read),
+                uids: transcoded_users(fields),
             },
-            90 => Self::DownloadFailed {
-                file_name: fields.get(&["fileName", "filename"], text),
+            EventType::DOWNLOAD_FAILED => Self::DownloadFailed {
+                vendor: fields.int("vendor"),
+                region: fields.int("region"),
+                bucket: fields.text("bucket"),
+                file_names: fields
+                    .get(&["fileName", "filename"], text)
+                    .map(|names| names.split(';').map(str::trim).map(str::to_owned).collect())
+                    .unwrap_or_default(),
             },
-            100 => Self::RtmpPublishStatus {
-                rtmp_url: fields.text("rtmpUrl"),
-                status: fields.text("status"),
+            EventType::RTMP_PUBLISH_STATUS => Self::RtmpPublishStatus {
+                rtmp_url: fields.text("rtmpUrl").map(RtmpUrl::new),
+                status: fields.text("status").as_deref().map(PushStatus::read),
             },
-            110..=113 => Self::CloudTranscoder {
-                event_type,
+            EventType::CLOUD_TRANSCODER_STARTED
+            | EventType::CLOUD_TRANSCODER_STOPPED
+            | EventType::CLOUD_TRANSCODER_STATUS
+            | EventType::CLOUD_TRANSCODER_UPDATED => Self::CloudTranscoder {
                 task_id: fields.text("taskId"),
             },
-            1001 => Self::PostponeTranscodeFinalResult {
-                result: fields.text("result"),
+            EventType::POSTPONE_TRANSCODE_FINAL_RESULT => Self::PostponeTranscodeFinalResult {
+                result: fields.text("result").as_deref().map(TranscodeResult::read),
                 file_list: file_list(fields),
             },
-            other => Self::Other { event_type: other },
+            EventType(_) => Self::Other,
         }
     }
 
-    /// The specification's name of the event type (`msgName`), `unknown` for one that isn't documented.
+    /// What part of the service it is about.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn family(&self) -> Family {
         match self {
-            Self::CloudRecordingError { .. } => "cloud_recording_error",
-            Self::CloudRecordingWarning { .. } => "cloud_recording_warning",
-            Self::CloudRecordingStatusUpdate { .. } => "cloud_recording_status_update",
-            Self::CloudRecordingFileInfos { .. } => "cloud_recording_file_infos",
-            Self::SessionExit { .. } => "session_exit",
-            Self::SessionFailover { .. } => "session_failover",
-            Self::HighAvailabilityRegistered => "high_availability_registered",
-            Self::UploaderStarted { .. } => "uploader_started",
-            Self::Uploaded { .. } => "uploaded",
-            Self::Backuped { .. } => "backuped",
-            Self::UploadingProgress { .. } => "uploading_progress",
-            Self::StorageTokenExpired => "sts_expired",
-            Self::RecorderStarted { .. } => "recorder_started",
-            Self::RecorderLeave { .. } => "recorder_leave",
-            Self::RecorderSliceStart { .. } => "recorder_slice_start",
-            Self::StreamStateChanged {
-                stream: Stream::Audio,
-                ..
-            } => "recorder_audio_stream_state_changed",
-            Self::StreamStateChanged {
-                stream: Stream::Video,
-                ..
-            } => "recorder_video_stream_state_changed",
-            Self::RecorderSnapshotFile { .. } => "recorder_snapshot_file",
-            Self::RecorderAudioInfoChanged => "recorder_audio_info_changed",
-            Self::RecorderVideoInfoChanged => "recorder_video_info_changed",
-            Self::VodStarted { .. } => "vod_started",
-            Self::VodTriggered => "vod_triggered",
-            Self::WebRecorderStarted { .. } => "web_recorder_started",
-            Self::WebRecorderStopped { .. } => "web_recorder_stopped",
-            Self::WebRecorderCapabilityLimit { .. } => "web_recorder_capability_limit",
-            Self::WebRecorderReload { .. } => "web_recorder_reload",
-            Self::TranscoderStarted => "transcoder_started",
-            Self::TranscoderCompleted { .. } => "transcoder_completed",
-            Self::DownloadFailed { .. } => "download_failed",
-            Self::RtmpPublishStatus { .. } => "rtmp_publish_status",
-            Self::CloudTranscoder {
-                event_type: 110, ..
-            } => "cloud_transcoder_started",
-            Self::CloudTranscoder {
-                event_type: 111, ..
-            } => "cloud_transcoder_stopped",
-            Self::CloudTranscoder {
-                event_type: 112, ..
-            } => "cloud_transcoder_status",
-            Self::CloudTranscoder { .. } => "cloud_transcoder_updated",
-            Self::PostponeTranscodeFinalResult { .. } => "postpone_transcode_final_result",
-            Self::Other { .. } => "unknown",
+            Self::CloudRecordingError { .. } | Self::CloudRecordingWarning { .. } => Family::Errors,
+            Self::CloudRecordingStatusUpdate { .. }
+            | Self::SessionExit { .. }
+            | Self::SessionFailover { .. }
+            | Self::HighAvailabilityRegistered => Family::Service,
+            Self::UploaderStarted { .. }
+            | Self::Uploaded { .. }
+            | Self::Backuped { .. }
+            | Self::UploadingProgress { .. }
+            | Self::StorageTokenExpired => Family::Uploader,
+            Self::RecorderStarted { .. }
+            | Self::RecorderLeave { .. }
+            | Self::RecorderSliceStart { .. }
+            | Self::RecorderAudioInfoChanged
+            | Self::RecorderVideoInfoChanged
+            | Self::WebRecorderStarted { .. }
+            | Self::WebRecorderStopped { .. }
+            | Self::WebRecorderCapabilityLimit { .. }
+            | Self::WebRecorderReload { .. } => Family::Recorder,
+            Self::StreamStateChanged { .. } => Family::Streams,
+            Self::CloudRecordingFileInfos { .. }
+            | Self::RecorderSnapshotFile { .. }
+            | Self::VodStarted { .. }
+            | Self::VodTriggered
+            | Self::TranscoderStarted
+            | Self::TranscoderCompleted { .. }
+            | Self::DownloadFailed { .. }
+            | Self::RtmpPublishStatus { .. }
+            | Self::CloudTranscoder { .. }
+            | Self::PostponeTranscodeFinalResult { .. }
+            | Self::Other => Family::Files,
+        }
+    }
+
+    /// True where the event says that its recorder failed: it died, could not begin, or may die.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::CloudRecordingError { error_level, .. } => {
+                error_level.is_some_and(ErrorLevel::is_fatal)
+            }
+            Self::RecorderLeave { leave_code } => {
+                leave_code.is_some_and(|code| code.is_init_failure() || code.is_killed())
+            }
+            _ => self.is_abnormal_exit(),
+        }
+    }
+
+    /// True where the event by itself says that its recorder's work ended abnormally. A recorder
+    /// that a signal killed isn't among them: Agora may replace it.
+    #[must_use]
+    pub fn is_abnormal_exit(&self) -> bool {
+        match self {
+            Self::SessionExit { leave_status } => {
+                leave_status.is_some_and(LeaveStatus::is_abnormal)
+            }
+            Self::CloudRecordingStatusUpdate { status, .. } => {
+                *status == Some(ServiceStatus::ABNORMAL_EXIT)
+            }
+            Self::RecorderLeave { leave_code } => {
+                leave_code.is_some_and(LeaveCode::is_init_failure)
+            }
+            Self::RecorderStarted { status } => status.is_some_and(ComponentStatus::is_abnormal),
+            Self::WebRecorderStopped { code, .. } => code.is_some_and(WebStopCode::is_abnormal),
+            Self::WebRecorderCapabilityLimit { .. } => true,
+            _ => false,
         }
     }
 }
@@ -446,6 +610,23 @@ fn file_list(fields: Fields<'_>) -> Vec<RecordedFile> {
     }
 }
 
+/// `uids` of an 81.
+fn transcoded_users(fields: Fields<'_>) -> Vec<TranscodedUser> {
+    let users = fields
+        .0
+        .and_then(|map| map.get("uids"))
+        .and_then(Value::as_array);
+    let read = |user| {
+        let fields = Fields::of(user);
+        Some(TranscodedUser {
+            uid: fields.text("uid")?,
+            result: fields.text("result").as_deref().map(TranscodeResult::read),
+            file_list: file_list(fields),
+        })
+    };
+    users.into_iter().flatten().filter_map(read).collect()
+}
+
 fn recorded_file(value: &Value) -> Option<RecordedFile> {
     let fields = match value {
         Value::Object(_) => Fields::of(value),
@@ -464,7 +645,7 @@ fn recorded_file(value: &Value) -> Option<RecordedFile> {
         uid: fields.text("uid"),
         mixed_all_user: fields.get(&["mixedAllUser"], boolean),
         is_playable: fields.get(&["isPlayable"], boolean),
-        slice_start_time: fields.get(&["sliceStartTime"], uint),
+        slice_start_time: fields.get(&["sliceStartTime"], time_ms),
     })
 }
 
@@ -476,13 +657,15 @@ mod tests {
     #[test]
     fn every_event_of_the_specification_is_a_typed_variant() {
         for event_type in [1, 2, 3, 4, 11, 30, 31, 32, 33, 40, 41, 42, 43, 44] {
-            let event = Event::read(event_type, &json!({}));
-            assert_ne!(event.name(), "unknown", "{event_type}");
+            assert_ne!(
+                Event::read(event_type, &json!({})),
+                Event::Other,
+                "{event_type}"
+            );
+            assert_ne!(EventType(event_type).name(), "unknown", "{event_type}");
         }
-        assert_eq!(
-            Event::read(777, &json!({})),
-            Event::Other { event_type: 777 }
-        );
+        assert_eq!(Event::read(777, &json!({})), Event::Other);
+        assert_eq!(EventType(777).name(), "unknown");
     }
 
     #[test]
@@ -537,6 +720,41 @@ mod tests {
         assert_eq!(files(json!("[broken")), ["[broken"]);
         assert_eq!(files(json!("")), Vec::<String>::new());
         assert_eq!(files(json!(null)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_user_of_a_transcoding_and_each_file_of_a_download_is_read() {
+        let details = json!({"result": "partial_success", "uids": [
+            {"uid": 2001, "result": "success", "fileList": [{"fileName": "dir/2001_0.mp4"}]},
+            {"uid": "2002", "result": "fail", "fileList": []},
+            {"result": "fail"}, null,
+        ]});
+        let Event::TranscoderCompleted { result, uids } = Event::read(81, &details) else {
+            panic!()
+        };
+        assert_eq!(result, Some(TranscodeResult::Partial));
+        let users: Vec<_> = uids
+            .iter()
+            .map(|user| (user.uid.as_str(), user.result.clone(), user.file_list.len()))
+            .collect();
+        assert_eq!(
+            users,
+            [
+                ("2001", Some(TranscodeResult::Success), 1),
+                ("2002", Some(TranscodeResult::Failed), 0)
+            ]
+        );
+        let details = json!({"vendor": 1, "region": "2", "bucket": "b", "filename": "a.ts;b.ts"});
+        let read = Event::read(90, &details);
+        assert_eq!(
+            read,
+            Event::DownloadFailed {
+                vendor: Some(1),
+                region: Some(2),
+                bucket: Some("b".to_owned()),
+                file_names: vec!["a.ts".to_owned(), "b.ts".to_owned()],
+            }
+        );
     }
 
     #[test]

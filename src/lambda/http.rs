@@ -219,7 +219,7 @@ fn metrics(handled: &Handled) -> Vec<(Metric, u64)> {
             handled
                 .callback
                 .as_ref()
-                .is_some_and(|callback| matches!(callback.event, Event::Other { .. })),
+                .is_some_and(|callback| matches!(callback.event, Event::Other)),
         ),
         is(
             Metric::SequenceConflicts,

@@ -2,7 +2,7 @@
 
 use super::{Hole, MAX_NAME, Record, RegisterName, Tone, words};
 use crate::alert::{Severity, in_words};
-use crate::event::Event;
+use crate::event::{Event, EventType};
 use crate::record::{AlertState, StoredAlert, StoredEvent};
 use crate::text::{clean, utc};
 
@@ -98,14 +98,14 @@ fn rank(what: &What) -> u8 {
 }
 
 fn callback_entry(callback: &StoredEvent) -> Entry {
-    let (text, tone) = words::event_words(&callback.event);
+    let (text, tone) = words::event_words(callback.event_type, &callback.event);
     Entry {
         at: callback.sendts,
         sequence: callback.sequence,
         uid: clean(&callback.uid, MAX_NAME),
         what: What::Callback {
             event_type: callback.event_type,
-            name: callback.event.name(),
+            name: EventType(callback.event_type).name(),
             event: callback.event.clone(),
         },
         tone,
@@ -119,7 +119,10 @@ fn heartbeats(record: &Record) -> impl Iterator<Item = Entry> {
     recorders.filter_map(|recorder| {
         let register = recorder.registers.get(&RegisterName::Progress)?;
         let progress = super::int_in(register, "progress");
-        let (text, tone) = words::event_words(&Event::UploadingProgress { progress });
+        let (text, tone) = words::event_words(
+            EventType::UPLOADING_PROGRESS.0,
+            &Event::UploadingProgress { progress },
+        );
         Some(Entry {
             at: register.at,
             sequence: register.sequence,

@@ -2,8 +2,9 @@
 
 use super::{MAX_NAME, Tone};
 use crate::event::{
-    Event, LeaveCode, Module, RecordedFile, ServiceStatus, Stream, StreamState, TrackType,
-    WebStopCode, error_meaning, warning_meaning,
+    Event, EventType, LeaveCode, LeaveReason, Module, PushStatus, RecordedFile, ServiceStatus,
+    Stream, StreamState, TrackType, TranscodeResult, UploadingStatus, WebStopCode, error_meaning,
+    warning_meaning,
 };
 use crate::text::clean;
 
@@ -12,7 +13,7 @@ const MAX_TEXT: usize = 300;
 
 /// What happened, and how good it is.
 #[must_use]
-pub(super) fn event_words(event: &Event) -> (String, Tone) {
+pub(super) fn event_words(event_type: u32, event: &Event) -> (String, Tone) {
     match event {
         Event::CloudRecordingError {
             module,
@@ -29,7 +30,7 @@ pub(super) fn event_words(event: &Event) -> (String, Tone) {
                     |word| format!(", {word}"),
                 )
             });
-            let meaning = error_code.and_then(|code| error_meaning(*module, code));
+            let meaning = error_code.and_then(|code| error_meaning(*module, None, code));
             let said = error_msg.as_deref().filter(|text| !text.is_empty());
             let said = said.map_or_else(String::new, |text| {
                 format!("; Agora says: {}", clean(text, MAX_TEXT))
@@ -103,7 +104,7 @@ pub(super) fn event_words(event: &Event) -> (String, Tone) {
             format!(
                 "all files are in your storage{}{}",
                 listed(file_list),
-                stranded(uploading_status.as_deref())
+                stranded(uploading_status.as_ref().map(UploadingStatus::as_str))
             ),
             Tone::Good,
         ),
@@ -115,7 +116,7 @@ pub(super) fn event_words(event: &Event) -> (String, Tone) {
             format!(
                 "uploaded, but some files only to Agora's backup{}{}",
                 listed(file_list),
-                stranded(uploading_status.as_deref())
+                stranded(uploading_status.as_ref().map(UploadingStatus::as_str))
             ),
             Tone::Warning,
         ),
@@ -218,30 +219,32 @@ pub(super) fn event_words(event: &Event) -> (String, Tone) {
         ),
         Event::StorageTokenExpired => ("the storage token has expired".to_owned(), Tone::Warning),
         Event::TranscoderStarted => ("postponed transcoding started".to_owned(), Tone::Plain),
-        Event::TranscoderCompleted { result } => result_words("postponed transcoding", result),
+        Event::TranscoderCompleted { result, .. } => result_words("postponed transcoding", result),
         Event::PostponeTranscodeFinalResult { result, .. } => {
             result_words("postponed transcoding, finally", result)
         }
-        Event::DownloadFailed { file_name } => (
+        Event::DownloadFailed { file_names, .. } => (
             format!(
                 "files could not be downloaded for transcoding: {}",
-                outside(file_name.as_deref())
+                outside(Some(&file_names.join(", ")))
             ),
             Tone::Warning,
         ),
         Event::RtmpPublishStatus { rtmp_url, status } => (
             format!(
                 "pushing to {}: {}",
-                outside(rtmp_url.as_deref()),
-                outside(status.as_deref())
+                outside(rtmp_url.as_ref().map(ToString::to_string).as_deref()),
+                outside(status.as_ref().map(PushStatus::as_str))
             ),
             Tone::Plain,
         ),
         Event::HighAvailabilityRegistered
         | Event::RecorderAudioInfoChanged
         | Event::RecorderVideoInfoChanged
-        | Event::CloudTranscoder { .. } => (event.name().replace('_', " "), Tone::Quiet),
-        Event::Other { event_type } => (
+        | Event::CloudTranscoder { .. } => {
+            (EventType(event_type).name().replace('_', " "), Tone::Quiet)
+        }
+        Event::Other => (
             format!("event {event_type}, which Agora doesn't document"),
             Tone::Plain,
         ),
@@ -264,12 +267,11 @@ pub(super) fn interruption(event: &Event) -> Option<(u64, u64)> {
 /// How good it is that a recorder left for this reason.
 #[must_use]
 pub(super) fn leave_tone(code: LeaveCode) -> Tone {
-    match code.meaning() {
-        _ if code.is_init_failure() => Tone::Bad,
-        Some("stop was called") => Tone::Good,
-        Some(words) if words.contains("signal") => Tone::Warning,
-        Some(_) => Tone::Plain,
-        None => Tone::Warning,
+    match code.reasons().first() {
+        Some(LeaveReason::InitFailed) => Tone::Bad,
+        Some(LeaveReason::Stopped) => Tone::Good,
+        Some(LeaveReason::Signal | LeaveReason::Interrupted) | None => Tone::Warning,
+        Some(LeaveReason::NoUsers | LeaveReason::TimerCatch) => Tone::Plain,
     }
 }
 
@@ -293,13 +295,14 @@ fn web_stop(code: Option<WebStopCode>, reason: Option<&str>) -> (String, Tone) {
     }
 }
 
-fn result_words(what: &str, result: &Option<String>) -> (String, Tone) {
-    let tone = match result.as_deref() {
-        Some("all_success" | "total_success") => Tone::Good,
-        Some("fail" | "failed") => Tone::Bad,
-        Some(_) | None => Tone::Warning,
+fn result_words(what: &str, result: &Option<TranscodeResult>) -> (String, Tone) {
+    let tone = match result {
+        Some(TranscodeResult::Success) => Tone::Good,
+        Some(TranscodeResult::Failed) => Tone::Bad,
+        Some(TranscodeResult::Partial | TranscodeResult::Other(_)) | None => Tone::Warning,
     };
-    (format!("{what}: {}", outside(result.as_deref())), tone)
+    let result = result.as_ref().map(TranscodeResult::as_str);
+    (format!("{what}: {}", outside(result)), tone)
 }
 
 fn place(module: Option<Module>) -> String {

@@ -214,7 +214,7 @@ pub fn phase(event: &Event) -> Option<Phase> {
         | Event::RtmpPublishStatus { .. }
         | Event::CloudTranscoder { .. }
         | Event::PostponeTranscodeFinalResult { .. }
-        | Event::Other { .. } => None,
+        | Event::Other => None,
     }
 }
 
@@ -304,7 +304,10 @@ pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fi
             fields([
                 number(),
                 ("status", status.map(|code| Scalar::Int(code.0))),
-                ("uploadingStatus", uploading_status.as_deref().map(cut)),
+                (
+                    "uploadingStatus",
+                    uploading_status.as_ref().map(|s| cut(s.as_str())),
+                ),
             ]),
         )),
         // A heartbeat is one even where its number can't be read.
@@ -358,7 +361,7 @@ pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fi
         | Event::RtmpPublishStatus { .. }
         | Event::CloudTranscoder { .. }
         | Event::PostponeTranscodeFinalResult { .. }
-        | Event::Other { .. } => None,
+        | Event::Other => None,
     };
     let backup =
         matches!(event, Event::Backuped { .. }).then(|| (RegisterName::Backup, Fields::new()));

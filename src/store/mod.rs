@@ -29,6 +29,7 @@ pub use record::Opened;
 pub use session::SessionWrite;
 pub use watch::{Due, DuePage, Found, FoundSession, LookWrite, PUSH_BACK_MS, WATCH_SHARDS};
 
+use crate::event::EventType;
 use crate::notification::{Notification, Sid};
 use crate::watchdog::LOOK_MS;
 use aws_sdk_dynamodb::Client;
@@ -149,7 +150,10 @@ impl Store {
             ),
             ("sequence".to_owned(), number(notification.sequence)),
             ("event_type".to_owned(), number(notification.event_type)),
-            ("name".to_owned(), text(notification.event.name())),
+            (
+                "name".to_owned(),
+                text(EventType(notification.event_type).name()),
+            ),
             ("uid".to_owned(), text(notification.uid.as_str())),
             ("sendts".to_owned(), number(notification.sendts)),
             ("received_at".to_owned(), number(now_ms)),

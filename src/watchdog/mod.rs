@@ -15,7 +15,7 @@
 //! alarm: event types that aren't subscribed leave holes, too.
 
 use crate::alert::{Alert, AlertKind};
-use crate::event::{Event, ServiceStatus};
+use crate::event::{EventType, ServiceStatus};
 use crate::session::{Phase, Recorder, Register, RegisterName, Scalar, Session};
 use std::collections::BTreeMap;
 
@@ -201,7 +201,7 @@ fn look_again(since: u64, now_ms: u64) -> Option<u64> {
 /// The newest heartbeat. One of a recorder that has been replaced counts as if it had come when the new one began.
 fn heartbeat(watched: &Watched) -> Option<Said> {
     let (index, register) = watched.session.register(RegisterName::Progress)?;
-    let mut said = said(watched, register, Event::UPLOADING_PROGRESS);
+    let mut said = said(watched, register, EventType::UPLOADING_PROGRESS.0);
     let current = watched.session.current()?;
     if index + 1 < watched.session.recorders.len()
         && let Some(began) = current.announced_at.or(current.since)
@@ -220,7 +220,7 @@ pub fn over_since(watched: &Watched) -> Option<u64> {
 /// What ended the recording, the earliest if several did; `None` while it isn't over.
 fn over(watched: &Watched) -> Option<Said> {
     let recorder = watched.session.current()?;
-    let exit = register(recorder, RegisterName::Exit).map(|exit| (exit, Event::SESSION_EXIT));
+    let exit = register(recorder, RegisterName::Exit).map(|exit| (exit, EventType::SESSION_EXIT.0));
     let left = register(recorder, RegisterName::Recorder).and_then(|register| {
         let event_type = u32::try_from(int(register, "eventType")?).ok()?;
         matches!(event_type, 41 | 71 | 72).then_some((register, event_type))
@@ -237,7 +237,7 @@ fn over(watched: &Watched) -> Option<Said> {
                 )
             )
         })
-        .map(|register| (register, Event::STATUS_UPDATE));
+        .map(|register| (register, EventType::CLOUD_RECORDING_STATUS_UPDATE.0));
     // A recorder that was seen at work later hasn't left, whatever an earlier callback said.
     let works = recorder
         .registers
@@ -261,7 +261,8 @@ fn over(watched: &Watched) -> Option<Said> {
 fn confirmation_of(watched: &Watched) -> Option<Said> {
     let upload = register(watched.session.current()?, RegisterName::Upload)?;
     let event_type = u32::try_from(int(upload, "eventType")?).ok()?;
-    matches!(event_type, Event::UPLOADED | Event::BACKUPED)
+    [EventType::UPLOADED.0, EventType::BACKUPED.0]
+        .contains(&event_type)
         .then(|| said(watched, upload, event_type))
 }
 
@@ -270,10 +271,10 @@ fn backup_taken_back(watched: &Watched) -> Option<Alert> {
     watched.session.recorders.iter().find_map(|recorder| {
         let backup = register(recorder, RegisterName::Backup)?;
         let upload = register(recorder, RegisterName::Upload)?;
-        let is_uploaded = int(upload, "eventType") == Some(i64::from(Event::UPLOADED));
+        let is_uploaded = int(upload, "eventType") == Some(i64::from(EventType::UPLOADED.0));
         let is_newer = (upload.sequence, upload.at) > (backup.sequence, backup.at);
         (is_uploaded && is_newer).then(|| {
-            let said = said(watched, upload, Event::UPLOADED);
+            let said = said(watched, upload, EventType::UPLOADED.0);
             let since = ("backedUpAt", backup.at);
             alert(
                 watched,

@@ -223,7 +223,7 @@ fn lane_of(event: &Event) -> LaneKind {
         | Event::RtmpPublishStatus { .. }
         | Event::CloudTranscoder { .. }
         | Event::PostponeTranscodeFinalResult { .. }
-        | Event::Other { .. } => LaneKind::Files,
+        | Event::Other => LaneKind::Files,
     }
 }
 

@@ -1,0 +1,110 @@
+//! Push addresses, which carry the key of a stream: whoever knows it can push in its place.
+
+use serde_json::Value;
+use std::fmt;
+
+/// What stands in the place of a key.
+const HIDDEN: &str = "…";
+
+/// `rtmpUrl` of event 100. It never prints whole: only the scheme, the host and the application.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RtmpUrl(String);
+
+impl RtmpUrl {
+    /// Keeps an address.
+    #[must_use]
+    pub fn new(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl fmt::Display for RtmpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((scheme, rest)) = self.0.split_once("://") else {
+            return f.write_str(HIDDEN);
+        };
+        let path = rest.split(['?', '#']).next().unwrap_or_default();
+        let (authority, path) = path.split_once('/').unwrap_or((path, ""));
+        // A user and a password stand before the host.
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        // The key is the last part of the path, and may have slashes in it.
+        match path.split_once('/') {
+            Some((application, _)) => write!(f, "{scheme}://{host}/{application}/{HIDDEN}"),
+            None => write!(f, "{scheme}://{host}/{HIDDEN}"),
+        }
+    }
+}
+
+impl fmt::Debug for RtmpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RtmpUrl({self})")
+    }
+}
+
+/// `details` with every push address in them as it may be shown.
+#[must_use]
+pub fn without_stream_keys(details: &Value) -> Value {
+    match details {
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, value)| match value {
+                Value::String(url) if name.eq_ignore_ascii_case("rtmpUrl") => {
+                    (name.clone(), RtmpUrl::new(url.clone()).to_string().into())
+                }
+                value => (name.clone(), without_stream_keys(value)),
+            })
+            .collect(),
+        Value::Array(values) => values.iter().map(without_stream_keys).collect(),
+        Value::String(text) if is_push_address(text) => {
+            RtmpUrl::new(text.clone()).to_string().into()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => details.clone(),
+    }
+}
+
+fn is_push_address(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.to_ascii_lowercase().starts_with("rtmp"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_address_shows_host_and_application_and_never_its_key() {
+        for (url, shown) in [
+            (
+                "rtmp://push.example.com/live/KEY",
+                "rtmp://push.example.com/live/…",
+            ),
+            (
+                "rtmps://u:KEY@h:443/live/KEY?KEY#KEY",
+                "rtmps://h:443/live/…",
+            ),
+            ("rtmp://h/live/KEY/", "rtmp://h/live/…"),
+            ("rtmp://h/live/a/KEY", "rtmp://h/live/…"),
+            ("rtmp://h/KEY", "rtmp://h/…"),
+            ("rtmp://h?KEY", "rtmp://h/…"),
+            ("KEY", "…"),
+            ("", "…"),
+        ] {
+            let url = RtmpUrl::new(url.to_owned());
+            assert_eq!(url.to_string(), shown);
+            assert!(!format!("{url:?}").contains("KEY"));
+        }
+    }
+
+    #[test]
+    fn details_are_shown_without_keys_however_deep_they_stand() {
+        let details = json!({"status": "disconnected", "rtmpUrl": "KEY",
+            "more": [{"RtmpURL": "rtmp://h/live/KEY"}, "rtmp://h/live/KEY", 1]});
+        let shown = without_stream_keys(&details).to_string();
+        assert!(!shown.contains("KEY"), "{shown}");
+        assert!(
+            shown.contains("disconnected") && shown.contains("rtmp://h/live/"),
+            "{shown}"
+        );
+    }
+}
