@@ -61,6 +61,7 @@ async fn look(world: &Simulation, sid: &str, came: impl Iterator<Item = &Callbac
 
 #[test]
 fn sixty_four_writers_of_one_session() {
+    skip_on_another_engine!("brings its own engine");
     let length = proof::scale(400, 2_000);
     let callbacks: Vec<Callback> = (0..length)
         .map(|sequence| Callback {
@@ -99,6 +100,7 @@ fn sixty_four_writers_of_one_session() {
 
 #[test]
 fn five_hundred_sessions_at_once() {
+    skip_on_another_engine!("brings its own engine");
     let most = usize::try_from(proof::scale(8, 60)).unwrap();
     Simulation::run(async {
         let world = Simulation::new(0, NEAR).await;

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+#[macro_use]
 mod harness;
 
 mod a_crowd_of_writers_loses_nothing;

@@ -18,6 +18,7 @@ const NOW: u64 = T0 + 10 * MIN;
 
 #[tokio::test]
 async fn five_thousand_alerts_and_twenty_thousand_sessions() {
+    skip_on_another_engine!("is about volume");
     let world = World::new().await;
     let [pending, healthy, silent, over] = patterns(&world).await;
     let mut items = Vec::new();

@@ -1,5 +1,16 @@
 //! The world that the promises are tested in.
 
+/// Ends a test of one engine early, and says why, where the tests run on another one
+/// (`DYNAMODB_ENGINE`).
+macro_rules! skip_on_another_engine {
+    ($why:literal) => {
+        if $crate::harness::another_engine().is_some() {
+            println!("skipped here: {}", $why);
+            return;
+        }
+    };
+}
+
 mod fault;
 mod function;
 mod moto;
@@ -17,3 +28,9 @@ pub(crate) use proxy::{Exchange, Proxy, Stop};
 pub(crate) use schedule::{Callback, Schedule};
 pub(crate) use simulation::{Fate, Simulation, Weather};
 pub(crate) use world::{TABLE, World, callback, callback_at, event_details};
+
+/// The DynamoDB engine that the tests are to use instead of their own.
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
+pub(crate) fn another_engine() -> Option<String> {
+    std::env::var("DYNAMODB_ENGINE").ok()
+}

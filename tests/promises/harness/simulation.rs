@@ -117,6 +117,10 @@ pub(crate) struct Simulation {
 impl Simulation {
     /// A fresh world; everything in it comes from `seed`.
     pub(crate) async fn new(seed: u64, weather: Weather) -> Self {
+        assert!(
+            super::another_engine().is_none(),
+            "a simulation brings its own engine: the test has to skip_on_another_engine!"
+        );
         // The SDK takes its jitter from here.
         fastrand::seed(seed);
         let wire = Arc::new(Wire {

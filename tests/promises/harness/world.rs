@@ -46,10 +46,9 @@ impl World {
 
     async fn build() -> Result<Self, AnyError> {
         // Another engine keeps the tables of each access key apart, and so the worlds.
-        #[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
-        let (engine, access_key) = match std::env::var("DYNAMODB_ENGINE") {
-            Ok(url) => (url, format!("world{}", fastrand::u64(..))),
-            Err(_) => {
+        let (engine, access_key) = match super::another_engine() {
+            Some(url) => (url, format!("world{}", fastrand::u64(..))),
+            None => {
                 let listener = TcpListener::bind("127.0.0.1:0").await?;
                 let url = serve(listener, dynoxide::Database::memory()?)?;
                 (url, "local".to_owned())
