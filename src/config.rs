@@ -257,11 +257,13 @@ fn alert_kinds(value: Option<String>) -> Result<Vec<AlertKind>, ConfigError> {
         return Ok(AlertKind::DEFAULT.to_vec());
     };
     if value.trim() == "all" {
-        return Ok(AlertKind::ALL.to_vec());
+        return Ok(AlertKind::CONFIGURABLE.to_vec());
     }
     let kinds: Option<Vec<_>> = value
         .split(',')
-        .map(|word| AlertKind::read(word.trim()).filter(|kind| AlertKind::ALL.contains(kind)))
+        .map(|word| {
+            AlertKind::read(word.trim()).filter(|kind| AlertKind::CONFIGURABLE.contains(kind))
+        })
         .collect();
     kinds.ok_or(ConfigError::Malformed {
         name: "ALERT_KINDS",
@@ -377,7 +379,7 @@ mod tests {
         );
         assert_eq!(
             read(&[("ALERT_KINDS", "all")]).unwrap().0.alert_kinds,
-            AlertKind::ALL
+            AlertKind::CONFIGURABLE
         );
     }
 

@@ -85,11 +85,15 @@ impl Notification {
         let mut text = format!("[{},{},", Value::from(self.uid.as_str()), self.sendts);
         canonical_json(&self.details, &mut text);
         text.push(']');
-        let digest = Sha256::digest(text.as_bytes());
-        let hash = digest
-            .first_chunk()
-            .map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        format!("{:010}#{}#{hash:016x}", self.sequence, self.event_type)
+        let hash = short_hash(&text);
+        format!("{:010}#{}#{hash}", self.sequence, self.event_type)
+    }
+
+    /// 16 hex digits over the details alone, whatever the order of their keys.
+    pub(crate) fn details_hash(&self) -> String {
+        let mut text = String::new();
+        canonical_json(&self.details, &mut text);
+        short_hash(&text)
     }
 
     /// True for the once-a-minute progress, which has no item of its own.
@@ -236,6 +240,15 @@ impl Envelope {
 fn cut(mut name: String) -> String {
     name.truncate(name.floor_char_boundary(MAX_NAME));
     name
+}
+
+/// The first 16 hex digits of the SHA-256.
+fn short_hash(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let hash = digest
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    format!("{hash:016x}")
 }
 
 /// Appends `value` as compact JSON with the keys of every object sorted, whatever order the parser keeps them in.

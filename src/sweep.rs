@@ -288,7 +288,7 @@ impl Shard<'_> {
         if sent.error.is_some() {
             let outcome = sent.outcome.as_str();
             self.sweep
-                .remark(&alert.sid, &alert.item, outcome, sent.error);
+                .remark(&alert.sid, alert.key.as_str(), outcome, sent.error);
         }
         match sent.outcome {
             AlertOutcome::Published => {
@@ -319,7 +319,7 @@ impl Shard<'_> {
                 Found::Unreadable => return self.unreadable(due).await,
             };
             let mut look = look(&found.watched, &self.sweeper.rules, now_ms);
-            look.alerts.retain(|alert| !said.contains(&alert.item));
+            look.alerts.retain(|alert| !said.contains(&alert.key));
             match store.note_look(&found, &look, owner, now_ms).await? {
                 LookWrite::Written => {
                     self.sweep.looked += 1;
@@ -342,7 +342,7 @@ impl Shard<'_> {
                 LookWrite::Said(known) => said.extend(
                     known
                         .into_iter()
-                        .filter_map(|index| Some(look.alerts.get(index)?.item.clone())),
+                        .filter_map(|index| Some(look.alerts.get(index)?.key.clone())),
                 ),
             }
         }

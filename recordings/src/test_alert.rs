@@ -27,8 +27,8 @@ pub(crate) struct Arguments {
 
 fn kind(word: &str) -> Result<AlertKind, String> {
     AlertKind::read(word).ok_or_else(|| {
-        let kinds = AlertKind::ALL.into_iter().chain(AlertKind::RESOLVED);
-        let kinds: Vec<_> = kinds.map(AlertKind::as_str).collect();
+        let kinds = AlertKind::ALL;
+        let kinds: Vec<_> = kinds.into_iter().map(AlertKind::as_str).collect();
         format!("one of {}", kinds.join(", "))
     })
 }
@@ -38,10 +38,7 @@ pub(crate) async fn run(
     arguments: &Arguments,
 ) -> Result<Outcome, AnyError> {
     let kinds = match (arguments.all, arguments.kind.as_slice()) {
-        (true, _) => AlertKind::ALL
-            .into_iter()
-            .chain(AlertKind::RESOLVED)
-            .collect(),
+        (true, _) => AlertKind::ALL.to_vec(),
         (false, []) => deployment.config.alert_kinds.clone(),
         (false, kinds) => kinds.to_vec(),
     };

@@ -1,7 +1,7 @@
 //! An alert that isn't one: to see whether alerts arrive. Marked so that neither a person nor a program can mistake it. Pure.
 
 use super::message::{MAX_SMS, MAX_SUBJECT, Message, message};
-use super::{Alert, AlertKind};
+use super::{Alert, AlertKey, AlertKind};
 use crate::text::ascii;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ const EXPLANATION: &str =
 pub fn rehearsal(kind: AlertKind, now_ms: u64) -> Message {
     let real = message(&Alert {
         kind,
-        item: format!("alert#test#{now_ms}"),
+        key: AlertKey::from_stored(&format!("test#{now_ms}")),
         sid: "test-alert".to_owned(),
         cname: "test-alert".to_owned(),
         uid: "1".to_owned(),
@@ -55,6 +55,10 @@ fn event_type(kind: AlertKind) -> u32 {
     match kind {
         AlertKind::FatalError => 1,
         AlertKind::AbnormalExit | AlertKind::UploadUnconfirmed => 11,
+        AlertKind::TranscodingFailed => 81,
+        AlertKind::StorageCredentialsExpired => 34,
+        AlertKind::PushDisconnected => 100,
+        AlertKind::AbnormalExitResolved => 40,
         AlertKind::BackupOnlyUpload => 32,
         AlertKind::SessionSilent | AlertKind::SessionSilentResolved => 33,
         AlertKind::ComponentFailure => 40,
@@ -86,7 +90,15 @@ fn codes(kind: AlertKind, now_ms: u64) -> BTreeMap<String, String> {
             ("startUtcMs", now_ms.to_string()),
             ("discontinueUtcMs", minute_ago),
         ],
-        AlertKind::Failover => vec![("newUid", "2".to_owned())],
+        AlertKind::Failover | AlertKind::AbnormalExitResolved => vec![("newUid", "2".to_owned())],
+        AlertKind::TranscodingFailed => vec![
+            ("result", "partial_success".to_owned()),
+            ("failedUids", "2001".to_owned()),
+        ],
+        AlertKind::StorageCredentialsExpired => Vec::new(),
+        AlertKind::PushDisconnected => {
+            vec![("pushAddress", "rtmp://push.example.com/live/…".to_owned())]
+        }
     };
     codes
         .into_iter()
@@ -103,7 +115,7 @@ mod tests {
         let schema: Value =
             serde_json::from_str(include_str!("../../docs/alert.schema.json")).unwrap();
         let schema = jsonschema::validator_for(&schema).unwrap();
-        for kind in AlertKind::ALL.into_iter().chain(AlertKind::RESOLVED) {
+        for kind in AlertKind::ALL {
             let test = rehearsal(kind, 1_772_460_333_480);
             assert!(test.subject.starts_with(MARK) && test.subject.len() <= MAX_SUBJECT);
             assert!(test.sms.starts_with(MARK) && test.sms.len() <= MAX_SMS);

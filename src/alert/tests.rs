@@ -53,17 +53,48 @@ fn each_event_alerts_as_the_table_says() {
         (31, json!({"status": 0}), None),
         (31, json!({"status": 1}), Some(AlertKind::ComponentFailure)),
         (30, json!({"status": 1}), Some(AlertKind::ComponentFailure)),
-        (40, json!({"status": 1}), Some(AlertKind::ComponentFailure)),
-        (
-            41,
-            json!({"leaveCode": 0}),
-            Some(AlertKind::ComponentFailure),
-        ),
+        (40, json!({"status": 1}), Some(AlertKind::AbnormalExit)),
+        (41, json!({"leaveCode": 0}), Some(AlertKind::AbnormalExit)),
+        (41, json!({"leaveCode": 2}), None),
         (41, json!({"leaveCode": 24}), None),
-        (3, json!({"status": 20}), Some(AlertKind::ComponentFailure)),
+        (3, json!({"status": 20}), Some(AlertKind::AbnormalExit)),
         (71, json!({"code": 1}), None),
-        (71, json!({"code": 4}), Some(AlertKind::ComponentFailure)),
-        (72, json!({}), Some(AlertKind::ComponentFailure)),
+        (71, json!({"code": 4}), Some(AlertKind::AbnormalExit)),
+        (72, json!({}), Some(AlertKind::AbnormalExit)),
+        (34, json!({}), Some(AlertKind::StorageCredentialsExpired)),
+        (81, json!({"result": "all_success"}), None),
+        (
+            81,
+            json!({"result": "partial_success"}),
+            Some(AlertKind::TranscodingFailed),
+        ),
+        (
+            81,
+            json!({"result": "fail"}),
+            Some(AlertKind::TranscodingFailed),
+        ),
+        (1001, json!({"result": "total_success"}), None),
+        (
+            1001,
+            json!({"result": "partial_success"}),
+            Some(AlertKind::TranscodingFailed),
+        ),
+        (
+            1001,
+            json!({"result": "something new"}),
+            Some(AlertKind::TranscodingFailed),
+        ),
+        (
+            90,
+            json!({"filename": "a.ts"}),
+            Some(AlertKind::TranscodingFailed),
+        ),
+        (
+            100,
+            json!({"status": "disconnected"}),
+            Some(AlertKind::PushDisconnected),
+        ),
+        (100, json!({"status": "onhold"}), None),
         (42, json!({"startUtcMs": 9, "discontinueUtcMs": 9}), None),
         (
             42,
@@ -91,8 +122,183 @@ fn only_the_kinds_asked_for_alert() {
     );
     assert_eq!(
         kind(32, json!({"status": 1}), &[AlertKind::ComponentFailure]),
-        Some(AlertKind::ComponentFailure)
+        None
     );
+}
+
+/// A callback: recorder, `sendts`, event type, details, scene.
+type Told = (&'static str, u64, u32, Value, Option<&'static str>);
+
+/// Two callbacks, and whether they report the same trouble.
+fn pairs() -> Vec<(Told, Told, bool)> {
+    /// A full hour.
+    const HOUR: u64 = 1_772_460_000_000;
+    const MIN: u64 = 60_000;
+    let fatal = |uid, at, module: i64, code: i64| {
+        let details = json!({"errorLevel": 5, "module": module, "errorCode": code});
+        (uid, at, 1, details, None)
+    };
+    let told = |uid, at, event_type, details: &Value| (uid, at, event_type, details.clone(), None);
+    let scene = |(uid, at, event_type, details, _): Told, scene| {
+        (uid, at, event_type, details, Some(scene))
+    };
+    let exit = |uid, at, event_type| {
+        let details = json!({"exitStatus": 1, "status": 20, "leaveCode": 0, "code": 4});
+        (uid, at, event_type, details, None)
+    };
+    let upload = |uid, status: i64| (uid, HOUR, 31, json!({ "status": status }), None);
+    let gap = |start: u64| {
+        let details = json!({"startUtcMs": start, "discontinueUtcMs": start - 1});
+        ("5", HOUR, 42, details, None)
+    };
+    let push = |at, url: &str| {
+        let details = json!({"rtmpUrl": url, "status": "disconnected"});
+        ("5", at, 100, details, None)
+    };
+    let ok = json!({"status": 0});
+    vec![
+        (
+            fatal("5", HOUR, 0, 110),
+            fatal("5", HOUR + 10 * MIN - 1, 0, 110),
+            true,
+        ),
+        (
+            fatal("5", HOUR, 0, 110),
+            fatal("5", HOUR + 10 * MIN, 0, 110),
+            false,
+        ),
+        (fatal("5", HOUR, 0, 110), fatal("6", HOUR, 0, 110), false),
+        (fatal("5", HOUR, 0, 110), fatal("5", HOUR, 1, 110), false),
+        (fatal("5", HOUR, 0, 110), fatal("5", HOUR, 0, 111), false),
+        (fatal("5", 0, 0, 110), fatal("5", 0, 0, 110), true),
+        (fatal("5", 0, 0, 110), fatal("5", HOUR, 0, 110), false),
+        (fatal("5", HOUR, 0, 110), exit("5", HOUR, 11), false),
+        (exit("5", HOUR, 11), exit("5", HOUR + 60 * MIN - 1, 3), true),
+        (exit("5", HOUR, 71), exit("5", HOUR, 72), true),
+        (exit("5", HOUR, 40), exit("5", HOUR, 41), true),
+        (exit("5", HOUR, 11), exit("5", HOUR + 60 * MIN, 11), false),
+        (exit("5", HOUR, 11), exit("6", HOUR, 11), false),
+        (
+            told("5", HOUR, 32, &ok),
+            told("5", HOUR + 600 * MIN, 32, &ok),
+            true,
+        ),
+        (told("5", HOUR, 32, &ok), told("6", HOUR, 32, &ok), false),
+        (
+            told("5", HOUR, 32, &ok),
+            scene(told("5", HOUR, 32, &ok), "rtc_snapshot"),
+            false,
+        ),
+        (
+            told("5", HOUR, 32, &ok),
+            scene(told("5", HOUR, 32, &ok), "rtc_vod"),
+            true,
+        ),
+        (upload("5", 1), upload("5", 2), true),
+        (upload("5", 1), upload("6", 1), false),
+        (
+            upload("5", 1),
+            told("5", HOUR, 30, &json!({"status": 1})),
+            false,
+        ),
+        (
+            upload("5", 1),
+            scene(upload("5", 1), "postpone_transcode::transcode"),
+            false,
+        ),
+        (
+            told("5", HOUR, 81, &json!({"result": "fail", "uids": []})),
+            told("5", 0, 81, &json!({"uids": [], "result": "fail"})),
+            true,
+        ),
+        (
+            told("5", HOUR, 81, &json!({"result": "fail"})),
+            told("5", HOUR, 1001, &json!({"result": "failed"})),
+            false,
+        ),
+        (
+            told("5", HOUR, 34, &json!({})),
+            told("5", HOUR + 59 * MIN, 34, &json!({})),
+            true,
+        ),
+        (
+            told("5", HOUR, 34, &json!({})),
+            told("5", HOUR + 60 * MIN, 34, &json!({})),
+            false,
+        ),
+        (gap(HOUR), gap(HOUR + MIN - 1), true),
+        (gap(HOUR), gap(HOUR + MIN), false),
+        (
+            told("5", HOUR, 12, &json!({"newUid": 7})),
+            told("6", HOUR + MIN, 12, &json!({"newUid": "7"})),
+            true,
+        ),
+        (
+            told("5", HOUR, 12, &json!({"newUid": 7})),
+            told("5", HOUR, 12, &json!({"newUid": 8})),
+            false,
+        ),
+        (
+            push(HOUR, "rtmp://h/live/KEY"),
+            push(HOUR, "rtmp://h/live/OTHER"),
+            true,
+        ),
+        (
+            push(HOUR, "rtmp://h/live/KEY"),
+            push(HOUR, "rtmp://h/other/KEY"),
+            false,
+        ),
+        (
+            push(HOUR, "rtmp://h/live/KEY"),
+            push(HOUR + 10 * MIN, "rtmp://h/live/KEY"),
+            false,
+        ),
+    ]
+}
+
+#[test]
+fn the_same_trouble_has_the_same_key_and_another_one_has_another() {
+    let alert = |(uid, at, event_type, details, scene): Told| {
+        let told = Notification {
+            uid: uid.to_owned(),
+            sendts: at,
+            service_scene: scene.map(str::to_owned),
+            ..notification(event_type, details)
+        };
+        Alert::of(&told, &AlertKind::ALL).unwrap()
+    };
+    for (one, other, is_same) in pairs() {
+        let told = format!("{one:?} {other:?}");
+        let (one, other) = (alert(one), alert(other));
+        assert_eq!(one.key == other.key, is_same, "{told}");
+        assert!(!format!("{one:?}").contains("KEY"), "{one:?}");
+    }
+}
+
+#[test]
+fn the_parts_of_a_key_stand_readable_among_the_codes() {
+    let details = json!({"module": 0, "errorLevel": 5, "errorCode": 110});
+    let alert = Alert::of(&notification(1, details), &AlertKind::ALL).unwrap();
+    let codes: Vec<_> = alert
+        .codes
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            ("errorCode", "110"),
+            ("errorLevel", "5"),
+            ("module", "0"),
+            ("recorder", "527841"),
+            ("tenMinutes", "1772460000000"),
+        ]
+    );
+    let details = json!({"result": "partial_success", "uids": [
+        {"uid": "1", "result": "success"}, {"uid": "2", "result": "fail"}, {"uid": 3, "result": "fail"},
+    ]});
+    let alert = Alert::of(&notification(81, details), &AlertKind::ALL).unwrap();
+    assert_eq!(alert.codes[code::FAILED_UIDS], "2, 3");
 }
 
 #[test]
@@ -145,15 +351,26 @@ fn alert_of(kind: AlertKind, text: &str, cname: String, uid: String, code: i64, 
             1,
             json!({"module": code % 4, "errorLevel": 5, "errorCode": code, "stat": code, "errorMsg": text}),
         ),
+        AlertKind::AbnormalExit if code % 3 == 0 => (72, json!({ "limitType": text })),
+        AlertKind::AbnormalExit if code % 3 == 1 => (
+            71,
+            json!({"code": 4, "message": text, "details": text, "fileList": text}),
+        ),
         AlertKind::AbnormalExit => (11, json!({"leaveStatus": code.max(1)})),
         AlertKind::BackupOnlyUpload => (
             32,
             json!({"status": 0, "fileList": text, "uploadingStatus": text}),
         ),
-        AlertKind::ComponentFailure if code % 2 == 0 => (72, json!({ "limitType": text })),
-        AlertKind::ComponentFailure => (
-            71,
-            json!({"code": 4, "message": text, "details": text, "fileList": text}),
+        AlertKind::ComponentFailure => (31, json!({"status": code.max(1), "fileList": text})),
+        AlertKind::TranscodingFailed if code % 2 == 0 => (
+            81,
+            json!({"result": "fail", "uids": [{"uid": text, "result": "fail"}]}),
+        ),
+        AlertKind::TranscodingFailed => (90, json!({"bucket": text, "fileName": text})),
+        AlertKind::StorageCredentialsExpired => (34, json!({ "msgName": text })),
+        AlertKind::PushDisconnected => (
+            100,
+            json!({"rtmpUrl": format!("rtmp://{text}/{text}/{text}"), "status": "disconnected"}),
         ),
         AlertKind::RecordingGap => (
             42,
@@ -162,13 +379,14 @@ fn alert_of(kind: AlertKind, text: &str, cname: String, uid: String, code: i64, 
         AlertKind::Failover => (12, json!({ "newUid": text })),
         AlertKind::SessionSilent
         | AlertKind::UploadUnconfirmed
+        | AlertKind::AbnormalExitResolved
         | AlertKind::SessionSilentResolved
         | AlertKind::UploadUnconfirmedResolved
         | AlertKind::BackupOnlyUploadResolved => {
             let time = at.to_string();
             return Alert {
                 kind,
-                item: format!("alert#{}#{at}", kind.as_str()),
+                key: AlertKey::from_stored("key"),
                 cname,
                 uid,
                 sequence: 0,
@@ -193,14 +411,14 @@ fn alert_of(kind: AlertKind, text: &str, cname: String, uid: String, code: i64, 
 proptest! {
     #[test]
     fn whatever_comes_from_outside_stays_on_its_line(
-        number in 0..AlertKind::ALL.len() + AlertKind::RESOLVED.len(),
+        number in 0..AlertKind::ALL.len(),
         cname in hostile_text(),
         uid in hostile_text(),
         text in hostile_text(),
         code: i64,
         at: u64,
     ) {
-        let kind = AlertKind::ALL.into_iter().chain(AlertKind::RESOLVED).nth(number).unwrap();
+        let kind = AlertKind::ALL[number];
         let made = message(&alert_of(kind, &text, cname, uid, code, at));
         let honest = message(&alert_of(kind, "text", "math-101".to_owned(), "5".to_owned(), code, at));
 

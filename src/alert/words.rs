@@ -2,7 +2,7 @@
 //!
 //! Texts from outside are cleaned before they get here; protocols and lengths are `message`'s.
 
-use super::{Alert, AlertKind};
+use super::{Alert, AlertKind, KeyPart, code};
 use crate::event::{self, EventType, Module};
 use crate::text::utc;
 
@@ -58,7 +58,7 @@ pub fn in_words(alert: &Alert) -> Words {
             title: "Recording has gone silent".to_owned(),
             what: format!(
                 "No heartbeat since {}; one is due every minute. No exit was reported.",
-                time_of(alert, "lastHeartbeat")
+                time_of(alert, code::LAST_HEARTBEAT)
             ),
             steps: vec![
                 "Call query for this recording: a 404 or a final status means that the recording is dead.".to_owned(),
@@ -70,7 +70,7 @@ pub fn in_words(alert: &Alert) -> Words {
             title: "Upload was never confirmed".to_owned(),
             what: format!(
                 "The recording ended at {}. Neither an upload (event 31) nor a backup (32) has been reported since.",
-                time_of(alert, "overSince")
+                time_of(alert, code::OVER_SINCE)
             ),
             steps: vec![
                 "Check your storage: are all files there, and do they play?".to_owned(),
@@ -81,7 +81,7 @@ pub fn in_words(alert: &Alert) -> Words {
             title: "Recording is no longer silent".to_owned(),
             what: format!(
                 "It had been silent since {}. {}",
-                time_of(alert, "lastHeartbeat"),
+                time_of(alert, code::LAST_HEARTBEAT),
                 if alert.event_type == EventType::UPLOADING_PROGRESS.0 {
                     format!("A heartbeat arrived at {}.", utc(alert.at))
                 } else {
@@ -112,6 +112,26 @@ pub fn in_words(alert: &Alert) -> Words {
                 "If it doesn't and the call is still running, start a new recording (acquire, then start with another recorder uid).".to_owned(),
             ],
         },
+        AlertKind::TranscodingFailed => Words {
+            title: "Transcoding lacks files".to_owned(),
+            what: format!("Event {} reports that files are missing: {}.", alert.event_type, codes_in_words(alert)),
+            steps: vec!["Check which files are in your storage; those of the recording itself aren't affected.".to_owned()],
+        },
+        AlertKind::StorageCredentialsExpired => Words {
+            title: "Storage credentials have expired".to_owned(),
+            what: "The temporary credentials of your storage have expired: nothing is uploaded until they are replaced.".to_owned(),
+            steps: vec!["Call update for this recording with new storage credentials.".to_owned()],
+        },
+        AlertKind::PushDisconnected => Words {
+            title: "Push to the live audience broke off".to_owned(),
+            what: format!("Event {} reports: {}.", alert.event_type, codes_in_words(alert)),
+            steps: vec!["Check the server that is pushed to.".to_owned()],
+        },
+        AlertKind::AbnormalExitResolved => Words {
+            title: "Another recorder is at work".to_owned(),
+            what: format!("Recorder {} exited abnormally; another one has taken over.", crate::text::clean(&alert.uid, 64)),
+            steps: vec!["Nothing to do.".to_owned()],
+        },
         AlertKind::RecordingGap => Words {
             title: "Recording has a gap".to_owned(),
             what: match (alert.code("startUtcMs"), alert.code("discontinueUtcMs")) {
@@ -138,7 +158,7 @@ pub fn in_words(alert: &Alert) -> Words {
 fn fatal_error(alert: &Alert) -> Words {
     let module = alert.code("module").map(Module);
     let code = alert.code("errorCode");
-    let scene = alert.codes.get("serviceScene").map(String::as_str);
+    let scene = alert.codes.get(code::SERVICE_SCENE).map(String::as_str);
     let place = match module.and_then(|module| Some((module, module.meaning()?))) {
         Some((_, name)) => format!("in the {name}"),
         None => module.map_or_else(
@@ -190,6 +210,7 @@ fn codes_in_words(alert: &Alert) -> String {
     let codes: Vec<_> = alert
         .codes
         .iter()
+        .filter(|(name, _)| !KeyPart::OWN_NAMES.contains(&name.as_str()))
         .map(|(name, value)| format!("{name} {value}"))
         .collect();
     if codes.is_empty() {

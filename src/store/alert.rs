@@ -4,7 +4,7 @@
 use super::item::{Item, number, read_number, read_text, text};
 use super::watch::{Due, WATCH_SHARDS};
 use super::{IS_NEW, Store, StoreError, refused, watch_shard};
-use crate::alert::{Alert, AlertKind};
+use crate::alert::{Alert, AlertKey, AlertKind};
 use crate::record::{AlertState, StoredAlert};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
@@ -85,7 +85,7 @@ impl Store {
         owner: &str,
         now_ms: u64,
     ) -> Result<Claim, StoreError> {
-        let update = self.claim_request(&alert.sid, &alert.item, owner, now_ms);
+        let update = self.claim_request(&alert.sid, &sort_key(alert), owner, now_ms);
         match update.send().await {
             Ok(_) => Ok(Claim::Ours),
             Err(error) => {
@@ -111,7 +111,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let update = self
-            .alert_request(&alert.sid, &alert.item, owner)
+            .alert_request(&alert.sid, &sort_key(alert), owner)
             .update_expression(
                 "SET #state = :sent, sns_message_id = :message_id, sent_at = :now REMOVE watch_shard, watch_at",
             )
@@ -171,7 +171,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let update = self
-            .alert_request(&alert.sid, &alert.item, owner)
+            .alert_request(&alert.sid, &sort_key(alert), owner)
             .update_expression("SET due_at = :due_at, watch_at = :due_at")
             .condition_expression(IS_OURS)
             .expression_attribute_values(":due_at", number(now_ms + backoff_ms(tries)));
@@ -192,7 +192,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let update = self
-            .alert_request(&alert.sid, &alert.item, owner)
+            .alert_request(&alert.sid, &sort_key(alert), owner)
             .update_expression("SET #state = :failed, watch_shard = :shard, watch_at = :now")
             .condition_expression(IS_OURS)
             .expression_attribute_values(":failed", text(AlertState::Failed.as_str()))
@@ -242,7 +242,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let alert = &stored.alert;
         let update = self
-            .alert_request(&alert.sid, &alert.item, owner)
+            .alert_request(&alert.sid, &sort_key(alert), owner)
             .update_expression(
                 "SET #state = :pending, #owner = :owner, due_at = :due_at, watch_at = :due_at, watch_shard = :shard \
                  ADD tries :one",
@@ -321,7 +321,7 @@ pub fn read_alert(item: &Item) -> Option<StoredAlert> {
     Some(StoredAlert {
         alert: Alert {
             kind: AlertKind::read(read_text(item, "kind")?)?,
-            item: string("item")?,
+            key: AlertKey::from_stored(read_text(item, "item")?.strip_prefix("alert#")?),
             sid: string("sid")?,
             cname: string("channel")?,
             uid: string("uid")?,
@@ -351,6 +351,11 @@ fn read_state(item: &Item) -> Option<AlertState> {
     states.into_iter().find(|state| state.as_str() == word)
 }
 
+/// The sort key of an alert.
+fn sort_key(alert: &Alert) -> String {
+    format!("alert#{}", alert.key)
+}
+
 /// The item of an alert that `owner` has to send.
 pub(super) fn alert_item(alert: &Alert, owner: &str, now_ms: u64, expires_at: u64) -> Item {
     let codes = alert
@@ -360,7 +365,7 @@ pub(super) fn alert_item(alert: &Alert, owner: &str, now_ms: u64, expires_at: u6
         .collect();
     Item::from([
         ("sid".to_owned(), text(alert.sid.as_str())),
-        ("item".to_owned(), text(alert.item.as_str())),
+        ("item".to_owned(), text(sort_key(alert))),
         ("kind".to_owned(), text(alert.kind.as_str())),
         ("severity".to_owned(), text(alert.kind.severity().as_str())),
         ("state".to_owned(), text(AlertState::Pending.as_str())),
@@ -399,7 +404,7 @@ mod tests {
     fn an_alert_is_read_as_it_was_written() {
         let alert = Alert {
             kind: AlertKind::FatalError,
-            item: "alert#0000000003#1#0a1b2c3d".to_owned(),
+            key: AlertKey::from_stored("0000000003#1#0a1b2c3d"),
             sid: "38f8e3cfdc474cd56fc1ceba380d7e1a".to_owned(),
             cname: String::new(),
             uid: "5".to_owned(),

@@ -14,7 +14,7 @@
 //! What was said and not taken back stands in the session's item, so that it is said once. Callbacks that are missing are no
 //! alarm: event types that aren't subscribed leave holes, too.
 
-use crate::alert::{Alert, AlertKind};
+use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, code};
 use crate::event::{EventType, ServiceStatus};
 use crate::session::{Phase, Recorder, Register, RegisterName, Scalar, Session};
 use std::collections::BTreeMap;
@@ -133,7 +133,7 @@ fn silence(
             kind,
             said,
             said.at,
-            ("lastHeartbeat", since),
+            (code::LAST_HEARTBEAT, since),
         ));
         stands = None;
     }
@@ -143,7 +143,7 @@ fn silence(
     let silent_at = heartbeat.at.saturating_add(threshold);
     if stands.is_none() && silent_at <= now_ms {
         let kind = AlertKind::SessionSilent;
-        let since = ("lastHeartbeat", heartbeat.at);
+        let since = (code::LAST_HEARTBEAT, heartbeat.at);
         alerts.push(alert(watched, kind, heartbeat, silent_at, since));
         stands = Some(heartbeat.at);
     }
@@ -168,7 +168,13 @@ fn confirmation(
     match (confirmation_of(watched), stands) {
         (Some(said), Some(since)) => {
             let kind = AlertKind::UploadUnconfirmedResolved;
-            alerts.push(alert(watched, kind, said, said.at, ("overSince", since)));
+            alerts.push(alert(
+                watched,
+                kind,
+                said,
+                said.at,
+                (code::OVER_SINCE, since),
+            ));
             None
         }
         (Some(_), None) => None,
@@ -184,7 +190,13 @@ fn confirmation(
                 return None;
             }
             let kind = AlertKind::UploadUnconfirmed;
-            alerts.push(alert(watched, kind, over, late_at, ("overSince", over.at)));
+            alerts.push(alert(
+                watched,
+                kind,
+                over,
+                late_at,
+                (code::OVER_SINCE, over.at),
+            ));
             due.extend(look_again(late_at, now_ms));
             Some(over.at)
         }
@@ -275,7 +287,7 @@ fn backup_taken_back(watched: &Watched) -> Option<Alert> {
         let is_newer = (upload.sequence, upload.at) > (backup.sequence, backup.at);
         (is_uploaded && is_newer).then(|| {
             let said = said(watched, upload, EventType::UPLOADED.0);
-            let since = ("backedUpAt", backup.at);
+            let since = (code::BACKED_UP_AT, backup.at);
             alert(
                 watched,
                 AlertKind::BackupOnlyUploadResolved,
@@ -323,7 +335,7 @@ fn alert(
         .map(|recorder| recorder.uid.clone());
     Alert {
         kind,
-        item: format!("alert#{}#{at}", kind.as_str()),
+        key: AlertKey::new(kind, &[KeyPart::new("at", at)]),
         sid: watched.sid.clone(),
         cname: watched.cname.clone(),
         uid: uid.unwrap_or_default(),

@@ -1,0 +1,154 @@
+//! What tells one trouble from another: the parts of an alert's key. Pure.
+//!
+//! An alert is the news of an incident. However many callbacks report one, they make the same key
+//! and ring once; a second trouble makes another one. A span of time is a function of the callback
+//! alone, so that neither the order of arrival nor a replay makes a difference; a trouble that
+//! crosses the edge of a span rings once in each. *Recorder* is the uid.
+
+use super::AlertKind;
+use crate::event::Part;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+const MINUTE_MS: u64 = 60 * 1000;
+
+/// What names an alert within its session: `<kind>#<16 hex digits over the parts>`. Alerts of
+/// earlier versions have other names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AlertKey(String);
+
+impl AlertKey {
+    /// The key of an incident.
+    #[must_use]
+    pub(crate) fn new(kind: AlertKind, parts: &[KeyPart]) -> Self {
+        let mut digest = Sha256::new();
+        for part in parts {
+            let length = u64::try_from(part.value.len()).unwrap_or(u64::MAX);
+            digest.update(length.to_be_bytes());
+            digest.update(part.value.as_bytes());
+        }
+        let hash: String = digest
+            .finalize()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self(format!("{}#{hash}", kind.as_str()))
+    }
+
+    /// A key as it was stored, of whatever version.
+    #[must_use]
+    pub fn from_stored(key: &str) -> Self {
+        Self(key.to_owned())
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AlertKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A part of a key, under the name it has among an alert's codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyPart {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+}
+
+impl KeyPart {
+    /// Names of parts that are nothing Agora said.
+    pub(crate) const OWN_NAMES: [&'static str; 8] = [
+        "recorder",
+        "minute",
+        "tenMinutes",
+        "hour",
+        "stage",
+        "reportedBy",
+        "detailsHash",
+        "pushAddress",
+    ];
+
+    pub(crate) fn new(name: &'static str, value: impl ToString) -> Self {
+        let value = value.to_string();
+        Self { name, value }
+    }
+
+    pub(crate) fn code(name: &'static str, code: Option<i64>) -> Self {
+        Self::new(name, code.map_or_else(String::new, |code| code.to_string()))
+    }
+
+    pub(crate) fn recorder(uid: &str) -> Self {
+        Self::new("recorder", uid)
+    }
+
+    pub(crate) fn minute(at: u64) -> Self {
+        Self::span("minute", at, MINUTE_MS)
+    }
+
+    pub(crate) fn ten_minutes(at: u64) -> Self {
+        Self::span("tenMinutes", at, 10 * MINUTE_MS)
+    }
+
+    pub(crate) fn hour(at: u64) -> Self {
+        Self::span("hour", at, 60 * MINUTE_MS)
+    }
+
+    /// Whether it is about the recording itself or about a stage beside it.
+    pub(crate) fn stage(part: Part) -> Self {
+        let stage = match part {
+            Part::Recording | Part::OnDemand => "recording",
+            Part::Beside => "other",
+        };
+        Self::new("stage", stage)
+    }
+
+    /// The beginning of the span that `at` is in; empty, once a session, for a callback without a
+    /// time.
+    fn span(name: &'static str, at: u64, length_ms: u64) -> Self {
+        match at {
+            0 => Self::new(name, ""),
+            at => Self::new(name, at - at % length_ms),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_depends_on_every_part_and_on_where_one_ends() {
+        let key = |values: &[&str]| {
+            let parts: Vec<_> = values
+                .iter()
+                .map(|value| KeyPart::new("part", value))
+                .collect();
+            AlertKey::new(AlertKind::FatalError, &parts).to_string()
+        };
+        assert_eq!(key(&["5", "0"]), key(&["5", "0"]));
+        for other in [&["50"][..], &["5", "0", ""], &["", "50"], &["5", "1"]] {
+            assert_ne!(key(&["5", "0"]), key(other), "{other:?}");
+        }
+        let (kind, hash) = {
+            let key = key(&["5"]);
+            let (kind, hash) = key.split_once('#').unwrap();
+            (kind.to_owned(), hash.to_owned())
+        };
+        assert_eq!((kind.as_str(), hash.len()), ("fatal_error", 16));
+    }
+
+    #[test]
+    fn a_span_begins_on_the_clock_and_nothing_has_none() {
+        assert_eq!(KeyPart::hour(3_600_000).value, "3600000");
+        assert_eq!(KeyPart::hour(7_199_999).value, "3600000");
+        assert_eq!(KeyPart::ten_minutes(7_199_999).value, "6600000");
+        assert_eq!(KeyPart::minute(0).value, "");
+    }
+}
