@@ -268,8 +268,10 @@ fn alert_kinds(value: Option<String>) -> Result<Vec<AlertKind>, ConfigError> {
     kinds.ok_or(ConfigError::Malformed {
         name: "ALERT_KINDS",
         value,
-        expected: "all, or a comma-separated list of fatal_error, abnormal_exit, backup_only_upload, session_silent, \
-                   upload_unconfirmed, component_failure, recording_gap, failover",
+        expected: "all, or a comma-separated list of fatal_error, abnormal_exit, \
+                   backup_only_upload, component_failure, transcoding_failed, \
+                   storage_credentials_expired, session_silent, upload_unconfirmed, recording_gap, \
+                   failover, push_disconnected",
     })
 }
 
@@ -430,5 +432,42 @@ mod tests {
             unknown.starts_with("ALERT_KINDS is") && !unknown.contains('\n'),
             "{unknown}"
         );
+    }
+
+    /// Values of the template's parameters, which `tests/deploy/check_template.py` holds against
+    /// their patterns and limits.
+    #[derive(serde::Deserialize)]
+    struct Samples {
+        variable: String,
+        accepted: Vec<String>,
+        refused: Vec<String>,
+        refused_by_template: Vec<String>,
+    }
+
+    #[test]
+    fn the_template_accepts_what_is_accepted_here() {
+        let samples = include_str!("../tests/deploy/parameters.json");
+        let mut samples: std::collections::BTreeMap<String, Samples> =
+            serde_json::from_str(samples).unwrap();
+        // The secret itself comes by way of Secrets Manager.
+        samples.remove("AgoraSecret").unwrap();
+        for sample in samples.values() {
+            let read = |value: &str| read(&[(&sample.variable, value)]);
+            for value in sample.accepted.iter().chain(&sample.refused_by_template) {
+                if let Err(error) = read(value) {
+                    panic!("{error}");
+                }
+            }
+            for value in &sample.refused {
+                assert!(read(value).is_err(), "{}: {value:?}", sample.variable);
+            }
+        }
+        let listed = &samples["AlertKinds"].accepted;
+        for kind in AlertKind::CONFIGURABLE {
+            assert!(
+                listed.iter().any(|kinds| kinds == kind.as_str()),
+                "{kind:?} needs a sample"
+            );
+        }
     }
 }

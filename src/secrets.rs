@@ -293,6 +293,20 @@ mod tests {
     }
 
     #[test]
+    fn the_template_lets_nothing_into_a_secret_that_isnt_read_as_it_is() {
+        let samples = include_str!("../tests/deploy/parameters.json");
+        let samples: serde_json::Value = serde_json::from_str(samples).unwrap();
+        for (list, is_read) in [("accepted", true), ("refused", false)] {
+            for sample in samples["AgoraSecret"][list].as_array().unwrap() {
+                let sample = sample.as_str().unwrap();
+                let secrets = read_secrets(sample).unwrap_or_default();
+                let keys: Vec<_> = secrets.iter().map(Secret::key).collect();
+                assert_eq!(keys == [sample.as_bytes()], is_read, "{sample:?}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_of_a_secret_is_in_a_debug_or_an_error() {
         let fixed = Secrets::fixed(vec![Secret::new("hunter2")]);
         assert!(!format!("{fixed:?}").contains("hunter2"));

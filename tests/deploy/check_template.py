@@ -1,7 +1,7 @@
 """Expands template.yaml as AWS SAM does, and asserts what has to be true of it.
 
-Each check has a fault beside it. First every check is run on the template as it is, then every fault is planted in a copy, and
-the check has to fail: a check that can't fail is none.
+Each check has a fault beside it. First every check is run on the template as it is, then every
+fault is planted in a copy, and the check has to fail: a check that can't fail is none.
 
     python tests/deploy/check_template.py target/tmp/permissions.json
 
@@ -11,47 +11,34 @@ The argument is what `cargo test` has recorded of the requests that the programs
 import copy
 import json
 import logging
-import os
 import re
 import sys
 from pathlib import Path
 
-os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
-
 from samtranslator.model.exceptions import InvalidDocumentException
-from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
 
-ROOT = Path(__file__).resolve().parents[2]
-NAMESPACE = "AgoraRecordings"
+import stack
+from stack import NAMESPACE, ROOT, alarm_metrics, as_list, expand, of_type, plain
+
 # Metrics that somebody has to be woken for.
 ALARMING = {
-    "AlertsFailed", "NotStored", "OldestPendingAlert", "Quarantined", "SignatureInvalid", "Sweeps", "UnreadableItems",
+    "AlertsFailed", "NotStored", "OldestPendingAlert", "Quarantined", "SignatureInvalid", "Stale",
+    "Stored", "Sweeps", "TableErrors", "UnreadableItems",
 }
 # Set by Lambda itself, not by the template; or for local use.
-NOT_SET = {"AWS_LAMBDA_LOG_LEVEL", "AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_FUNCTION_NAME", "AGORA_SECRET"}
-# Asked for by AWS's services under the function's role, so no request of the programs shows them.
-BY_SERVICES = {"logs:CreateLogStream on log group", "logs:PutLogEvents on log group", "sqs:SendMessage on dead letters"}
-
-
-class NoManagedPolicies:
-    def load(self):
-        return {}
-
-
-def expand(template, **parameters):
-    values = {name: parameter.get("Default", "x") for name, parameter in template["Parameters"].items()}
-    values.update(parameters)
-    # What `sam build` puts in place of a folder.
-    template = copy.deepcopy(template)
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/key"
-    return transform(template, values, NoManagedPolicies())
-
-
-def of_type(template, kind):
-    return {name: r for name, r in template["Resources"].items() if r["Type"] == kind}
+NOT_SET = {
+    "AWS_LAMBDA_LOG_LEVEL", "AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_FUNCTION_NAME", "AGORA_SECRET",
+}
+# Asked for by AWS's services under a role, or by people, so no request of the programs shows them.
+NOT_RECORDED = {
+    "logs:CreateLogStream on log group", "logs:PutLogEvents on log group",
+    "sqs:SendMessage on dead letters", "kms:Decrypt on topic key",
+    "kms:GenerateDataKey* on topic key",
+    *(f"sqs:{action} on {queue}" for action in ["ReceiveMessage", "DeleteMessage", "PurgeQueue"]
+      for queue in ["undelivered alerts", "dead letters"]),
+}
+# AWS's own words for what a publisher needs.
+STAR_THAT_MAY_BE = "kms:GenerateDataKey*"
 
 
 def policies(template):
@@ -64,13 +51,16 @@ def policies(template):
         yield name, policy["Properties"]["PolicyDocument"], True
 
 
-def as_list(value):
-    return value if isinstance(value, list) else [value]
+def statements(document):
+    """The statements of a policy, those on a condition included."""
+    for statement in document["Statement"]:
+        yield statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
 def url_permissions(t):
     given = [p["Properties"] for p in of_type(t, "AWS::Lambda::Permission").values()]
-    given = [p for p in given if p["FunctionName"] == {"Ref": "CallbackFunction"} and p["Principal"] == "*"]
+    function = {"Ref": "CallbackFunction"}
+    given = [p for p in given if p["FunctionName"] == function and p["Principal"] == "*"]
     actions = sorted(p["Action"] for p in given)
     assert actions == ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"], actions
     for p in given:
@@ -84,8 +74,9 @@ def url_permissions(t):
 
 def no_star(t):
     for name, document, _ in policies(t):
-        for statement in document["Statement"]:
-            text = json.dumps([statement["Action"], statement.get("Resource")])
+        for statement in statements(document):
+            actions = set(as_list(statement["Action"])) - {STAR_THAT_MAY_BE}
+            text = json.dumps([sorted(actions), statement.get("Resource")])
             assert "*" not in text, (name, text)
 
 
@@ -103,24 +94,43 @@ def table_is_kept(t):
     assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
-    assert properties["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"} or properties["DeletionProtectionEnabled"] == "true"
+    protection = properties["DeletionProtectionEnabled"]
+    assert protection in [{"Ref": "DeletionProtection"}, "true"], protection
 
 
 def table_is_the_one_of_the_tests(t):
-    """The same keys, indexes and expiry as the engines of the tests and the local receiver have."""
+    """The same keys, indexes and expiry as in the tests' engines and the local receiver."""
     (table,) = of_type(t, "AWS::DynamoDB::Table").values()
+    p = copy.deepcopy(table["Properties"])
+    # An index takes a share of each write, so a cap without it is none.
+    for index in p["GlobalSecondaryIndexes"]:
+        assert index.pop("OnDemandThroughput") == p["OnDemandThroughput"], index["IndexName"]
     for name, value in json.loads((ROOT / "testkit/src/table.json").read_text()).items():
-        assert table["Properties"][name] == value, name
+        assert p[name] == value, name
+
+
+# Nothing at all is the trouble here.
+SILENCE = {"NothingStoredAlarm", "SweeperStoppedAlarm"}
 
 
 def alarms_act(t):
     alarms = of_type(t, "AWS::CloudWatch::Alarm")
-    assert len(alarms) >= 12
+    runbook = (ROOT / "docs/operations.md").read_text()
+    anchors = {h.lower().replace(" ", "-") for h in re.findall(r"^#+ (.+)$", runbook, re.M)}
     for name, alarm in alarms.items():
-        assert alarm["Properties"]["AlarmActions"] == [{"Ref": "OpsTopic"}], name
-        assert alarm["Properties"]["OKActions"] == [{"Ref": "OpsTopic"}], name
-        silent = "breaching" if name == "SweeperStoppedAlarm" else "notBreaching"
-        assert alarm["Properties"]["TreatMissingData"] == silent, name
+        p = alarm["Properties"]
+        assert p["AlarmActions"] == [{"Ref": "OpsTopic"}], name
+        assert p["OKActions"] == [{"Ref": "OpsTopic"}], name
+        silent = "breaching" if name in SILENCE else "notBreaching"
+        assert p["TreatMissingData"] == silent, name
+        # The description is what the mail shows.
+        page, _, anchor = p["AlarmDescription"].rpartition(" ")[2].partition("#")
+        assert page == "docs/operations.md" and anchor in anchors, (name, anchor)
+        # A queue that is looked at late keeps its depth, and then sends no second mail.
+        depths = [key for _, key, _, _ in alarm_metrics(alarm) if key[1].startswith("Approximate")]
+        assert not depths, name
+        percentile = p.get("ExtendedStatistic")
+        assert not percentile or p["EvaluateLowSampleCountPercentile"] == "ignore", name
 
 
 def emitted():
@@ -130,34 +140,34 @@ def emitted():
 
 
 def dashboard_metrics(t):
-    (dashboard,) = of_type(t, "AWS::CloudWatch::Dashboard").values()
-    body = json.loads(dashboard["Properties"]["DashboardBody"]["Fn::Sub"])
-    for widget in body["widgets"]:
+    for widget in stack.widgets(t):
         for metric in widget["properties"].get("metrics", []):
-            yield metric
+            words = [word for word in metric if isinstance(word, str)]
+            if words:
+                yield (*words[:2], *words[3::2])
+
+
+def alarms_metrics(t):
+    for alarm in of_type(t, "AWS::CloudWatch::Alarm").values():
+        for _, key, _, _ in alarm_metrics(alarm):
+            yield key
 
 
 def function_metrics(t, alarms_only=False):
     """Our metrics that alarms (and the dashboard) name, as (metric, function)."""
-    named = set()
-    for alarm in of_type(t, "AWS::CloudWatch::Alarm").values():
-        p = alarm["Properties"]
-        if p["Namespace"] == NAMESPACE:
-            (dimension,) = p["Dimensions"]
-            assert dimension["Name"] == "FunctionName"
-            named.add((p["MetricName"], dimension["Value"]["Fn::Sub"]))
-    if not alarms_only:
-        named |= {(m[1], m[3]) for m in dashboard_metrics(t) if m[0] == NAMESPACE and m[2] == "FunctionName"}
-    return named
+    keys = set(alarms_metrics(t)) | (set() if alarms_only else set(dashboard_metrics(t)))
+    return {(key[1], key[2]) for key in keys if key[0] == NAMESPACE}
 
 
 def metrics_exist(t):
     named = function_metrics(t)
     unknown = {metric for metric, _ in named} - emitted()
     assert not unknown, f"no code emits {unknown}"
-    functions = {f["Properties"]["FunctionName"]["Fn::Sub"] for f in of_type(t, "AWS::Lambda::Function").values()}
+    functions = of_type(t, "AWS::Lambda::Function").values()
+    functions = {plain(f["Properties"]["FunctionName"]) for f in functions}
     assert {function for _, function in named} <= functions, named
-    http, schedule = ((ROOT / f"src/lambda/{door}.rs").read_text() for door in ["http", "schedule"])
+    doors = ["http", "schedule"]
+    http, schedule = ((ROOT / f"src/lambda/{door}.rs").read_text() for door in doors)
     for metric, function in named:
         code = http if function.endswith("-callback") else schedule
         assert f"Metric::{metric}" in code, f"{metric} isn't a metric of {function}"
@@ -168,6 +178,26 @@ def metrics_are_used(t):
     assert not unseen, f"neither alarm nor dashboard shows {unseen}"
     silent = ALARMING - {metric for metric, _ in function_metrics(t, alarms_only=True)}
     assert not silent, f"no alarm on {silent}"
+
+
+def indexes_are_seen(t):
+    """CloudWatch counts an index's units and throttles apart from the table's."""
+    (table,) = of_type(t, "AWS::DynamoDB::Table").values()
+    indexes = [i["IndexName"] for i in table["Properties"]["GlobalSecondaryIndexes"]]
+    shown, alarming = set(dashboard_metrics(t)), set(alarms_metrics(t))
+    for metric in ["WriteThrottleEvents", "ReadThrottleEvents"]:
+        for place in [("Table",), *(("Table", index) for index in indexes)]:
+            assert ("AWS/DynamoDB", metric, *place) in alarming, (metric, place)
+    for place in [("${Table}",), *(("${Table}", index) for index in indexes)]:
+        for metric in ["WriteThrottleEvents", "ConsumedWriteCapacityUnits"]:
+            assert ("AWS/DynamoDB", metric, *place) in shown, (metric, place)
+
+
+def first_number(t):
+    """The first thing on the dashboard is for how long nothing has come."""
+    widget = next(w for w in stack.widgets(t) if w["type"] == "metric")
+    assert widget["properties"]["view"] == "singleValue"
+    assert widget["properties"]["title"] == "Minutes since the last callback"
 
 
 def read_by_code():
@@ -197,9 +227,12 @@ def limits(t):
         assert p["Environment"]["Variables"]["LOG_LEVEL"] == {"Ref": "LogLevel"}, name
     assert functions["CallbackFunction"]["Properties"]["Timeout"] < 10
     assert functions["SweeperFunction"]["Properties"]["Timeout"] < 60
-    reserved = functions["CallbackFunction"]["Properties"].get("ReservedConcurrentExecutions")
-    assert reserved is None or reserved["Fn::If"][2] == {"Ref": "AWS::NoValue"}, reserved
-    assert t["Parameters"]["ReservedConcurrency"]["Default"] == 0
+    for name, prefix in [("CallbackFunction", ""), ("SweeperFunction", "Sweeper")]:
+        p = functions[name]["Properties"]
+        # A new account has nothing to reserve.
+        assert p["ReservedConcurrentExecutions"]["Fn::If"][2] == {"Ref": "AWS::NoValue"}, name
+        assert t["Parameters"][f"{prefix}ReservedConcurrency"]["Default"] == 0, name
+        assert p["MemorySize"] == {"Ref": f"{prefix}MemorySize"}, name
     for name, group in of_type(t, "AWS::Logs::LogGroup").items():
         assert group["Properties"]["RetentionInDays"], name
 
@@ -213,7 +246,10 @@ def schedule(t):
     sweeper = t["Resources"]["SweeperFunction"]["Properties"]["FunctionName"]["Fn::Sub"]
     _, made, elsewhere = p["Target"]["Arn"]["Fn::If"]
     assert made == {"Fn::GetAtt": ["SweeperFunction", "Arn"]}
-    assert elsewhere["Fn::Sub"].endswith(f":function:{sweeper}")
+    arn, names = elsewhere["Fn::Sub"]
+    assert arn.endswith(":function:${Name}") and names == {"Name": {"Fn::Sub": sweeper}}
+    # A schedule without a function fills the queue of dead letters.
+    assert p["State"] == {"Fn::If": ["FunctionsExist", "ENABLED", "DISABLED"]}
     (invoke,) = of_type(t, "AWS::Lambda::EventInvokeConfig").values()
     assert invoke["Properties"]["DestinationConfig"]["OnFailure"]["Destination"]
 
@@ -225,6 +261,41 @@ def secrets_stay_secret(t):
             assert '{"Ref": "AgoraSecret"}' not in json.dumps(resource), name
 
 
+def alerts_are_delivered(t):
+    """A pager that is down for an hour still gets its alert; what nobody takes is kept."""
+    longest = 0
+    for name, subscription in of_type(t, "AWS::SNS::Subscription").items():
+        p = subscription["Properties"]
+        if p["TopicArn"] != {"Ref": "OpsTopic"}:
+            queue = {"Fn::GetAtt": ["UndeliveredAlerts", "Arn"]}
+            assert p["RedrivePolicy"]["deadLetterTargetArn"] == queue, name
+        if p["Protocol"] == "https":
+            retry = p["DeliveryPolicy"]["healthyRetryPolicy"]
+            short, long = retry["numMinDelayRetries"], retry["numMaxDelayRetries"]
+            assert retry["numRetries"] == short + long <= 100
+            longest = short * retry["minDelayTarget"] + long * retry["maxDelayTarget"]
+            # SNS takes at most an hour.
+            assert 3_500 <= longest <= 3_600, longest
+    assert longest
+
+
+def topics_can_be_encrypted(t):
+    """Whoever publishes to an encrypted topic may use its key."""
+    key = {"Fn::GetAtt": ["TopicKey", "Arn"]}
+    encrypted = {"Fn::If": ["HasTopicKey", key, {"Ref": "AWS::NoValue"}]}
+    for name, topic in of_type(t, "AWS::SNS::Topic").items():
+        assert topic["Properties"]["KmsMasterKeyId"] == encrypted, name
+    may = {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey*"]}
+    for name, document, _ in policies(t):
+        publishes = any(s["Action"] == "sns:Publish" for s in statements(document))
+        given = {"Fn::If": ["HasTopicKey", {**may, "Resource": key}, {"Ref": "AWS::NoValue"}]}
+        assert (given in document["Statement"]) == publishes, name
+    policy = t["Resources"]["TopicKey"]["Properties"]["KeyPolicy"]["Statement"]
+    alarms = {**may, "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Resource": "*"}
+    assert alarms in policy
+    assert t["Resources"]["TopicKey"]["Condition"] == "HasTopicKey"
+
+
 RESOURCES = {
     '{"Fn::GetAtt": ["Table", "Arn"]}': "table",
     '{"Fn::Sub": "${Table.Arn}/index/watch"}': "index/watch",
@@ -232,6 +303,8 @@ RESOURCES = {
     '{"Ref": "AlertTopic"}': "topic",
     '{"Fn::If": ["MakesSecret", {"Ref": "Secret"}, {"Ref": "AgoraSecretArn"}]}': "secret",
     '{"Fn::GetAtt": ["DeadLetters", "Arn"]}': "dead letters",
+    '{"Fn::GetAtt": ["UndeliveredAlerts", "Arn"]}': "undelivered alerts",
+    '{"Fn::GetAtt": ["TopicKey", "Arn"]}': "topic key",
     '{"Fn::GetAtt": ["CallbackLogGroup", "Arn"]}': "log group",
     '{"Fn::GetAtt": ["SweeperLogGroup", "Arn"]}': "log group",
 }
@@ -243,13 +316,13 @@ def least_privilege(t):
     for name, document, is_own in policies(t):
         if name not in asked or not is_own:
             continue
-        for statement in document["Statement"]:
+        for statement in statements(document):
             assert statement["Effect"] == "Allow"
             for action in as_list(statement["Action"]):
                 for resource in as_list(statement["Resource"]):
                     given[name].add(f"{action} on {RESOURCES[json.dumps(resource)]}")
     for name in asked:
-        needless = given[name] - set(asked[name]) - BY_SERVICES
+        needless = given[name] - set(asked[name]) - NOT_RECORDED
         lacking = set(asked[name]) - given[name]
         assert not needless, f"{name} may and never does: {needless}"
         assert not lacking, f"{name} does and may not: {lacking}"
@@ -258,11 +331,53 @@ def least_privilege(t):
 def parameters_explain_themselves(t):
     for name, parameter in t["Parameters"].items():
         assert parameter.get("Description"), name
-        is_limited = parameter["Type"] == "Number" or {"AllowedValues", "AllowedPattern"} & set(parameter)
+        limits = {"AllowedValues", "AllowedPattern"} & set(parameter)
+        is_limited = parameter["Type"] == "Number" or limits
         assert is_limited, name
     groups = t["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [p for group in groups for p in group["Parameters"]]
     assert sorted(grouped) == sorted(t["Parameters"]), set(grouped) ^ set(t["Parameters"])
+
+
+SAMPLES = json.loads((ROOT / "tests/deploy/parameters.json").read_text())
+
+
+def is_accepted(parameter, value):
+    """Whether CloudFormation takes a value for a parameter."""
+    if "AllowedValues" in parameter:
+        return value in [str(allowed) for allowed in parameter["AllowedValues"]]
+    if parameter["Type"] == "Number":
+        try:
+            number = float(value)
+        except ValueError:
+            return False
+        return parameter.get("MinValue", number) <= number <= parameter.get("MaxValue", number)
+    return re.fullmatch(parameter["AllowedPattern"], value) is not None
+
+
+def parameters_are_what_the_functions_accept(t):
+    """The samples go through the functions' own code in `src/config.rs`: both have to agree."""
+    variables = {}
+    for function in of_type(t, "AWS::Lambda::Function").values():
+        variables.update(function["Properties"]["Environment"]["Variables"])
+    of_parameters = {
+        value["Ref"]: name for name, value in variables.items()
+        if value.get("Ref") in t["Parameters"]
+    }
+    # It gets to the functions by way of Secrets Manager, or as the name of what is there.
+    of_parameters |= {"AgoraSecret": "AGORA_SECRET", "AgoraSecretArn": "AGORA_SECRET_ID"}
+    assert {name: s["variable"] for name, s in SAMPLES.items()} == of_parameters
+    for name, samples in SAMPLES.items():
+        parameter = t["Parameters"][name]
+        wrong = [value for value in samples["accepted"] if not is_accepted(parameter, value)]
+        assert not wrong, f"{name} refuses {wrong}"
+        refused = samples["refused"] + samples["refused_by_template"]
+        wrong = [value for value in refused if is_accepted(parameter, value)]
+        assert not wrong, f"{name} accepts {wrong}"
+        limits = [parameter[limit] for limit in ["MinValue", "MaxValue"] if limit in parameter]
+        ends = [parameter["Default"], *parameter.get("AllowedValues", limits)]
+        missing = {str(end) for end in ends if end != ""} - set(samples["accepted"])
+        assert not missing, f"{name} needs the samples {missing}"
 
 
 def plant_in(name, *path):
@@ -294,14 +409,28 @@ def plant_text(old, new):
     return plant
 
 
+def plant_parameter(name, key, value):
+    """A fault: a parameter has another limit."""
+    return lambda t: t["Parameters"][name].update({key: value})
+
+
 TABLE = ("Table", "Properties")
+QUARANTINE = ("QuarantineAlarm", "Properties")
+STATEMENTS_OF_CALLBACK, STATEMENTS_OF_SWEEPER = (
+    (name, "Properties", "Policies", 0, "PolicyDocument", "Statement")
+    for name in ["CallbackRole", "SweeperRole"]
+)
 CHECKS = [
-    (url_permissions, [plant_in("CallbackFunction", "Properties", "FunctionUrlConfig", "AuthType", "AWS_IAM")]),
-    (no_star, [
-        plant_in("CallbackRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 0, "Resource", "*"),
-        plant_in("SweeperRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 0, "Action", "dynamodb:*"),
+    (url_permissions, [
+        plant_in("CallbackFunction", "Properties", "FunctionUrlConfig", "AuthType", "AWS_IAM"),
     ]),
-    (roles, [plant_in("CallbackFunction", "Properties", "Role", {"Fn::GetAtt": ["SweeperRole", "Arn"]})]),
+    (no_star, [
+        plant_in(*STATEMENTS_OF_CALLBACK, 0, "Resource", "*"),
+        plant_in(*STATEMENTS_OF_SWEEPER, 0, "Action", "dynamodb:*"),
+    ]),
+    (roles, [
+        plant_in("CallbackFunction", "Properties", "Role", {"Fn::GetAtt": ["SweeperRole", "Arn"]}),
+    ]),
     (table_is_kept, [
         plant_in("Table", "DeletionPolicy", "Delete"),
         plant_in(*TABLE, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled", False),
@@ -312,47 +441,90 @@ CHECKS = [
         plant_in(*TABLE, "KeySchema", 1, "AttributeName", "sk"),
         plant_in(*TABLE, "GlobalSecondaryIndexes", 0, "Projection", "ProjectionType", "ALL"),
         plant_in(*TABLE, "AttributeDefinitions", 3, "AttributeType", "S"),
+        plant_in(*TABLE, "GlobalSecondaryIndexes", 1, "OnDemandThroughput", None),
     ]),
     (alarms_act, [
-        plant_in("QuarantineAlarm", "Properties", "AlarmActions", []),
+        plant_in(*QUARANTINE, "AlarmActions", []),
+        plant_in(*QUARANTINE, "AlarmDescription", "See docs/operations.md#quarantined"),
         plant_in("SweeperStoppedAlarm", "Properties", "TreatMissingData", "notBreaching"),
+        plant_in("UndeliveredAlertsAlarm", "Properties", "MetricName",
+                 "ApproximateNumberOfMessagesVisible"),
+        plant_in("CallbackSlowAlarm", "Properties", "EvaluateLowSampleCountPercentile", None),
     ]),
     (metrics_exist, [
-        plant_in("QuarantineAlarm", "Properties", "MetricName", "Quarantine"),
-        plant_in("OldestPendingAlertAlarm", "Properties", "Dimensions", 0, "Value", {"Fn::Sub": "${AWS::StackName}-callback"}),
+        plant_in(*QUARANTINE, "MetricName", "Quarantine"),
+        plant_in(*QUARANTINE, "Dimensions", 0, "Value", {"Fn::Sub": "${AWS::StackName}-sweeper"}),
+        plant_in("WrongSecretAlarm", "Properties", "Metrics", 1, "MetricStat", "Metric",
+                 "MetricName", "SignatureWrong"),
         plant_text("SessionsLooked", "SessionsSeen"),
     ]),
-    (metrics_are_used, [plant_in("NotStoredAlarm", "Properties", "MetricName", "Stored"), plant_text("\\\"ColdStarts\\\"", "\\\"Stored\\\"")]),
+    (metrics_are_used, [
+        plant_in(*QUARANTINE, "MetricName", "Stored"),
+        plant_text('\\"WatchdogFound\\"', '\\"SessionsLooked\\"'),
+    ]),
+    (indexes_are_seen, [
+        plant_in("IndexThrottlesAlarm", "Properties", "Metrics", 2, None),
+        plant_text('\\"watch\\"', '\\"channel\\"'),
+    ]),
+    (first_number, [plant_text('\\"singleValue\\"', '\\"timeSeries\\"')]),
     (variables_are_read, [
         plant_in("CallbackFunction", "Properties", "Environment", "Variables", "TOPIC_ARN", "x"),
         plant_in("SweeperFunction", "Properties", "Environment", "Variables", "ALERT_KINDS", None),
     ]),
     (limits, [
         plant_in("CallbackFunction", "Properties", "Timeout", 30),
-        plant_in("CallbackFunction", "Properties", "ReservedConcurrentExecutions", {"Fn::If": ["HasReservedConcurrency", 5, 10]}),
+        plant_in("CallbackFunction", "Properties", "ReservedConcurrentExecutions",
+                 {"Fn::If": ["HasReservedConcurrency", 5, 10]}),
+        plant_in("SweeperFunction", "Properties", "MemorySize", {"Ref": "MemorySize"}),
         plant_in("SweeperLogGroup", "Properties", "RetentionInDays", 0),
-        plant_in("SweeperFunction", "Properties", "LoggingConfig", "ApplicationLogLevel", {"Ref": "LogLevel"}),
+        plant_in("SweeperFunction", "Properties", "LoggingConfig", "ApplicationLogLevel",
+                 {"Ref": "LogLevel"}),
     ]),
     (schedule, [
         plant_in("SweepSchedule", "Properties", "Target", "DeadLetterConfig", "Arn", "x"),
         plant_in("SweepSchedule", "Properties", "ScheduleExpression", "rate(1 hour)"),
-        plant_in("SweeperFunction", "Properties", "FunctionName", {"Fn::Sub": "${AWS::StackName}-other"}),
+        plant_in("SweepSchedule", "Properties", "State", "ENABLED"),
+        plant_in("SweeperFunction", "Properties", "FunctionName",
+                 {"Fn::Sub": "${AWS::StackName}-other"}),
     ]),
     (secrets_stay_secret, [
-        plant_in("CallbackFunction", "Properties", "Environment", "Variables", "AGORA_SECRET", {"Ref": "AgoraSecret"}),
+        plant_in("CallbackFunction", "Properties", "Environment", "Variables", "AGORA_SECRET",
+                 {"Ref": "AgoraSecret"}),
+    ]),
+    (alerts_are_delivered, [
+        plant_in("AlertHttpsSubscription", "Properties", "DeliveryPolicy", None),
+        plant_in("AlertHttpsSubscription", "Properties", "DeliveryPolicy", "healthyRetryPolicy",
+                 "maxDelayTarget", 300),
+        plant_in("AlertEmailSubscription", "Properties", "RedrivePolicy", None),
+    ]),
+    (topics_can_be_encrypted, [
+        plant_in("OpsTopic", "Properties", "KmsMasterKeyId", None),
+        plant_in(*STATEMENTS_OF_SWEEPER, 3, None),
+        plant_in("TopicKey", "Properties", "KeyPolicy", "Statement", 1, None),
     ]),
     (least_privilege, [
-        plant_in("CallbackRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 0, "Action", ["dynamodb:GetItem", "dynamodb:DeleteItem"]),
-        plant_in("SweeperRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 1, "Action", "dynamodb:Scan"),
-        plant_in("OperatorPolicy", "Properties", "PolicyDocument", "Statement", 3, "Action", "sns:Subscribe"),
+        plant_in(*STATEMENTS_OF_CALLBACK, 0, "Action", ["dynamodb:GetItem", "dynamodb:DeleteItem"]),
+        plant_in(*STATEMENTS_OF_SWEEPER, 1, "Action", "dynamodb:Scan"),
+        plant_in("OperatorPolicy", "Properties", "PolicyDocument", "Statement", 3, "Action",
+                 "sns:Subscribe"),
     ]),
-    (parameters_explain_themselves, [lambda t: t["Parameters"]["AlertEmail"].pop("AllowedPattern")]),
+    (parameters_explain_themselves, [
+        lambda t: t["Parameters"]["AlertEmail"].pop("AllowedPattern"),
+    ]),
+    (parameters_are_what_the_functions_accept, [
+        plant_parameter("AlertKinds", "AllowedPattern", r"^(all|[a-z_]+(\s*,\s*[a-z_]+)*)$"),
+        plant_parameter("AlertKinds", "Default", "fatal_error;abnormal_exit"),
+        plant_parameter("AgoraSecretArn", "AllowedPattern", r"^(arn:aws:secretsmanager:\S+)?$"),
+        plant_parameter("RetentionDays", "MinValue", 0),
+        plant_parameter("UnsignedCheck", "AllowedValues", ["test", "any", "none"]),
+        plant_parameter("LogLevel", "AllowedValues", ["DEBUG", "INFO", "WARN", "ERROR", "FATAL"]),
+    ]),
 ]
 
 
 def main():
     logging.disable(logging.WARNING)
-    template = yaml_parse((ROOT / "template.yaml").read_text())
+    template = stack.read()
     expanded = expand(template)
     for check, _ in CHECKS:
         check(expanded)
