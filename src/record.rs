@@ -44,24 +44,17 @@ pub struct StoredEvent {
     pub uid: String,
     /// When it happened; 0 if it didn't say.
     pub sendts: u64,
-    /// The event, read from `details`.
-    pub event: Event,
+    /// `serviceScene`: which stage of the recording it comes from.
+    pub service_scene: Option<String>,
     /// `details`, as they came.
     pub details: Value,
 }
 
 impl StoredEvent {
-    /// Reads the event of a stored callback.
+    /// What `details` say.
     #[must_use]
-    pub fn new(sequence: u64, event_type: u32, uid: String, sendts: u64, details: Value) -> Self {
-        Self {
-            sequence,
-            event_type,
-            uid,
-            sendts,
-            event: Event::read(event_type, &details),
-            details,
-        }
+    pub fn event(&self) -> Event {
+        Event::read(self.event_type, &self.details)
     }
 }
 

@@ -79,6 +79,53 @@ pub fn clock(ms: u64) -> String {
     format(ms, "%H:%M:%S%.3f")
 }
 
+/// A time span: `12 s`, `5 min 4 s`, `2 h 3 min`, `4 days`.
+#[must_use]
+pub fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let two = |first: u64, unit: &str, second: u64, small: &str| {
+        if second == 0 {
+            format!("{first} {unit}")
+        } else {
+            format!("{first} {unit} {second} {small}")
+        }
+    };
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => two(minutes, "min", seconds % 60, "s"),
+        3600..172_800 => two(hours, "h", minutes % 60, "min"),
+        _ => two(days, "days", hours % 24, "h"),
+    }
+}
+
+/// How long ago a time is: `5 min 4 s ago`.
+#[must_use]
+pub fn ago(ms: u64, now_ms: u64) -> String {
+    if ms > now_ms.saturating_add(1000) {
+        format!("in {}", duration(ms - now_ms))
+    } else {
+        format!("{} ago", duration(now_ms.saturating_sub(ms)))
+    }
+}
+
+/// The time since the beginning: `+12:34` in minutes and seconds, `+1:02:03` from an hour on.
+#[must_use]
+pub fn offset(ms: u64, began: u64) -> String {
+    let (sign, ms) = if ms < began {
+        ('-', began - ms)
+    } else {
+        ('+', ms - began)
+    };
+    let seconds = ms / 1000;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{sign}{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{sign}{minutes}:{seconds:02}")
+    }
+}
+
 /// The number itself where it is no date.
 fn format(ms: u64, pattern: &str) -> String {
     let time = i64::try_from(ms)

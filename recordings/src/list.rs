@@ -4,9 +4,9 @@ use crate::deployment::Deployment;
 use crate::outcome::{AnyError, Outcome};
 use crate::terminal::{print, table};
 use agora_recording_callbacks::clock::now_ms;
-use agora_recording_callbacks::report::{Row, ago, toned};
+use agora_recording_callbacks::report::{Row, toned};
 use agora_recording_callbacks::store::{Opened, Store};
-use agora_recording_callbacks::text::utc;
+use agora_recording_callbacks::text::{ago, utc};
 use clap::Args;
 use jiff::{Span, SpanRelativeTo};
 

@@ -8,7 +8,7 @@ use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::record::Record;
 use agora_recording_callbacks::report::{
-    Entry, Page, Report, Row, entry_line, json, page, printable, text,
+    Entry, Page, Question, Report, Row, entry_line, json, page, printable, text,
 };
 use agora_recording_callbacks::text::{clean, utc};
 use clap::Args;
@@ -79,7 +79,7 @@ async fn read(deployment: &Deployment, sid: &str) -> Result<Option<Record>, AnyE
 
 /// Prints what is new every time it looks, until the recording is over and its files are accounted for.
 async fn follow(deployment: &Deployment, sid: &str, mut report: Report) -> Result<(), AnyError> {
-    let key = |entry: &Entry| (entry.at, entry.sequence, entry.text.clone());
+    let key = |entry: &Entry| (entry.at, entry.sequence, entry.text());
     let mut shown: HashSet<_> = report.timeline.iter().map(key).collect();
     let mut before = report.timeline.last().map(|entry| entry.at);
     if !report.done {
@@ -103,8 +103,8 @@ async fn follow(deployment: &Deployment, sid: &str, mut report: Report) -> Resul
             }
         }
     }
-    let state = report.answer("state").map_or("", |answer| &answer.text);
-    let files = report.answer("files").map_or("", |answer| &answer.text);
+    let state = report.answer(Question::State).map_or("", |line| &line.text);
+    let files = report.answer(Question::Files).map_or("", |line| &line.text);
     print(&format!("\nover: {state}\nfiles: {files}\n"))?;
     Ok(())
 }

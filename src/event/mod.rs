@@ -313,6 +313,14 @@ pub struct TranscodedUser {
     pub file_list: Vec<RecordedFile>,
 }
 
+impl TranscodedUser {
+    /// True where the user has nothing to play.
+    #[must_use]
+    pub fn has_no_file(&self) -> bool {
+        self.file_list.is_empty() || matches!(self.result, Some(TranscodeResult::Failed))
+    }
+}
+
 /// `status` of event 100.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushStatus {

@@ -1,220 +1,146 @@
-//! The answers to what a person asks first: what it does, since when, who worked, where the files are. Pure.
+//! The answers to what a person asks first: how it goes, since when, who worked, where the files are.
+//! Pure.
 
-use super::{
-    Answer, BACKUP_KEPT_MS, MAX_NAME, Record, Tone, ago, clock, duration, int, int_in, list,
-    register, words,
-};
-use crate::event::{LeaveCode, LeaveStatus, WebStopCode};
-use crate::record::AlertState;
-use crate::session::{Phase, Recorder, RegisterName};
-use crate::text::{clean, utc};
+use super::state::{failure, int};
+use super::{Answer, Line, MAX_NAME, Question, Report, Tone, list, missing, words};
+use crate::event::{ComponentStatus, EventType, LeaveCode, LeaveStatus, WebStopCode};
+use crate::record::{AlertState, Record};
+use crate::session::{Recorder, RegisterName};
+use crate::text::{ago, clean, clock, duration, utc};
 
-/// What the recording does, and how good that is.
-pub(super) fn verdict(record: &Record, phase: Option<Phase>, over: Option<u64>) -> (String, Tone) {
-    let standing = record.watched.standing;
-    if let (Some(since), None) = (standing.silent_since, over) {
-        let heard = utc(since);
-        return (
-            format!("SILENT: no heartbeat since {heard}; no end reported"),
-            Tone::Bad,
-        );
+/// The answers, most important first.
+pub(super) fn answers(record: &Record, report: &Report) -> Vec<Answer> {
+    let session = &record.watched.session;
+    let (is_over, now_ms) = (report.over.is_some(), report.now_ms);
+    let answer = |question, line| Answer { question, line };
+    let mut answers = vec![answer(
+        Question::State,
+        report.state.line(session.generation()),
+    )];
+    answers.extend(since(record, now_ms).map(|line| answer(Question::Since, line)));
+    answers.extend(began(report).map(|line| answer(Question::Began, line)));
+    for index in 0..session.recorders.len() {
+        answers.extend(recorder(record, index).map(|line| answer(Question::Recorder, line)));
     }
-    let exit = int(record, RegisterName::Exit, "leaveStatus").map(LeaveStatus);
-    match phase {
-        Some(Phase::Starting) => ("starting".to_owned(), Tone::Plain),
-        Some(Phase::Recording) => ("recording".to_owned(), Tone::Good),
-        Some(Phase::Stopping) => (
-            "stopping: the recorder has left, the service hasn't exited yet".to_owned(),
-            Tone::Plain,
-        ),
-        Some(Phase::Ended) => {
-            let replaced = record.watched.session.generation();
-            let after = match replaced {
-                0 => String::new(),
-                1 => ", after one failover".to_owned(),
-                more => format!(", after {more} failovers"),
-            };
-            (format!("ended as it should{after}"), Tone::Good)
-        }
-        Some(Phase::Failed) => match exit.filter(|status| status.is_abnormal()) {
-            Some(status) => (
-                format!("FAILED: exited abnormally, leaveStatus {}", status.0),
-                Tone::Bad,
-            ),
-            None if over.is_some() => ("FAILED".to_owned(), Tone::Bad),
-            None => (
-                "probably FAILED: a fatal error, but no end reported".to_owned(),
-                Tone::Bad,
-            ),
-        },
-        None => (
-            "unknown: no callback has reported a state".to_owned(),
-            Tone::Warning,
-        ),
+    answers.extend(progress(record).map(|line| answer(Question::Progress, line)));
+    answers.push(answer(Question::Files, report.upload.line(is_over, now_ms)));
+    answers.push(answer(Question::Missing, missing::line(&report.holes)));
+    answers.push(answer(Question::Alerts, alerts(record)));
+    if record.unreadable > 0 {
+        let text = format!("{} items can't be read and aren't shown", record.unreadable);
+        answers.push(answer(Question::Unreadable, Line::warning(text)));
     }
-}
-
-pub(super) fn time_answers(
-    record: &Record,
-    began: u64,
-    newest: u64,
-    over: Option<u64>,
-    now_ms: u64,
-) -> Vec<Answer> {
-    if began == 0 {
-        return Vec::new();
-    }
-    let plain = |label, text| Answer {
-        label,
-        text,
-        tone: Tone::Plain,
-    };
-    let mut answers = Vec::new();
-    if let Some(phase) = register(record, RegisterName::Phase) {
-        answers.push(plain(
-            "since",
-            format!("{}, {}", utc(phase.at), ago(phase.at, now_ms)),
-        ));
-    }
-    let lasted = match over {
-        Some(over) => format!("over after {}", duration(over.saturating_sub(began))),
-        None => format!("newest callback {}", ago(newest, now_ms)),
-    };
-    answers.push(plain("began", format!("{}, {lasted}", utc(began))));
     answers
 }
 
-/// Recorder, progress and files.
-pub(super) fn work_answers(record: &Record, over: Option<u64>, now_ms: u64) -> Vec<Answer> {
-    let mut answers = Vec::new();
+fn since(record: &Record, now_ms: u64) -> Option<Line> {
+    let (_, phase) = record.watched.session.register(RegisterName::Phase)?;
+    let text = format!("{}, {}", utc(phase.at), ago(phase.at, now_ms));
+    (phase.at > 0).then_some(Line::plain(text))
+}
+
+fn began(report: &Report) -> Option<Line> {
+    let lasted = match report.over {
+        Some(over) => format!("over after {}", duration(over.saturating_sub(report.began))),
+        None => format!("newest callback {}", ago(report.newest, report.now_ms)),
+    };
+    let text = format!("{}, {lasted}", utc(report.began));
+    (report.began > 0).then_some(Line::plain(text))
+}
+
+fn progress(record: &Record) -> Option<Line> {
+    let (_, progress) = record.watched.session.register(RegisterName::Progress)?;
+    let percent = int(&progress.fields, "progress")
+        .map_or_else(|| "unreadable".to_owned(), list::progress_words);
+    Some(Line::plain(format!(
+        "{percent} of what had been recorded was uploaded at {}",
+        utc(progress.at)
+    )))
+}
+
+/// What a recorder says about itself.
+fn recorder(record: &Record, index: usize) -> Option<Line> {
     let recorders = &record.watched.session.recorders;
-    for (index, recorder) in recorders.iter().enumerate() {
-        let is_current = index + 1 == recorders.len();
-        let (text, tone) = recorder_words(recorder, is_current, recorders.len());
-        answers.push(Answer {
-            label: "recorder",
-            text,
-            tone,
-        });
-    }
-    if let Some(register) = register(record, RegisterName::Progress) {
-        let percent = int_in(register, "progress")
-            .map_or_else(|| "unreadable".to_owned(), list::progress_words);
-        answers.push(Answer {
-            label: "progress",
-            text: format!(
-                "{percent} of what had been recorded was uploaded at {}",
-                utc(register.at)
-            ),
-            tone: Tone::Plain,
-        });
-    }
-    let upload = register(record, RegisterName::Upload);
-    let (text, tone) = match upload.and_then(|upload| Some((int_in(upload, "eventType")?, upload.at)))
-    {
-        Some((31, at)) => {
-            let was_backed_up = register(record, RegisterName::Backup).is_some();
-            let after = if was_backed_up { ", after a backup" } else { "" };
-            (format!("all in your storage since {}{after}", utc(at)), Tone::Good)
-        }
-        Some((32, at)) => {
-            let until = at.saturating_add(BACKUP_KEPT_MS);
-            let left = if until > now_ms {
-                format!("which is kept until {}", utc(until))
-            } else {
-                format!("which was deleted at {}", utc(until))
-            };
-            (
-                format!("some only in Agora's backup since {}, {left}", utc(at)),
-                Tone::Warning,
-            )
-        }
-        _ if over.is_some() => (
-            "NOT CONFIRMED: it is over, and neither an upload (31) nor a backup (32) was reported; check your storage"
-                .to_owned(),
-            Tone::Warning,
-        ),
-        _ => ("uploaded as it goes; confirmed after the end".to_owned(), Tone::Quiet),
-    };
-    answers.push(Answer {
-        label: "files",
-        text,
-        tone,
-    });
-    answers
-}
-
-fn recorder_words(recorder: &Recorder, is_current: bool, of: usize) -> (String, Tone) {
-    let uid = clean(&recorder.uid, MAX_NAME);
-    let field = |name, field| int_in(recorder.registers.get(&name)?, field);
+    let recorder = recorders.get(index)?;
+    let is_replaced = index + 1 < recorders.len();
+    let field = |name, field| int(&recorder.registers.get(&name)?.fields, field);
     let exit = field(RegisterName::Exit, "leaveStatus").map(LeaveStatus);
-    let state = match field(RegisterName::Recorder, "eventType") {
-        Some(40) if field(RegisterName::Recorder, "status").is_some_and(|status| status != 0) => {
-            ("did not start".to_owned(), Tone::Bad)
-        }
-        Some(40) => ("started, at work".to_owned(), Tone::Good),
-        Some(70) => ("web page recorder started".to_owned(), Tone::Good),
-        Some(41) => match field(RegisterName::Recorder, "leaveCode").map(LeaveCode) {
-            Some(code) => (format!("left, leaveCode {code}"), words::leave_tone(code)),
-            None => ("left".to_owned(), Tone::Plain),
-        },
-        Some(71) => match field(RegisterName::Recorder, "code").map(WebStopCode) {
-            Some(code) if code.is_abnormal() => (format!("stopped, code {code}"), Tone::Bad),
-            Some(code) => (format!("stopped, code {code}"), Tone::Good),
-            None => ("stopped".to_owned(), Tone::Plain),
-        },
-        Some(72) => ("stopped: the page asks for too much".to_owned(), Tone::Bad),
-        Some(_) | None => ("not heard from yet".to_owned(), Tone::Quiet),
-    };
-    let is_over = exit.is_some() || !is_current;
-    let (mut text, mut tone) = match state {
-        // What never left and isn't at work any more was cut off.
-        (_, Tone::Good) if is_over && field(RegisterName::Recorder, "eventType") == Some(40) => {
-            ("started, never reported leaving".to_owned(), Tone::Warning)
-        }
-        state => state,
-    };
-    if !is_current {
-        text.push_str("; replaced by a failover");
+    let mut line = work(recorder, is_replaced || exit.is_some());
+    if let Some(failure) = failure(recorder).filter(|_| line.tone < Tone::Bad) {
+        line.text
+            .push_str(&format!("; FAILED: {}", failure.words()));
+        line.tone = Tone::Bad;
+    }
+    if is_replaced {
+        line.text.push_str("; replaced by a failover");
     }
     if let Some(status) = exit {
-        text.push_str(&format!("; service exit {status}"));
+        line.text.push_str(&format!("; service exit {status}"));
         if status.is_abnormal() {
-            tone = Tone::Bad;
+            line.tone = Tone::Bad;
         }
     }
-    let which = if of > 1 {
-        let since = recorder
-            .since
-            .or(recorder.announced_at)
-            .map_or_else(String::new, |at| format!(" since {}", clock(at)));
-        format!("uid {uid}{since}: ")
-    } else {
-        format!("uid {uid}: ")
-    };
-    (which + &text, tone)
+    let since = recorder.since.or(recorder.announced_at);
+    let since = since
+        .filter(|_| recorders.len() > 1)
+        .map_or_else(String::new, |at| format!(" since {}", clock(at)));
+    let uid = clean(&recorder.uid, MAX_NAME);
+    line.text.insert_str(0, &format!("uid {uid}{since}: "));
+    Some(line)
 }
 
-pub(super) fn alert_answer(record: &Record) -> Answer {
-    let count = |state| {
+/// What it did last; `is_over` where it isn't at work any more, whatever it says.
+fn work(recorder: &Recorder, is_over: bool) -> Line {
+    let field = |field| {
+        int(
+            &recorder.registers.get(&RegisterName::Recorder)?.fields,
+            field,
+        )
+    };
+    let event_type = field("eventType").and_then(|number| u32::try_from(number).ok());
+    match event_type.map(EventType) {
+        Some(EventType::RECORDER_STARTED)
+            if field("status").is_some_and(|status| ComponentStatus(status).is_abnormal()) =>
+        {
+            Line::bad("did not start")
+        }
+        // What never left and isn't at work any more was cut off.
+        Some(EventType::RECORDER_STARTED) if is_over => {
+            Line::warning("started, never reported leaving")
+        }
+        Some(EventType::RECORDER_STARTED) => Line::plain("started, at work"),
+        Some(EventType::WEB_RECORDER_STARTED) => Line::plain("web page recorder started"),
+        Some(EventType::RECORDER_LEAVE) => match field("leaveCode").map(LeaveCode) {
+            Some(code) => Line {
+                text: format!("left, {}", words::leave_words(code)),
+                tone: words::leave_tone(code),
+            },
+            None => Line::plain("left"),
+        },
+        Some(EventType::WEB_RECORDER_STOPPED) => match field("code").map(WebStopCode) {
+            Some(code) if code.is_abnormal() => Line::bad(format!("stopped, code {code}")),
+            Some(code) => Line::plain(format!("stopped, code {code}")),
+            None => Line::plain("stopped"),
+        },
+        Some(EventType::WEB_RECORDER_CAPABILITY_LIMIT) => {
+            Line::bad("stopped: the page asks for too much")
+        }
+        Some(_) | None => Line::quiet("not heard from yet"),
+    }
+}
+
+fn alerts(record: &Record) -> Line {
+    let count = |wanted| {
         let alerts = record.alerts.iter();
-        alerts.filter(|stored| stored.state == state).count()
+        alerts.filter(|alert| alert.state == wanted).count()
     };
-    let (pending, given_up) = (count(AlertState::Pending), count(AlertState::Failed));
-    let (text, tone) = match (record.alerts.len(), pending + given_up) {
-        (0, _) => ("none".to_owned(), Tone::Good),
-        (1, 0) => ("1, sent".to_owned(), Tone::Plain),
-        (all, 0) => (format!("{all}, all sent"), Tone::Plain),
-        (all, _) => (
-            format!(
-                "{all}: {pending} NOT SENT YET, {given_up} GIVEN UP; see `recordings alerts list`"
-            ),
-            Tone::Bad,
-        ),
-    };
-    Answer {
-        label: "alerts",
-        text,
-        tone,
+    let (pending, failed) = (count(AlertState::Pending), count(AlertState::Failed));
+    match (record.alerts.len(), pending + failed) {
+        (0, _) => Line::plain("none"),
+        (1, 0) => Line::plain("1, sent"),
+        (all, 0) => Line::plain(format!("{all}, all sent")),
+        (all, _) => Line::bad(format!(
+            "{all}: {pending} NOT SENT YET, {failed} GIVEN UP; see `recordings alerts list`"
+        )),
     }
 }

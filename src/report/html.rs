@@ -1,11 +1,14 @@
-//! A report as one page that needs nothing else: inline style, script and picture, and a policy that forbids the rest. Pure.
+//! A report as one page that needs nothing else: inline style, script and picture, and a policy that
+//! forbids the rest. Pure.
 //!
 //! maud escapes every text and attribute. Nothing from outside stands in the script, in the style, or in a link.
 
 use super::lanes::picture;
 use super::svg::chart;
-use super::{Record, Report, Row, Tone, What, ago, clock, offset};
-use crate::text::utc;
+use super::{Entry, Report, Row, Tone, What};
+use crate::event::EventType;
+use crate::record::Record;
+use crate::text::{ago, clock, offset, utc};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -38,7 +41,7 @@ pub fn page(report: &Report, record: &Record, page: Page) -> String {
         }
         div.head {
             h1 { (channel) }
-            span class={ "badge " (report.tone.as_str()) } { (badge(report)) }
+            span class={ "badge " (report.tone.as_str()) } { (report.state.word()) }
         }
         p.meta { code { (report.sid) } " · as of " (utc(report.now_ms)) (live_words(page)) }
         (facts(report))
@@ -89,15 +92,6 @@ pub fn list_page(rows: &[Row], now_ms: u64, page: Page) -> String {
     document("Recordings", page, &body)
 }
 
-fn badge(report: &Report) -> String {
-    let state = report.answer("state").map_or("", |answer| &answer.text);
-    if state.starts_with("SILENT") {
-        "silent".to_owned()
-    } else {
-        report.phase_word().to_owned()
-    }
-}
-
 fn live_words(page: Page) -> &'static str {
     match page {
         Page::File => "",
@@ -142,9 +136,9 @@ fn facts(report: &Report) -> Markup {
     html! {
         dl.card.facts {
             @for answer in &report.answers {
-                div class=(answer.label) {
-                    dt { (answer.label) }
-                    dd class=(answer.tone.as_str()) { (answer.text) }
+                div class=(answer.question.label()) {
+                    dt { (answer.question.label()) }
+                    dd class=(answer.line.tone.as_str()) { (answer.line.text) }
                 }
             }
         }
@@ -158,7 +152,7 @@ fn worries(report: &Report) -> Markup {
                 header { h2 { "Errors and warnings" } }
                 ul.notes {
                     @for entry in report.worries.iter().filter_map(|place| report.timeline.get(*place)) {
-                        li { span class={ "t-" (entry.tone.as_str()) } { (entry.text) } small { (clock(entry.at)) " UTC, " (offset(entry.at, report.began)) } }
+                        li { span class={ "t-" (entry.line.tone.as_str()) } { (entry.line.text) } small { (clock(entry.at)) " UTC, " (offset(entry.at, report.began)) } }
                     }
                 }
             }
@@ -174,7 +168,7 @@ fn alerts(report: &Report) -> Markup {
                 ul.notes {
                     @for entry in report.alerts.iter().filter_map(|place| report.timeline.get(*place)) {
                         li {
-                            span class={ "t-" (entry.tone.as_str()) } { (entry.text.trim_start_matches("ALERT ")) }
+                            span class={ "t-" (entry.line.tone.as_str()) } { (entry.line.text) }
                             small { (entry.details) }
                             @if let What::Alert { steps, .. } = &entry.what {
                                 ol { @for step in steps { li { (step) } } }
@@ -222,15 +216,18 @@ fn timeline(report: &Report) -> Markup {
                                 td.mono.num.opt {
                                     @match &entry.what {
                                         What::Callback { event_type, .. } => { (event_type) }
-                                        What::Heartbeat { .. } => { "33" }
+                                        What::Heartbeat { .. } => { (EventType::UPLOADING_PROGRESS.0) }
                                         What::Alert { .. } | What::Missing(_) => {}
                                     }
                                 }
-                                td class={ "t-" (entry.tone.as_str()) } {
-                                    @if entry.details.is_empty() || entry.tone == Tone::Bad && matches!(entry.what, What::Alert { .. }) {
-                                        (entry.text)
+                                td class={ "t-" (entry.line.tone.as_str()) } {
+                                    @if entry.details.is_empty() || entry.line.tone == Tone::Bad && matches!(entry.what, What::Alert { .. }) {
+                                        (entry.text())
                                     } @else {
-                                        details { summary { (entry.text) } code { "uid " (entry.uid) " · " (entry.details) } }
+                                        details {
+                                            summary { (entry.text()) }
+                                            code { "uid " (entry.uid) " · " (scene(entry)) (entry.details) }
+                                        }
                                     }
                                 }
                             }
@@ -239,5 +236,12 @@ fn timeline(report: &Report) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Which stage of the recording a callback comes from, where it says.
+fn scene(entry: &Entry) -> Markup {
+    html! {
+        @if let What::Callback { scene: Some(scene), .. } = &entry.what { "scene " (scene) " · " }
     }
 }

@@ -1,10 +1,13 @@
 //! A report as JSON, for programs. Pure.
 //!
-//! The names are part of the interface: fields may be added, none is renamed or removed. Times are ms since the epoch.
+//! The names are part of the interface: fields may be added, none is renamed or removed. Times are
+//! ms since the epoch.
 
-use super::{Entry, Record, Report, What};
-use crate::record::AlertState;
-use crate::text::clean;
+use super::state::failure;
+use super::{Entry, Failure, Report, Upload, What};
+use crate::event::EventType;
+use crate::record::{AlertState, Record};
+use crate::text::is_unseen;
 use serde_json::{Value, json};
 
 /// The report, and of its record what a program may want to decide on.
@@ -25,19 +28,26 @@ pub fn json(report: &Report, record: &Record) -> Value {
                 "lastSendts": recorder.last_sendts,
                 "lastSequence": recorder.ledger.last,
                 "missing": missing,
+                "failure": failure(recorder).map(failure_json),
             })
         })
         .collect();
     let answers: Vec<_> = report
         .answers
         .iter()
-        .map(|answer| json!({"label": answer.label, "text": answer.text, "tone": answer.tone.as_str()}))
+        .map(|answer| {
+            let (text, tone) = (&answer.line.text, answer.line.tone.as_str());
+            json!({"label": answer.question.label(), "text": text, "tone": tone})
+        })
         .collect();
     json!({
         "schema": 1,
         "sid": record.watched.sid,
         "cname": record.watched.cname,
         "phase": report.phase_word(),
+        "state": report.state.word(),
+        "failure": session.current().and_then(failure).map(failure_json),
+        "upload": upload_json(report.upload),
         "over": report.over.is_some(),
         "done": report.done,
         "began": report.began,
@@ -51,13 +61,34 @@ pub fn json(report: &Report, record: &Record) -> Value {
     })
 }
 
+fn failure_json(failure: Failure) -> Value {
+    let Failure {
+        sequence,
+        at,
+        event_type,
+    } = failure;
+    json!({"sequence": sequence, "at": at, "eventType": event_type.0, "name": event_type.name()})
+}
+
+fn upload_json(upload: Upload) -> Value {
+    let since = match upload {
+        Upload::Confirmed { at, .. } | Upload::Backup { at } | Upload::Stranded { at } => Some(at),
+        Upload::Unconfirmed { .. } | Upload::None => None,
+    };
+    let status = match upload {
+        Upload::Unconfirmed { status } => status.map(|status| status.0),
+        _ => None,
+    };
+    json!({"state": upload.as_str(), "since": since, "status": status})
+}
+
 /// JSON in which no character steers a terminal: it is escaped, and reads the same.
 #[must_use]
 pub fn printable(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        // Only inside of strings is there anything to escape: outside there are line breaks and spaces alone.
-        if c == '\n' || clean(c.encode_utf8(&mut [0; 4]), 1) == c.to_string() {
+        // Only strings have anything to escape: outside of them are line breaks and spaces alone.
+        if c == '\n' || !is_unseen(c) {
             out.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
@@ -72,22 +103,27 @@ fn entry(entry: &Entry) -> Value {
     let mut json = json!({
         "at": entry.at,
         "what": entry.what.as_str(),
-        "tone": entry.tone.as_str(),
+        "tone": entry.line.tone.as_str(),
         "uid": entry.uid,
         "sequence": entry.sequence,
-        "text": entry.text,
+        "text": entry.text(),
     });
     let more = match &entry.what {
         What::Callback {
-            event_type, name, ..
-        } => json!({"eventType": event_type, "name": name}),
-        What::Heartbeat { progress } => json!({"eventType": 33, "progress": progress}),
+            event_type,
+            name,
+            scene,
+            ..
+        } => json!({"eventType": event_type, "name": name, "serviceScene": scene}),
+        What::Heartbeat { progress } => {
+            json!({"eventType": EventType::UPLOADING_PROGRESS.0, "progress": progress})
+        }
         What::Alert { kind, state, .. } => {
             let at = match state {
                 AlertState::Sent { at } => *at,
                 AlertState::Pending | AlertState::Failed => None,
             };
-            json!({"kind": kind, "state": state.as_str(), "sentAt": at})
+            json!({"kind": kind.as_str(), "state": state.as_str(), "sentAt": at})
         }
         What::Missing(hole) => {
             json!({"from": hole.range.0, "to": hole.range.1, "after": hole.after, "before": hole.before})

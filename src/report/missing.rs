@@ -1,9 +1,10 @@
 //! Callbacks that never came, and what that may mean. Pure.
 
-use super::{Answer, MAX_NAME, Record, RegisterName, Tone, int, words};
-use crate::record::StoredEvent;
+use super::{Line, MAX_NAME, Upload};
+use crate::event::EventType;
+use crate::record::{Record, StoredEvent};
 use crate::session::Range;
-use crate::text::clean;
+use crate::text::{clean, clock};
 use crate::watchdog::over_since;
 
 /// More holes than this are more likely event types that aren't subscribed than losses.
@@ -44,13 +45,11 @@ impl Hole {
     #[must_use]
     pub fn when(&self) -> String {
         match (self.after, self.before) {
-            (Some(after), Some(before)) => format!(
-                "between {} and {}",
-                words::clock(after),
-                words::clock(before)
-            ),
-            (Some(after), None) => format!("after {}", words::clock(after)),
-            (None, Some(before)) => format!("before {}", words::clock(before)),
+            (Some(after), Some(before)) => {
+                format!("between {} and {}", clock(after), clock(before))
+            }
+            (Some(after), None) => format!("after {}", clock(after)),
+            (None, Some(before)) => format!("before {}", clock(before)),
             (None, None) => "at an unknown time".to_owned(),
         }
     }
@@ -59,8 +58,9 @@ impl Hole {
 /// All that is missing, recorder by recorder, in the order of the numbers.
 pub(super) fn holes(record: &Record) -> Vec<Hole> {
     let recorders = &record.watched.session.recorders;
-    let upload = int(record, RegisterName::Upload, "eventType");
-    let is_unconfirmed = over_since(&record.watched).is_some() && !matches!(upload, Some(31 | 32));
+    let upload = Upload::of(&record.watched.session);
+    let is_unconfirmed = over_since(&record.watched).is_some()
+        && !matches!(upload, Upload::Confirmed { .. } | Upload::Backup { .. });
     let mut holes = Vec::new();
     for (recorder, ranges) in recorders.iter().zip(&record.missing) {
         let mut known: Vec<(u64, u64)> = record
@@ -78,7 +78,8 @@ pub(super) fn holes(record: &Record) -> Vec<Hole> {
         known.sort_unstable();
         known.dedup_by_key(|(sequence, _)| *sequence);
         let has_begun = |callback: &StoredEvent| {
-            callback.uid == recorder.uid && matches!(callback.event_type, 40 | 70)
+            let started = [EventType::RECORDER_STARTED, EventType::WEB_RECORDER_STARTED];
+            callback.uid == recorder.uid && started.contains(&EventType(callback.event_type))
         };
         let has_begun = record.events.iter().any(has_begun);
         for range in ranges {
@@ -110,36 +111,23 @@ pub(super) fn holes(record: &Record) -> Vec<Hole> {
 }
 
 /// The holes in a line.
-pub(super) fn answer(holes: &[Hole]) -> Answer {
+pub(super) fn line(holes: &[Hole]) -> Line {
     let all = holes
         .iter()
         .fold(0_u64, |all, hole| all.saturating_add(hole.count()));
-    let (text, tone) = match holes {
-        [] => ("none".to_owned(), Tone::Good),
-        [hole] => (
-            format!(
-                "{} ({all}), {}: {}",
-                hole.numbers(),
-                hole.when(),
-                hole.meaning
-            ),
-            Tone::Warning,
-        ),
-        many if many.len() > MANY => (
-            format!(
-                "{all} in {} places; so many are usually event types you aren't subscribed to, rather than losses",
-                many.len()
-            ),
-            Tone::Plain,
-        ),
-        few => (
-            format!("{all} in {} places, see below", few.len()),
-            Tone::Warning,
-        ),
-    };
-    Answer {
-        label: "missing",
-        text,
-        tone,
+    match holes {
+        [] => Line::plain("none"),
+        [hole] => Line::warning(format!(
+            "{} ({all}), {}: {}",
+            hole.numbers(),
+            hole.when(),
+            hole.meaning
+        )),
+        many if many.len() > MANY => Line::plain(format!(
+            "{all} in {} places; so many are usually event types you aren't subscribed to, rather \
+             than losses",
+            many.len()
+        )),
+        few => Line::warning(format!("{all} in {} places, see below", few.len())),
     }
 }

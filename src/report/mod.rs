@@ -1,10 +1,13 @@
-//! A session for a person: what happened to it, in words, as a picture, as a page, and as JSON for programs. Pure.
+//! A session for a person: what happened to it, in words, as a picture, as a page, and as JSON for
+//! programs. Pure.
 //!
-//! A [`Record`] is everything the table holds about a session; a [`Report`] is what a person asks about it. Every text from
-//! outside is cleaned on its way into the report: one line, no control or direction characters, cut. Heartbeats (33) leave no
-//! item, so a report knows the newest only. Times are `sendts`, ms since the epoch, where nothing else is said.
+//! A [`Record`] is everything the table holds about a session; a [`Report`] is what a person asks
+//! about it. Every text from outside is cleaned on its way into the report: one line, no control or
+//! direction characters, cut. Heartbeats (33) leave no item, so a report knows the newest only.
+//! Times are `sendts`, ms since the epoch, where nothing else is said.
 //!
-//! Must not know: the table, the clock, what the functions do. They don't use it, and it isn't linked into them.
+//! Must not know: the table, the clock, what the functions do. They don't use it, and it isn't
+//! linked into them.
 
 mod answers;
 mod html;
@@ -12,6 +15,7 @@ mod json;
 mod lanes;
 mod list;
 mod missing;
+mod state;
 mod svg;
 mod text;
 mod timeline;
@@ -25,20 +29,17 @@ pub use json::{json, printable};
 pub use lanes::{Curve, Lane, LaneKind, Mark, Picture, Shape, Span, picture};
 pub use list::{Row, progress_words};
 pub use missing::Hole;
+pub use state::{Failure, State, Upload};
 pub use text::{entry_line, text, toned};
 pub use timeline::{Entry, What};
-pub use words::{ago, clock, duration, offset};
 
 use crate::record::Record;
-use crate::session::{Phase, Register, RegisterName, Scalar};
+use crate::session::Phase;
 use crate::text::clean;
 use crate::watchdog::over_since;
-use answers::{alert_answer, time_answers, verdict, work_answers};
 
 /// A name from outside is cut to this many characters.
 const MAX_NAME: usize = 128;
-/// Agora keeps a backup for 10 days, in ms.
-const BACKUP_KEPT_MS: u64 = 10 * 24 * 60 * 60 * 1000;
 /// A session of which nothing has come for this long isn't waited for, in ms.
 const QUIET_MS: u64 = 5 * 60 * 1000;
 
@@ -71,27 +72,105 @@ impl Tone {
     }
 }
 
-/// One answer to a question that a person has.
+/// A line for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// What is asked, a word or two.
-    pub label: &'static str,
-    /// The answer.
+pub struct Line {
+    /// The words.
     pub text: String,
-    /// How good it is.
+    /// How good it is what they say.
     pub tone: Tone,
 }
 
+impl Line {
+    fn quiet(text: impl Into<String>) -> Self {
+        Self::new(Tone::Quiet, text.into())
+    }
+
+    fn plain(text: impl Into<String>) -> Self {
+        Self::new(Tone::Plain, text.into())
+    }
+
+    fn good(text: impl Into<String>) -> Self {
+        Self::new(Tone::Good, text.into())
+    }
+
+    fn warning(text: impl Into<String>) -> Self {
+        Self::new(Tone::Warning, text.into())
+    }
+
+    fn bad(text: impl Into<String>) -> Self {
+        Self::new(Tone::Bad, text.into())
+    }
+
+    fn new(tone: Tone, text: String) -> Self {
+        Self { text, tone }
+    }
+}
+
 /// What a person asks about a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// What does it do?
+    State,
+    /// Since when?
+    Since,
+    /// When did it begin, and how long did it last?
+    Began,
+    /// Who works, or worked? One answer a recorder.
+    Recorder,
+    /// How much is uploaded?
+    Progress,
+    /// Where are the files?
+    Files,
+    /// Which callbacks never came?
+    Missing,
+    /// Which alerts were there?
+    Alerts,
+    /// Which items can't be read?
+    Unreadable,
+}
+
+impl Question {
+    /// A word for it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Since => "since",
+            Self::Began => "began",
+            Self::Recorder => "recorder",
+            Self::Progress => "progress",
+            Self::Files => "files",
+            Self::Missing => "missing",
+            Self::Alerts => "alerts",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// An answer to one question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What is asked.
+    pub question: Question,
+    /// The answer.
+    pub line: Line,
+}
+
+/// The answers to what a person asks about a session, and everything that happened.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The recording.
     pub sid: String,
     /// The channel; empty if it isn't known.
     pub cname: String,
-    /// What it does.
+    /// The phase in the table, which knows nothing of failures before an orderly end.
     pub phase: Option<Phase>,
-    /// How good that is.
+    /// How it goes.
+    pub state: State,
+    /// What became of the files.
+    pub upload: Upload,
+    /// How good all that is.
     pub tone: Tone,
     /// When it began, ms since the epoch; 0 if nothing says.
     pub began: u64,
@@ -124,7 +203,6 @@ impl Report {
         let session = &record.watched.session;
         let holes = missing::holes(record);
         let timeline = timeline::timeline(record, &holes);
-        let phase = phase_of(record);
         let times = || {
             let callbacks = record.events.iter().map(|callback| callback.sendts);
             let recorders = session.recorders.iter();
@@ -140,8 +218,8 @@ impl Report {
         let began = times().filter(|at| *at > 0).min().unwrap_or(0);
         let newest = times().max().unwrap_or(0);
         let over = over_since(&record.watched);
-        let upload = int(record, RegisterName::Upload, "eventType");
-        let is_accounted = matches!(upload, Some(31 | 32));
+        let (state, upload) = (State::of(&record.watched), Upload::of(session));
+        let is_accounted = matches!(upload, Upload::Confirmed { .. } | Upload::Backup { .. });
         let is_quiet = now_ms.saturating_sub(record.watched.updated_at) > QUIET_MS;
         let at = |wanted: fn(&Entry) -> bool| {
             let places = timeline.iter().enumerate();
@@ -150,81 +228,44 @@ impl Report {
                 .map(|(place, _)| place)
                 .collect::<Vec<_>>()
         };
-        let worries =
-            at(|entry| entry.tone >= Tone::Warning && matches!(entry.what, What::Callback { .. }));
+        let worries = at(|entry| {
+            entry.line.tone >= Tone::Warning && matches!(entry.what, What::Callback { .. })
+        });
         let alerts = at(|entry| matches!(entry.what, What::Alert { .. }));
-        let (what, tone) = verdict(record, phase, over);
-        let mut answers = vec![Answer {
-            label: "state",
-            text: what,
-            tone,
-        }];
-        answers.extend(time_answers(record, began, newest, over, now_ms));
-        answers.extend(work_answers(record, over, now_ms));
-        answers.push(missing::answer(&holes));
-        answers.push(alert_answer(record));
-        if record.unreadable > 0 {
-            answers.push(Answer {
-                label: "unreadable",
-                text: format!("{} items can't be read and aren't shown", record.unreadable),
-                tone: Tone::Warning,
-            });
-        }
-        Self {
+        let mut report = Self {
             sid: clean(&record.watched.sid, MAX_NAME),
             cname: clean(&record.watched.cname, MAX_NAME),
-            phase,
-            tone,
+            phase: state::phase(session),
+            state,
+            upload,
+            tone: state::overall_tone(state, upload, over.is_some()),
             began,
             newest,
             over,
             done: over.is_some() && (is_accounted || is_quiet),
             now_ms,
             recorders: session.recorders.len(),
-            answers,
+            answers: Vec::new(),
             holes,
             worries,
             alerts,
             timeline,
-        }
+        };
+        report.answers = answers::answers(record, &report);
+        report
     }
 
-    /// The answer under a label.
+    /// The first answer to a question.
     #[must_use]
-    pub fn answer(&self, label: &str) -> Option<&Answer> {
-        self.answers.iter().find(|answer| answer.label == label)
+    pub fn answer(&self, question: Question) -> Option<&Line> {
+        let mut answers = self.answers.iter();
+        let answer = answers.find(|answer| answer.question == question)?;
+        Some(&answer.line)
     }
-}
 
-fn phase_of(record: &Record) -> Option<Phase> {
-    match text_of(record, RegisterName::Phase, "phase") {
-        Some(word) => Phase::read(word),
-        None => None,
-    }
-}
-
-fn register(record: &Record, name: RegisterName) -> Option<&Register> {
-    record
-        .watched
-        .session
-        .register(name)
-        .map(|(_, register)| register)
-}
-
-fn int_in(register: &Register, field: &str) -> Option<i64> {
-    match register.fields.get(field)? {
-        Scalar::Int(int) => Some(*int),
-        Scalar::Text(_) => None,
-    }
-}
-
-fn int(record: &Record, name: RegisterName, field: &str) -> Option<i64> {
-    int_in(register(record, name)?, field)
-}
-
-fn text_of<'a>(record: &'a Record, name: RegisterName, field: &str) -> Option<&'a str> {
-    match register(record, name)?.fields.get(field)? {
-        Scalar::Text(text) => Some(text),
-        Scalar::Int(_) => None,
+    /// The phase in a word.
+    #[must_use]
+    pub fn phase_word(&self) -> &'static str {
+        self.phase.map_or("unknown", Phase::as_str)
     }
 }

@@ -1,8 +1,8 @@
-//! A picture as SVG: places in percent of the axis, so that it fits any width without being distorted. Pure.
+//! A picture as SVG: places in percent of the axis, so that it fits any width without being
+//! distorted. Pure.
 
-use super::clock;
 use super::lanes::{Lane, LaneKind, Mark, Picture, Shape, Span};
-use crate::text::utc;
+use crate::text::{date, hour_minute, hour_minute_second};
 use maud::{Markup, html};
 
 /// With more streams than this their lanes are narrow.
@@ -209,9 +209,9 @@ impl Axis {
             .take_while(|at| *at <= picture.to)
             .map(|at| {
                 let label = match step {
-                    ..60_000 => clock(at).chars().take(8).collect(),
-                    60_000..86_400_000 => clock(at).chars().take(5).collect(),
-                    _ => utc(at).chars().take(10).collect(),
+                    ..60_000 => hour_minute_second(at),
+                    60_000..86_400_000 => hour_minute(at),
+                    _ => date(at),
                 };
                 (at, label)
             });

@@ -1,7 +1,7 @@
-//! A report as lines for a terminal. Pure; the colours are taken out by whoever prints into a pipe.
+//! A report as lines for a terminal, with colours. Pure; printing into a pipe takes them out.
 
-use super::{Entry, Report, Tone, What, clock, duration, offset};
-use crate::text::utc;
+use super::{Entry, Report, Tone, What};
+use crate::text::{clock, date, duration, offset};
 use anstyle::{AnsiColor, Color, Style};
 use std::fmt::Write;
 
@@ -41,8 +41,8 @@ pub fn text(report: &Report) -> String {
         let _ = writeln!(
             out,
             "{:<10} {}",
-            answer.label,
-            toned(answer.tone, &answer.text)
+            answer.question.label(),
+            toned(answer.line.tone, &answer.line.text)
         );
     }
     if report.holes.len() > 1 {
@@ -68,7 +68,11 @@ pub fn text(report: &Report) -> String {
             .filter_map(|place| report.timeline.get(*place))
         {
             let time = offset(entry.at, report.began);
-            let _ = writeln!(out, "  {time:>9}  {}", toned(entry.tone, &entry.text));
+            let _ = writeln!(
+                out,
+                "  {time:>9}  {}",
+                toned(entry.line.tone, &entry.line.text)
+            );
         }
     }
     if !report.alerts.is_empty() {
@@ -78,8 +82,7 @@ pub fn text(report: &Report) -> String {
             .iter()
             .filter_map(|place| report.timeline.get(*place))
         {
-            let text = entry.text.trim_start_matches("ALERT ");
-            let _ = writeln!(out, "  {}", toned(entry.tone, text));
+            let _ = writeln!(out, "  {}", toned(entry.line.tone, &entry.line.text));
             let _ = writeln!(out, "    {}", entry.details);
             if let What::Alert { steps, .. } = &entry.what {
                 for step in steps {
@@ -106,13 +109,13 @@ fn heading(out: &mut String, words: &str) {
     let _ = writeln!(out, "\n{bold}{words}{bold:#}");
 }
 
-/// One entry of the timeline; a line with the date before it if `before`, the time of the entry before, is of another day.
+/// One entry of the timeline; a line with the date before it if `before`, the time of the entry
+/// before, is of another day.
 #[must_use]
 pub fn entry_line(report: &Report, entry: &Entry, before: Option<u64>) -> String {
-    let day = |ms| utc(ms).chars().take(10).collect::<String>();
     let mut line = String::new();
-    if before.is_none_or(|before| day(before) != day(entry.at)) {
-        let _ = writeln!(line, "  {}", day(entry.at));
+    if before.is_none_or(|before| date(before) != date(entry.at)) {
+        let _ = writeln!(line, "  {}", date(entry.at));
     }
     let number = match &entry.what {
         What::Callback { .. } | What::Heartbeat { .. } => format!("#{}", entry.sequence),
@@ -129,7 +132,7 @@ pub fn entry_line(report: &Report, entry: &Entry, before: Option<u64>) -> String
     let _ = writeln!(
         line,
         "  {time}  {quiet}{since:>9}  {number:>5}{quiet:#}  {}{who}",
-        toned(entry.tone, &entry.text)
+        toned(entry.line.tone, &entry.text())
     );
     line
 }

@@ -1,9 +1,11 @@
 //! What happened, an entry each, by time and number. Pure.
 
-use super::{Hole, MAX_NAME, Record, RegisterName, Tone, words};
-use crate::alert::{Severity, in_words};
-use crate::event::{Event, EventType};
-use crate::record::{AlertState, StoredAlert, StoredEvent};
+use super::state::int;
+use super::{Hole, Line, MAX_NAME, Tone, words};
+use crate::alert::{AlertKind, Severity, in_words};
+use crate::event::{Event, EventType, without_stream_keys};
+use crate::record::{AlertState, Record, StoredAlert, StoredEvent};
+use crate::session::RegisterName;
 use crate::text::{clean, utc};
 
 /// The raw details that an entry quotes are cut to this many characters.
@@ -20,10 +22,8 @@ pub struct Entry {
     pub uid: String,
     /// What it is.
     pub what: What,
-    /// How good it is.
-    pub tone: Tone,
-    /// What it means, one line.
-    pub text: String,
+    /// What it means.
+    pub line: Line,
     /// What came, cut; empty where there is nothing.
     pub details: String,
 }
@@ -37,6 +37,8 @@ pub enum What {
         event_type: u32,
         /// The specification's name.
         name: &'static str,
+        /// Its `serviceScene`, cleaned.
+        scene: Option<String>,
         /// The event.
         event: Event,
     },
@@ -48,8 +50,8 @@ pub enum What {
     /// An alert.
     Alert {
         /// Its kind.
-        kind: &'static str,
-        /// Whether it is sent.
+        kind: AlertKind,
+        /// Whether it has been sent.
         state: AlertState,
         /// What to do now, a step each.
         steps: Vec<String>,
@@ -83,7 +85,9 @@ pub(super) fn timeline(record: &Record, holes: &[Hole]) -> Vec<Entry> {
         .collect();
     entries.sort_by(|a, b| {
         let key = |entry: &Entry| (entry.at, entry.sequence, rank(&entry.what));
-        key(a).cmp(&key(b)).then_with(|| a.text.cmp(&b.text))
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| a.line.text.cmp(&b.line.text))
     });
     entries
 }
@@ -98,19 +102,24 @@ fn rank(what: &What) -> u8 {
 }
 
 fn callback_entry(callback: &StoredEvent) -> Entry {
-    let (text, tone) = words::event_words(callback.event_type, &callback.event);
+    let (event_type, event) = (callback.event_type, callback.event());
+    let scene = callback.service_scene.as_deref();
+    let line = words::event_line(event_type, scene, &event);
     Entry {
         at: callback.sendts,
         sequence: callback.sequence,
         uid: clean(&callback.uid, MAX_NAME),
         what: What::Callback {
-            event_type: callback.event_type,
-            name: EventType(callback.event_type).name(),
-            event: callback.event.clone(),
+            event_type,
+            name: EventType(event_type).name(),
+            scene: scene.map(|scene| clean(scene, MAX_NAME)),
+            event,
         },
-        tone,
-        text,
-        details: clean(&callback.details.to_string(), MAX_DETAILS),
+        line,
+        details: clean(
+            &without_stream_keys(&callback.details).to_string(),
+            MAX_DETAILS,
+        ),
     }
 }
 
@@ -118,68 +127,62 @@ fn heartbeats(record: &Record) -> impl Iterator<Item = Entry> {
     let recorders = record.watched.session.recorders.iter();
     recorders.filter_map(|recorder| {
         let register = recorder.registers.get(&RegisterName::Progress)?;
-        let progress = super::int_in(register, "progress");
-        let (text, tone) = words::event_words(
-            EventType::UPLOADING_PROGRESS.0,
-            &Event::UploadingProgress { progress },
-        );
+        let progress = int(&register.fields, "progress");
+        let event = Event::UploadingProgress { progress };
+        let mut line = words::event_line(EventType::UPLOADING_PROGRESS.0, None, &event);
+        line.text.insert_str(0, "newest ");
         Some(Entry {
             at: register.at,
             sequence: register.sequence,
             uid: clean(&recorder.uid, MAX_NAME),
             what: What::Heartbeat { progress },
-            tone,
-            text: format!("newest {text}"),
+            line,
             details: String::new(),
         })
     })
 }
 
-fn alert_entry(sent: &StoredAlert) -> Entry {
-    let words = in_words(&sent.alert);
-    let (state, is_sent) = match sent.state {
-        AlertState::Sent { at: None } => ("sent".to_owned(), true),
-        AlertState::Sent { at: Some(at) } => (format!("sent {}", utc(at)), true),
-        AlertState::Pending => (
-            format!(
-                "NOT SENT YET, tried {} times, next try {}",
-                sent.tries,
-                utc(sent.due_at)
-            ),
-            false,
+fn alert_entry(stored: &StoredAlert) -> Entry {
+    let words = in_words(&stored.alert);
+    let (kind, state) = (stored.alert.kind, stored.state);
+    let sending = match state {
+        AlertState::Sent { at: None } => "sent".to_owned(),
+        AlertState::Sent { at: Some(at) } => format!("sent {}", utc(at)),
+        AlertState::Pending => format!(
+            "NOT SENT YET, tried {} times, next try {}",
+            stored.tries,
+            utc(stored.due_at)
         ),
-        AlertState::Failed => (format!("GIVEN UP after {} tries", sent.tries), false),
+        AlertState::Failed => format!("GIVEN UP after {} tries", stored.tries),
     };
-    let kind = sent.alert.kind;
-    let tone = match kind.severity() {
-        _ if !is_sent => Tone::Bad,
-        Severity::Critical => Tone::Bad,
-        Severity::Warning => Tone::Warning,
-        Severity::Info => Tone::Good,
+    let tone = match (state, kind.severity()) {
+        (AlertState::Pending | AlertState::Failed, _) | (_, Severity::Critical) => Tone::Bad,
+        (AlertState::Sent { .. }, Severity::Warning) => Tone::Warning,
+        (AlertState::Sent { .. }, Severity::Info) => Tone::Plain,
     };
+    let text = format!(
+        "{} ({}): {}; {sending}",
+        kind.as_str(),
+        kind.severity().as_str(),
+        words.title
+    );
     Entry {
-        at: sent.alert.at,
-        sequence: sent.alert.sequence,
-        uid: clean(&sent.alert.uid, MAX_NAME),
+        at: stored.alert.at,
+        sequence: stored.alert.sequence,
+        uid: clean(&stored.alert.uid, MAX_NAME),
         what: What::Alert {
-            kind: kind.as_str(),
-            state: sent.state,
+            kind,
+            state,
             steps: words.steps,
         },
-        tone,
-        text: format!(
-            "ALERT {} ({}): {}; {state}",
-            kind.as_str(),
-            kind.severity().as_str(),
-            words.title
-        ),
+        line: Line { text, tone },
         details: words.what,
     }
 }
 
 fn hole_entry(hole: &Hole) -> Entry {
     let count = hole.count();
-    let are = if count == 1 {
+    let callbacks = if count == 1 {
         "1 callback never came".to_owned()
     } else {
         format!("{count} callbacks never came")
@@ -189,8 +192,19 @@ fn hole_entry(hole: &Hole) -> Entry {
         sequence: hole.range.0,
         uid: hole.uid.clone(),
         what: What::Missing(hole.clone()),
-        tone: Tone::Warning,
-        text: format!("MISSING {}: {are}; {}", hole.numbers(), hole.meaning),
+        line: Line::warning(format!("{}: {callbacks}; {}", hole.numbers(), hole.meaning)),
         details: String::new(),
+    }
+}
+
+impl Entry {
+    /// The line among those of all kinds: what isn't a callback says so first.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match &self.what {
+            What::Callback { .. } | What::Heartbeat { .. } => self.line.text.clone(),
+            What::Alert { .. } => format!("ALERT {}", self.line.text),
+            What::Missing(_) => format!("MISSING {}", self.line.text),
+        }
     }
 }

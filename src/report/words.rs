@@ -1,19 +1,24 @@
-//! What an event means, in a line for a person, and times as people say them. Pure.
+//! What an event means, in a line for a person. Pure.
+//!
+//! A line speaks about its own callback only: whether a recording ended as it should, and what
+//! became of its files, is for the whole session to say. So no line is green but that of a
+//! confirmation.
 
-use super::{MAX_NAME, Tone};
+use super::{Line, MAX_NAME};
 use crate::event::{
-    Event, EventType, LeaveCode, LeaveReason, Module, PushStatus, RecordedFile, ServiceStatus,
-    Stream, StreamState, TrackType, TranscodeResult, UploadingStatus, WebStopCode, error_meaning,
-    warning_meaning,
+    ComponentStatus, ErrorLevel, Event, EventType, LeaveCode, LeaveReason, LeaveStatus, Module,
+    Part, PushStatus, RecordedFile, RtmpUrl, ServiceStatus, Stream, StreamState, TrackType,
+    TranscodeResult, TranscodedUser, UploadingStatus, WebStopCode, error_meaning, warning_meaning,
 };
-use crate::text::clean;
+use crate::text::{clean, duration};
 
 /// A text of Agora's is cut to this many characters.
 const MAX_TEXT: usize = 300;
+const UNDOCUMENTED: &str = "a code Agora doesn't document";
 
-/// What happened, and how good it is.
+/// What happened. `scene` is the callback's `serviceScene`.
 #[must_use]
-pub(super) fn event_words(event_type: u32, event: &Event) -> (String, Tone) {
+pub(super) fn event_line(event_type: u32, scene: Option<&str>, event: &Event) -> Line {
     match event {
         Event::CloudRecordingError {
             module,
@@ -21,237 +26,258 @@ pub(super) fn event_words(event_type: u32, event: &Event) -> (String, Tone) {
             error_code,
             error_msg,
             ..
-        } => {
-            let is_fatal = error_level.is_some_and(|level| level.is_fatal());
-            let level = error_level.map_or_else(String::new, |level| {
-                let word = level.meaning();
-                word.map_or_else(
-                    || format!(" of level {}", level.0),
-                    |word| format!(", {word}"),
-                )
-            });
-            let meaning = error_code.and_then(|code| error_meaning(*module, None, code));
-            let said = error_msg.as_deref().filter(|text| !text.is_empty());
-            let said = said.map_or_else(String::new, |text| {
-                format!("; Agora says: {}", clean(text, MAX_TEXT))
-            });
-            (
-                format!(
-                    "error {}{}{level}: {}{said}",
-                    code_words(*error_code),
-                    place(*module),
-                    meaning.unwrap_or("a code Agora doesn't document")
-                ),
-                if is_fatal { Tone::Bad } else { Tone::Warning },
-            )
-        }
-        Event::CloudRecordingWarning { module, warn_code } => {
-            let meaning = warn_code.and_then(|code| warning_meaning(*module, code));
-            (
-                format!(
-                    "warning {}{}: {}",
-                    code_words(*warn_code),
-                    place(*module),
-                    meaning.unwrap_or("a code Agora doesn't document")
-                ),
-                Tone::Warning,
-            )
-        }
-        Event::CloudRecordingStatusUpdate { status, .. } => match status {
-            Some(status) => (
-                format!("service status {status}"),
-                if *status == ServiceStatus::ABNORMAL_EXIT {
-                    Tone::Bad
-                } else {
-                    Tone::Plain
-                },
-            ),
-            None => ("service status, unreadable".to_owned(), Tone::Plain),
-        },
+        } => error(*module, *error_level, *error_code, scene, error_msg),
+        Event::CloudRecordingWarning { module, warn_code } => warning(*module, *warn_code),
+        Event::CloudRecordingStatusUpdate { status, .. } => service_status(*status),
         Event::CloudRecordingFileInfos { file_list } => {
-            (format!("playlist {}", files(file_list)), Tone::Plain)
+            Line::plain(format!("playlist {}", files(file_list)))
         }
-        Event::SessionExit { leave_status } => match leave_status {
-            Some(status) if status.is_abnormal() => (
-                format!("the service exited ABNORMALLY, leaveStatus {}", status.0),
-                Tone::Bad,
-            ),
-            Some(_) => ("the service exited as it should".to_owned(), Tone::Good),
-            None => (
-                "the service exited; its leaveStatus is unreadable".to_owned(),
-                Tone::Warning,
-            ),
-        },
-        Event::SessionFailover { new_uid } => (
-            format!(
-                "failover: another recorder takes over, uid {}",
-                outside(new_uid.as_deref())
-            ),
-            Tone::Warning,
-        ),
-        Event::UploaderStarted { status } => match status.filter(|status| status.is_abnormal()) {
-            Some(status) => (
-                format!("the uploader did not start, status {}", status.0),
-                Tone::Bad,
-            ),
-            None => ("the uploader started".to_owned(), Tone::Plain),
-        },
+        Event::SessionExit { leave_status } => session_exit(*leave_status),
+        Event::SessionFailover { new_uid } => Line::warning(format!(
+            "failover: another recorder takes over, uid {}",
+            outside(new_uid.as_deref())
+        )),
+        Event::UploaderStarted { status } => started("uploader", *status),
         Event::Uploaded {
+            status,
             file_list,
             uploading_status,
-            ..
-        } => (
-            format!(
-                "all files are in your storage{}{}",
-                listed(file_list),
-                stranded(uploading_status.as_ref().map(UploadingStatus::as_str))
-            ),
-            Tone::Good,
-        ),
-        Event::Backuped {
-            file_list,
-            uploading_status,
-            ..
-        } => (
-            format!(
-                "uploaded, but some files only to Agora's backup{}{}",
-                listed(file_list),
-                stranded(uploading_status.as_ref().map(UploadingStatus::as_str))
-            ),
-            Tone::Warning,
-        ),
-        Event::UploadingProgress { progress } => (
-            progress.map_or_else(
-                || "heartbeat, its progress unreadable".to_owned(),
-                |progress| format!("heartbeat: {} uploaded", super::progress_words(progress)),
-            ),
-            Tone::Quiet,
-        ),
-        Event::RecorderStarted { status } => match status.filter(|status| status.is_abnormal()) {
-            Some(status) => (
-                format!("the recorder did not start, status {}", status.0),
-                Tone::Bad,
-            ),
-            None => ("the recorder started".to_owned(), Tone::Good),
-        },
-        Event::RecorderLeave { leave_code } => match leave_code {
-            Some(code) => (
-                format!("the recorder left the channel, leaveCode {code}"),
-                leave_tone(*code),
-            ),
-            None => ("the recorder left the channel".to_owned(), Tone::Plain),
-        },
-        Event::RecorderSliceStart {
-            start_utc_ms,
-            discontinue_utc_ms,
-            stream_uid,
-            track_type,
-            ..
         } => {
-            let what = format!(
-                "{} of {}",
-                track_type
-                    .as_ref()
-                    .map_or_else(|| "file".to_owned(), track_words),
-                stream_words(stream_uid.as_deref())
-            );
-            match interruption(event) {
-                Some((stop, start)) => (
-                    format!(
-                        "INTERRUPTED: {what} resumed; {} were lost",
-                        seconds(start - stop)
-                    ),
-                    Tone::Warning,
-                ),
-                None if start_utc_ms.is_some() || discontinue_utc_ms.is_some() => {
-                    (format!("first slice: {what}"), Tone::Quiet)
-                }
-                None => (format!("slice: {what}"), Tone::Quiet),
-            }
+            let (status, uploading) = (*status, uploading_status.as_ref());
+            uploaded(Part::of(event_type, scene), status, uploading, file_list)
         }
+        Event::Backuped {
+            status,
+            file_list,
+            uploading_status,
+        } => backed_up(*status, uploading_status.as_ref(), file_list),
+        Event::UploadingProgress { progress } => Line::quiet(progress.map_or_else(
+            || "heartbeat, its progress unreadable".to_owned(),
+            |progress| format!("heartbeat: {} uploaded", super::progress_words(progress)),
+        )),
+        Event::StorageTokenExpired => Line::bad(
+            "the storage credentials have EXPIRED: nothing is uploaded until they are updated",
+        ),
+        Event::RecorderStarted { status } => started("recorder", *status),
+        Event::RecorderLeave { leave_code } => recorder_leave(*leave_code),
+        Event::RecorderSliceStart { .. } => slice_start(event),
         Event::StreamStateChanged {
             stream,
             stream_uid,
             state,
             ..
-        } => {
-            let which = match stream {
-                Stream::Audio => "audio",
-                Stream::Video => "video",
-            };
-            let what = match state {
-                Some(StreamState::RECEIVING) => "is received".to_owned(),
-                Some(StreamState::NOT_RECEIVING) => "is no longer received".to_owned(),
-                Some(state) => format!("has state {}", state.0),
-                None => "changed, to a state that can't be read".to_owned(),
-            };
-            (
-                format!("{which} of {} {what}", stream_words(stream_uid.as_deref())),
-                Tone::Quiet,
-            )
+        } => stream_state(*stream, stream_uid.as_deref(), *state),
+        Event::RecorderSnapshotFile { file_name } => {
+            Line::quiet(format!("snapshot {}", outside(file_name.as_deref())))
         }
-        Event::RecorderSnapshotFile { file_name } => (
-            format!("snapshot {}", outside(file_name.as_deref())),
-            Tone::Quiet,
-        ),
-        Event::VodStarted { video_id } => (
-            format!(
-                "the upload to video on demand started, {}",
-                outside(video_id.as_deref())
-            ),
-            Tone::Plain,
-        ),
-        Event::VodTriggered => ("all files are in video on demand".to_owned(), Tone::Good),
-        Event::WebRecorderStarted { .. } => {
-            ("the web page recorder started".to_owned(), Tone::Good)
-        }
+        Event::VodStarted { video_id } => Line::plain(format!(
+            "the upload to video on demand started, {}",
+            outside(video_id.as_deref())
+        )),
+        Event::VodTriggered => Line::good("all files are in video on demand"),
+        Event::WebRecorderStarted { .. } => Line::plain("the web page recorder started"),
         Event::WebRecorderStopped { code, reason, .. } => web_stop(*code, reason.as_deref()),
-        Event::WebRecorderCapabilityLimit { limit_type } => (
-            format!(
-                "the web page recorder stopped: the page asks for too much ({})",
-                outside(limit_type.as_deref())
-            ),
-            Tone::Bad,
-        ),
-        Event::WebRecorderReload { reason } => (
-            format!("the page was loaded again ({})", outside(reason.as_deref())),
-            Tone::Warning,
-        ),
-        Event::StorageTokenExpired => ("the storage token has expired".to_owned(), Tone::Warning),
-        Event::TranscoderStarted => ("postponed transcoding started".to_owned(), Tone::Plain),
-        Event::TranscoderCompleted { result, .. } => result_words("postponed transcoding", result),
-        Event::PostponeTranscodeFinalResult { result, .. } => {
-            result_words("postponed transcoding, finally", result)
+        Event::WebRecorderCapabilityLimit { limit_type } => Line::bad(format!(
+            "the web page recorder stopped: the page asks for too much ({})",
+            outside(limit_type.as_deref())
+        )),
+        Event::WebRecorderReload { reason } => Line::warning(format!(
+            "the page was loaded again ({})",
+            outside(reason.as_deref())
+        )),
+        Event::TranscoderStarted => Line::plain("postponed transcoding started"),
+        Event::TranscoderCompleted { result, uids } => {
+            transcoded("postponed transcoding", result.as_ref(), uids)
         }
-        Event::DownloadFailed { file_names, .. } => (
-            format!(
-                "files could not be downloaded for transcoding: {}",
-                outside(Some(&file_names.join(", ")))
-            ),
-            Tone::Warning,
-        ),
-        Event::RtmpPublishStatus { rtmp_url, status } => (
-            format!(
-                "pushing to {}: {}",
-                outside(rtmp_url.as_ref().map(ToString::to_string).as_deref()),
-                outside(status.as_ref().map(PushStatus::as_str))
-            ),
-            Tone::Plain,
-        ),
+        Event::PostponeTranscodeFinalResult { result, .. } => {
+            transcoded("postponed transcoding, finally", result.as_ref(), &[])
+        }
+        Event::DownloadFailed {
+            bucket, file_names, ..
+        } => download_failed(bucket.as_deref(), file_names),
+        Event::RtmpPublishStatus { rtmp_url, status } => push(rtmp_url.as_ref(), status.as_ref()),
         Event::HighAvailabilityRegistered
         | Event::RecorderAudioInfoChanged
         | Event::RecorderVideoInfoChanged
         | Event::CloudTranscoder { .. } => {
-            (EventType(event_type).name().replace('_', " "), Tone::Quiet)
+            Line::quiet(EventType(event_type).name().replace('_', " "))
         }
-        Event::Other => (
-            format!("event {event_type}, which Agora doesn't document"),
-            Tone::Plain,
-        ),
+        Event::Other => Line::plain(format!("event {event_type}, which Agora doesn't document")),
     }
 }
 
-/// When recording stopped and when it went on, if the event reports an interruption; ms since the epoch.
+fn error(
+    module: Option<Module>,
+    level: Option<ErrorLevel>,
+    code: Option<i64>,
+    scene: Option<&str>,
+    message: &Option<String>,
+) -> Line {
+    let is_fatal = level.is_some_and(ErrorLevel::is_fatal);
+    let level = level.map_or_else(String::new, |level| match level.meaning() {
+        Some(word) => format!(", {word}"),
+        None => format!(" of level {}", level.0),
+    });
+    let meaning = code.and_then(|code| error_meaning(module, scene, code));
+    let message = message.as_deref().filter(|text| !text.is_empty());
+    let message = message.map_or_else(String::new, |text| {
+        format!("; Agora says: {}", outside(Some(text)))
+    });
+    let text = format!(
+        "error {}{}{level}: {}{message}",
+        code_words(code),
+        place(module),
+        meaning.unwrap_or(UNDOCUMENTED)
+    );
+    if is_fatal {
+        Line::bad(text)
+    } else {
+        Line::warning(text)
+    }
+}
+
+fn warning(module: Option<Module>, code: Option<i64>) -> Line {
+    let meaning = code.and_then(|code| warning_meaning(module, code));
+    Line::warning(format!(
+        "warning {}{}: {}",
+        code_words(code),
+        place(module),
+        meaning.unwrap_or(UNDOCUMENTED)
+    ))
+}
+
+fn service_status(status: Option<ServiceStatus>) -> Line {
+    match status {
+        Some(ServiceStatus::ABNORMAL_EXIT) => {
+            Line::bad(format!("service status {}", ServiceStatus::ABNORMAL_EXIT))
+        }
+        Some(status) => Line::plain(format!("service status {status}")),
+        None => Line::plain("service status, unreadable"),
+    }
+}
+
+fn session_exit(status: Option<LeaveStatus>) -> Line {
+    match status {
+        Some(status) if status.is_abnormal() => Line::bad(format!(
+            "the service exited ABNORMALLY, leaveStatus {}",
+            status.0
+        )),
+        Some(status) => Line::plain(format!("the service exited, leaveStatus {}", status.0)),
+        None => Line::warning("the service exited; its leaveStatus is unreadable"),
+    }
+}
+
+fn started(what: &str, status: Option<ComponentStatus>) -> Line {
+    match status.filter(|status| status.is_abnormal()) {
+        Some(status) => Line::bad(format!("the {what} did not start, status {}", status.0)),
+        None => Line::plain(format!("the {what} started")),
+    }
+}
+
+/// A 31. It confirms the recording's files only if nothing in it says otherwise.
+fn uploaded(
+    part: Part,
+    status: Option<ComponentStatus>,
+    uploading: Option<&UploadingStatus>,
+    list: &[RecordedFile],
+) -> Line {
+    let listed = listed(list);
+    if let Some(status) = status.filter(|status| status.is_abnormal()) {
+        let text = format!(
+            "an upload with the abnormal status {}: files may be missing",
+            status.0
+        );
+        return Line::bad(text + &listed);
+    }
+    if uploading == Some(&UploadingStatus::Stranded) {
+        return Line::warning(format!(
+            "files are STRANDED at Agora, to be uploaded later{listed}"
+        ));
+    }
+    match part {
+        Part::Recording => Line::good(format!("all files are in your storage{listed}")),
+        Part::OnDemand => Line::plain(format!(
+            "files are on their way to video on demand; event 61 will tell when they are there{listed}"
+        )),
+        Part::Beside => Line::plain(format!(
+            "files of a snapshot or a transcoding are uploaded; those of the recording are another matter{listed}"
+        )),
+    }
+}
+
+/// A 32.
+fn backed_up(
+    status: Option<ComponentStatus>,
+    uploading: Option<&UploadingStatus>,
+    list: &[RecordedFile],
+) -> Line {
+    let mut text = "uploaded, but some files only to Agora's backup".to_owned();
+    if let Some(status) = status.filter(|status| status.is_abnormal()) {
+        text.push_str(&format!(", with the abnormal status {}", status.0));
+    }
+    if uploading == Some(&UploadingStatus::Stranded) {
+        text.push_str(", others STRANDED at Agora");
+    }
+    Line::warning(text + &listed(list))
+}
+
+fn recorder_leave(code: Option<LeaveCode>) -> Line {
+    match code {
+        Some(code) => Line {
+            text: format!("the recorder left the channel, {}", leave_words(code)),
+            tone: leave_tone(code),
+        },
+        None => Line::plain("the recorder left the channel"),
+    }
+}
+
+/// Every reason in the mask, and what else the specification of 2021 reads in it.
+pub(super) fn leave_words(code: LeaveCode) -> String {
+    match code.meaning_of_2021() {
+        Some(other) => format!("leaveCode {code}; in the specification of 2021: {other}"),
+        None => format!("leaveCode {code}"),
+    }
+}
+
+/// How good it is that a recorder left for this reason.
+pub(super) fn leave_tone(code: LeaveCode) -> super::Tone {
+    use super::Tone;
+    match code.reasons().first() {
+        Some(LeaveReason::InitFailed) => Tone::Bad,
+        Some(LeaveReason::Signal | LeaveReason::Interrupted) | None => Tone::Warning,
+        Some(LeaveReason::Stopped | LeaveReason::NoUsers | LeaveReason::TimerCatch) => Tone::Plain,
+    }
+}
+
+fn slice_start(event: &Event) -> Line {
+    let Event::RecorderSliceStart {
+        start_utc_ms,
+        discontinue_utc_ms,
+        stream_uid,
+        track_type,
+        ..
+    } = event
+    else {
+        return Line::quiet("slice");
+    };
+    let track = track_type
+        .as_ref()
+        .map_or_else(|| "file".to_owned(), track_words);
+    let what = format!("{track} of {}", stream_words(stream_uid.as_deref()));
+    match interruption(event) {
+        Some((stop, start)) => Line::warning(format!(
+            "INTERRUPTED: {what} resumed; {} were lost",
+            seconds(start - stop)
+        )),
+        None if start_utc_ms.is_some() || discontinue_utc_ms.is_some() => {
+            Line::quiet(format!("first slice: {what}"))
+        }
+        None => Line::quiet(format!("slice: {what}")),
+    }
+}
+
+/// When recording stopped and when it went on, if the event reports an interruption; ms since the
+/// epoch.
 #[must_use]
 pub(super) fn interruption(event: &Event) -> Option<(u64, u64)> {
     match event {
@@ -264,45 +290,77 @@ pub(super) fn interruption(event: &Event) -> Option<(u64, u64)> {
     }
 }
 
-/// How good it is that a recorder left for this reason.
-#[must_use]
-pub(super) fn leave_tone(code: LeaveCode) -> Tone {
-    match code.reasons().first() {
-        Some(LeaveReason::InitFailed) => Tone::Bad,
-        Some(LeaveReason::Stopped) => Tone::Good,
-        Some(LeaveReason::Signal | LeaveReason::Interrupted) | None => Tone::Warning,
-        Some(LeaveReason::NoUsers | LeaveReason::TimerCatch) => Tone::Plain,
-    }
-}
-
-fn web_stop(code: Option<WebStopCode>, reason: Option<&str>) -> (String, Tone) {
-    let reason = reason.map_or_else(String::new, |reason| {
-        format!(" ({})", outside(Some(reason)))
-    });
-    match code {
-        Some(code) if code.is_abnormal() => (
-            format!("the web page recorder stopped, code {code}{reason}"),
-            Tone::Bad,
-        ),
-        Some(code) => (
-            format!("the web page recorder stopped, code {code}{reason}"),
-            Tone::Good,
-        ),
-        None => (
-            format!("the web page recorder stopped{reason}"),
-            Tone::Plain,
-        ),
-    }
-}
-
-fn result_words(what: &str, result: &Option<TranscodeResult>) -> (String, Tone) {
-    let tone = match result {
-        Some(TranscodeResult::Success) => Tone::Good,
-        Some(TranscodeResult::Failed) => Tone::Bad,
-        Some(TranscodeResult::Partial | TranscodeResult::Other(_)) | None => Tone::Warning,
+fn stream_state(stream: Stream, uid: Option<&str>, state: Option<StreamState>) -> Line {
+    let which = match stream {
+        Stream::Audio => "audio",
+        Stream::Video => "video",
     };
-    let result = result.as_ref().map(TranscodeResult::as_str);
-    (format!("{what}: {}", outside(result)), tone)
+    let what = match state {
+        Some(StreamState::RECEIVING) => "is received".to_owned(),
+        Some(StreamState::NOT_RECEIVING) => "is no longer received".to_owned(),
+        Some(state) => format!("has state {}", state.0),
+        None => "changed, to a state that can't be read".to_owned(),
+    };
+    Line::quiet(format!("{which} of {} {what}", stream_words(uid)))
+}
+
+fn web_stop(code: Option<WebStopCode>, reason: Option<&str>) -> Line {
+    let reason = reason
+        .filter(|reason| !reason.is_empty())
+        .map_or_else(String::new, |reason| {
+            format!(" ({})", outside(Some(reason)))
+        });
+    match code {
+        Some(code) if code.is_abnormal() => Line::bad(format!(
+            "the web page recorder stopped, code {code}{reason}"
+        )),
+        Some(code) => Line::plain(format!(
+            "the web page recorder stopped, code {code}{reason}"
+        )),
+        None => Line::plain(format!("the web page recorder stopped{reason}")),
+    }
+}
+
+fn transcoded(what: &str, result: Option<&TranscodeResult>, users: &[TranscodedUser]) -> Line {
+    let without: Vec<_> = users
+        .iter()
+        .filter(|user| user.has_no_file())
+        .map(|user| outside(Some(&user.uid)))
+        .collect();
+    let mut text = format!("{what}: {}", outside(result.map(TranscodeResult::as_str)));
+    if !without.is_empty() {
+        text.push_str(&format!("; without a file: uid {}", without.join(", ")));
+    }
+    match result {
+        Some(TranscodeResult::Success) if without.is_empty() => Line::plain(text),
+        Some(TranscodeResult::Failed) => Line::bad(text),
+        Some(_) | None => Line::warning(text),
+    }
+}
+
+fn download_failed(bucket: Option<&str>, names: &[String]) -> Line {
+    let bucket = bucket.map_or_else(String::new, |bucket| {
+        format!(" from the bucket {}", outside(Some(bucket)))
+    });
+    let names = match names {
+        [] => "not named".to_owned(),
+        names => outside(Some(&names.join(", "))),
+    };
+    Line::bad(format!(
+        "files could not be downloaded{bucket} for transcoding: {names}"
+    ))
+}
+
+fn push(url: Option<&RtmpUrl>, status: Option<&PushStatus>) -> Line {
+    let text = format!(
+        "pushing to {}: {}",
+        outside(url.map(ToString::to_string).as_deref()),
+        outside(status.map(PushStatus::as_str))
+    );
+    match status {
+        Some(PushStatus::Disconnected) => Line::warning(text),
+        Some(_) | None => Line::plain(text),
+    }
 }
 
 fn place(module: Option<Module>) -> String {
@@ -363,77 +421,10 @@ fn listed(list: &[RecordedFile]) -> String {
     }
 }
 
-fn stranded(status: Option<&str>) -> String {
-    status
-        .filter(|status| !status.is_empty())
-        .map_or_else(String::new, |status| {
-            format!(" (uploadingStatus {})", clean(status, MAX_NAME))
-        })
-}
-
 fn seconds(ms: u64) -> String {
     if ms < 60_000 {
         format!("{}.{} s", ms / 1000, ms % 1000 / 100)
     } else {
         duration(ms)
-    }
-}
-
-/// A time span: `12 s`, `5 min 4 s`, `2 h 3 min`, `4 days`.
-#[must_use]
-pub fn duration(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    let two = |first: u64, unit: &str, second: u64, small: &str| {
-        if second == 0 {
-            format!("{first} {unit}")
-        } else {
-            format!("{first} {unit} {second} {small}")
-        }
-    };
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => two(minutes, "min", seconds % 60, "s"),
-        3600..172_800 => two(hours, "h", minutes % 60, "min"),
-        _ => two(days, "days", hours % 24, "h"),
-    }
-}
-
-/// How long ago a time is: `5 min 4 s ago`.
-#[must_use]
-pub fn ago(ms: u64, now_ms: u64) -> String {
-    if ms > now_ms.saturating_add(1000) {
-        format!("in {}", duration(ms - now_ms))
-    } else {
-        format!("{} ago", duration(now_ms.saturating_sub(ms)))
-    }
-}
-
-/// The time of day in UTC, with ms: `14:05:33.123`.
-#[must_use]
-pub fn clock(ms: u64) -> String {
-    let time = i64::try_from(ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(
-        || format!("{ms} ms"),
-        |time| format!("{}.{:03}", time.strftime("%H:%M:%S"), ms % 1000),
-    )
-}
-
-/// The time since the beginning: `+12:34` in minutes and seconds, `+1:02:03` from an hour on.
-#[must_use]
-pub fn offset(ms: u64, began: u64) -> String {
-    let (sign, ms) = if ms < began {
-        ('-', began - ms)
-    } else {
-        ('+', ms - began)
-    };
-    let seconds = ms / 1000;
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 {
-        format!("{sign}{hours}:{minutes:02}:{seconds:02}")
-    } else {
-        format!("{sign}{minutes}:{seconds:02}")
     }
 }

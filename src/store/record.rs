@@ -240,13 +240,14 @@ fn missing(session: &Session, pages: &[(String, Vec<(u64, u64)>)]) -> Vec<Vec<(u
 }
 
 fn read_event(item: &Item) -> Option<StoredEvent> {
-    Some(StoredEvent::new(
-        read_number(item, "sequence")?,
-        u32::try_from(read_number(item, "event_type")?).ok()?,
-        read_text(item, "uid").unwrap_or_default().to_owned(),
-        read_number(item, "sendts").unwrap_or(0),
-        read_details(item),
-    ))
+    Some(StoredEvent {
+        sequence: read_number(item, "sequence")?,
+        event_type: u32::try_from(read_number(item, "event_type")?).ok()?,
+        uid: read_text(item, "uid").unwrap_or_default().to_owned(),
+        sendts: read_number(item, "sendts").unwrap_or(0),
+        service_scene: read_text(item, "service_scene").map(str::to_owned),
+        details: read_details(item),
+    })
 }
 
 /// The details as they came: from the attribute, or, where it couldn't hold them, from the text or the body beside it.

@@ -1,15 +1,17 @@
-//! A session as a picture: lanes of bars and marks on one time axis. Pure; knows times and meanings, not pixels.
+//! A session as a picture: lanes of bars and marks on one time axis. Pure; knows times and meanings,
+//! not pixels.
 //!
-//! Every callback that came is one mark in one lane. Bars say what lasted; where an end never came they say so and stop where
-//! the recording does.
+//! Every callback that came is one mark in one lane. Bars say what lasted; where an end never came
+//! they say so and stop where the recording does.
 
 mod recorder;
 mod streams;
 
-use super::{Entry, Record, Report, Tone, What, clock, duration, offset};
-use crate::event::Event;
+use super::{Entry, Report, Tone, What};
+use crate::event::{Event, Family};
+use crate::record::Record;
 use crate::session::Phase;
-use crate::text::clean;
+use crate::text::{clean, clock, duration, offset};
 
 /// Times further than this from the middle of a session don't stretch its picture, in ms.
 const MAX_REACH_MS: u64 = 30 * 24 * 60 * 60 * 1000;
@@ -192,38 +194,13 @@ struct Drawing<'a> {
 
 /// The lane of an event; for a recorder's or an uploader's lane its uid decides.
 fn lane_of(event: &Event) -> LaneKind {
-    match event {
-        Event::CloudRecordingError { .. } | Event::CloudRecordingWarning { .. } => LaneKind::Errors,
-        Event::CloudRecordingStatusUpdate { .. }
-        | Event::SessionExit { .. }
-        | Event::SessionFailover { .. }
-        | Event::HighAvailabilityRegistered => LaneKind::Service,
-        Event::UploaderStarted { .. }
-        | Event::Uploaded { .. }
-        | Event::Backuped { .. }
-        | Event::UploadingProgress { .. }
-        | Event::StorageTokenExpired => LaneKind::Uploader,
-        Event::RecorderStarted { .. }
-        | Event::RecorderLeave { .. }
-        | Event::RecorderSliceStart { .. }
-        | Event::RecorderAudioInfoChanged
-        | Event::RecorderVideoInfoChanged
-        | Event::WebRecorderStarted { .. }
-        | Event::WebRecorderStopped { .. }
-        | Event::WebRecorderCapabilityLimit { .. }
-        | Event::WebRecorderReload { .. } => LaneKind::Recorder,
-        Event::StreamStateChanged { .. } => LaneKind::Stream,
-        Event::CloudRecordingFileInfos { .. }
-        | Event::RecorderSnapshotFile { .. }
-        | Event::VodStarted { .. }
-        | Event::VodTriggered
-        | Event::TranscoderStarted
-        | Event::TranscoderCompleted { .. }
-        | Event::DownloadFailed { .. }
-        | Event::RtmpPublishStatus { .. }
-        | Event::CloudTranscoder { .. }
-        | Event::PostponeTranscodeFinalResult { .. }
-        | Event::Other => LaneKind::Files,
+    match event.family() {
+        Family::Service => LaneKind::Service,
+        Family::Errors => LaneKind::Errors,
+        Family::Recorder => LaneKind::Recorder,
+        Family::Uploader => LaneKind::Uploader,
+        Family::Streams => LaneKind::Stream,
+        Family::Files => LaneKind::Files,
     }
 }
 
@@ -259,7 +236,7 @@ impl Drawing<'_> {
     }
 
     fn mark(&self, place: usize, entry: &Entry) -> Mark {
-        let shape = match (&entry.what, entry.tone) {
+        let shape = match (&entry.what, entry.line.tone) {
             (What::Alert { .. }, _) => Shape::Bell,
             (_, Tone::Quiet) => Shape::Tick,
             (_, Tone::Plain | Tone::Good) => Shape::Dot,
@@ -268,7 +245,7 @@ impl Drawing<'_> {
         Mark {
             at: entry.at,
             shape,
-            tone: entry.tone,
+            tone: entry.line.tone,
             class: entry.what.as_str(),
             tip: self.tip(entry),
             place,
@@ -278,16 +255,21 @@ impl Drawing<'_> {
     fn tip(&self, entry: &Entry) -> String {
         let mut tip = format!(
             "{}\n{} UTC, {}",
-            entry.text,
+            entry.text(),
             clock(entry.at),
             offset(entry.at, self.report.began)
         );
         match &entry.what {
             What::Callback {
-                event_type, name, ..
+                event_type,
+                name,
+                scene,
+                ..
             } => {
+                let scene = scene.as_ref();
+                let scene = scene.map_or_else(String::new, |scene| format!(", scene {scene}"));
                 tip.push_str(&format!(
-                    "\nnumber {}, event {event_type} {name}, uid {}\n{}",
+                    "\nnumber {}, event {event_type} {name}, uid {}{scene}\n{}",
                     entry.sequence, entry.uid, entry.details
                 ));
             }

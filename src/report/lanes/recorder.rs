@@ -2,9 +2,10 @@
 
 use super::{Curve, Drawing, Lane, LaneKind, lane_of};
 use crate::event::Event;
-use crate::report::{MAX_NAME, What, clock, int_in, progress_words, words};
+use crate::report::state::int;
+use crate::report::{MAX_NAME, What, progress_words, words};
 use crate::session::RegisterName;
-use crate::text::clean;
+use crate::text::{clean, clock};
 
 impl Drawing<'_> {
     /// The callbacks of one recorder that belong to a kind of lane.
@@ -53,7 +54,7 @@ impl Drawing<'_> {
                 _ => {
                     if let Some((stop, start)) = words::interruption(event) {
                         let label = "interrupted".to_owned();
-                        gaps.push(self.span(stop, start, "gap", label, &entry.text));
+                        gaps.push(self.span(stop, start, "gap", label, &entry.line.text));
                     }
                 }
             }
@@ -101,7 +102,7 @@ impl Drawing<'_> {
         let newest = recorder
             .and_then(|recorder| recorder.registers.get(&RegisterName::Progress))
             .and_then(|register| {
-                let progress = int_in(register, "progress")?;
+                let progress = int(&register.fields, "progress")?;
                 Some((register.at, u64::try_from(progress).ok()?.min(10_000)))
             });
         if let Some(began) = began {

@@ -67,7 +67,7 @@ impl Drawing<'_> {
             {
                 let label = "interrupted".to_owned();
                 lane.spans
-                    .push(self.span(stop, start, "gap", label, &entry.text));
+                    .push(self.span(stop, start, "gap", label, &entry.line.text));
             }
         }
         order
