@@ -170,20 +170,15 @@ impl Config {
             days => days,
         };
         let alert_kinds = alert_kinds(variables.get("ALERT_KINDS"))?;
-        let threshold = |name, default, kind| {
+        let threshold = |name, default| {
             let minutes = variables.number(name, default, "a number of minutes, 0 for off")?;
-            let is_on = minutes > 0 && alert_kinds.contains(&kind);
-            Ok(is_on.then_some(minutes * 60 * 1000))
+            Ok((minutes > 0).then_some(minutes * 60 * 1000))
         };
-        let rules = Rules {
-            silent_ms: threshold("SESSION_SILENT_MINUTES", 5, AlertKind::SessionSilent)?,
-            unconfirmed_ms: threshold(
-                "UPLOAD_UNCONFIRMED_MINUTES",
-                30,
-                AlertKind::UploadUnconfirmed,
-            )?,
-            backup: alert_kinds.contains(&AlertKind::BackupOnlyUpload),
-        };
+        let rules = Rules::new(
+            &alert_kinds,
+            threshold("SESSION_SILENT_MINUTES", 5)?,
+            threshold("UPLOAD_UNCONFIRMED_MINUTES", 30)?,
+        );
         Ok(Self {
             table_name: variables.required("TABLE_NAME")?,
             alert_topic_arn: variables.required("ALERT_TOPIC_ARN")?,
@@ -309,7 +304,9 @@ mod tests {
             Rules {
                 silent_ms: Some(300_000),
                 unconfirmed_ms: Some(1_800_000),
-                backup: true
+                backup: true,
+                abnormal_exit: true,
+                does_failure_ring: true,
             }
         );
         assert_eq!(config.retention_secs, 90 * 86_400);
@@ -345,7 +342,9 @@ mod tests {
             Rules {
                 silent_ms: Some(420_000),
                 unconfirmed_ms: None,
-                backup: false
+                backup: false,
+                abnormal_exit: false,
+                does_failure_ring: false,
             }
         );
         let (off, _) = read(&[("SESSION_SILENT_MINUTES", "0")]).unwrap();

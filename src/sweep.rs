@@ -12,7 +12,7 @@ use crate::store::{
     Due, DueClaim, Found, FoundSession, LookWrite, Store, StoreError, WATCH_SHARDS,
 };
 use crate::topic::Topic;
-use crate::watchdog::{Rules, look};
+use crate::watchdog::{Rules, look, over_since};
 use futures_util::future::join_all;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -320,6 +320,15 @@ impl Shard<'_> {
             };
             let mut look = look(&found.watched, &self.sweeper.rules, now_ms);
             look.alerts.retain(|alert| !said.contains(&alert.key));
+            // A session may be closed several times; what is missing counts once.
+            let counted = look.standing.missing_counted.unwrap_or(0);
+            let is_over = over_since(&found.watched).is_some();
+            let missing = if look.next.is_none() && is_over {
+                counted.max(self.missing(&found).await?)
+            } else {
+                counted
+            };
+            look.standing.missing_counted = Some(missing).filter(|missing| *missing > 0);
             match store.note_look(&found, &look, owner, now_ms).await? {
                 LookWrite::Written => {
                     self.sweep.looked += 1;
@@ -334,7 +343,7 @@ impl Shard<'_> {
                     }
                     if look.next.is_none() {
                         self.sweep.closed += 1;
-                        self.sweep.missing_sequences += self.missing(&found).await?;
+                        self.sweep.missing_sequences += missing - counted;
                     }
                     return Ok(());
                 }

@@ -47,13 +47,13 @@ fuzz_target!(|data: &[u8]| {
     let mut session = read_session(&item);
     let uid = session.current().map(|recorder| recorder.uid.clone()).unwrap_or_default();
     for sequence in [0, 1, 7, 60, 9_999_999_999] {
-        let fact = Fact { uid: uid.clone(), sequence, sendts: 1, registers: Vec::new(), new_uid: None };
+        let fact = Fact { uid: uid.clone(), sequence, sendts: 1, ..Fact::default() };
         session.apply(&fact);
         if let Some(recorder) = session.current() {
             let _ = recorder.ledger.missing_ranges();
         }
     }
-    let other = Fact { uid: "other".to_owned(), sequence: 0, sendts: 2, registers: Vec::new(), new_uid: Some("next".to_owned()) };
+    let other = Fact { uid: "other".to_owned(), sequence: 0, sendts: 2, new_uid: Some("next".to_owned()), ..Fact::default() };
     session.apply(&other);
     assert!(session.recorders.len() <= MAX_RECORDERS.max(read_session(&item).recorders.len()));
 });

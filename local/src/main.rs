@@ -206,11 +206,11 @@ impl World {
 /// The watchdog's rules, in the seconds of a laptop.
 fn rules(options: &Options) -> Rules {
     let ms = |seconds: u64| (seconds > 0).then_some(seconds * 1000);
-    Rules {
-        silent_ms: ms(options.silent_after),
-        unconfirmed_ms: ms(options.unconfirmed_after),
-        backup: true,
-    }
+    Rules::new(
+        &AlertKind::DEFAULT,
+        ms(options.silent_after),
+        ms(options.unconfirmed_after),
+    )
 }
 
 async fn clients(

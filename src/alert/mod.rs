@@ -194,6 +194,8 @@ pub(crate) mod code {
     pub(crate) const NEW_UID: &str = "newUid";
     /// `transcoding_failed`: users without their files, joined by `, `.
     pub(crate) const FAILED_UIDS: &str = "failedUids";
+    /// `upload_unconfirmed`: `stranded` where the files are still at Agora, to be uploaded later.
+    pub(crate) const UPLOAD_STATE: &str = "uploadState";
     /// The scene of the callback, where it names one.
     pub(crate) const SERVICE_SCENE: &str = "serviceScene";
 }

@@ -9,20 +9,24 @@
 //! Must not know: DynamoDB, the clock, whether a callback came fast or late.
 
 mod ledger;
+mod recorder;
 mod register;
 
 pub use ledger::{Ledger, MAX_RANGES, Noted, Range, WINDOW};
+pub use recorder::{Recorder, Reported, Upload, UploadState, Work};
 pub use register::{Fields, MAX_TEXT, Phase, Register, RegisterName, Scalar, phase};
 
-use crate::event::Event;
+use crate::event::{Event, EventType, LeaveStatus, Part, StreamState};
 use crate::notification::Notification;
-use std::collections::BTreeMap;
 
 /// More recorders than this aren't kept apart. Agora replaces a recorder three times at most.
 pub const MAX_RECORDERS: usize = 8;
 
+/// More ranges of missing callbacks than this aren't kept of a stage beside the recording.
+const MAX_RANGES_BESIDE: usize = 10;
+
 /// What one callback says about its session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fact {
     /// The recorder that speaks; empty if the callback doesn't say.
     pub uid: String,
@@ -34,101 +38,52 @@ pub struct Fact {
     pub registers: Vec<(RegisterName, Fields)>,
     /// The recorder that it announces (event 12).
     pub new_uid: Option<String>,
+    /// The recorder receives a stream.
+    pub has_stream: bool,
+    /// It comes from a stage beside the recording, and only counts.
+    pub is_beside: bool,
 }
 
 impl Fact {
     /// What `notification` says about its session.
     #[must_use]
     pub fn of(notification: &Notification) -> Self {
+        let scene = notification.service_scene.as_deref();
+        let part = Part::of(notification.event_type, scene);
+        let is_beside = part == Part::Beside;
         Self {
             uid: notification.uid.clone(),
             sequence: notification.sequence,
             sendts: notification.sendts,
-            registers: register::registers(&notification.event, notification.event_type),
-            new_uid: if let Event::SessionFailover { new_uid } = &notification.event {
-                new_uid.clone()
-            } else {
-                None
+            registers: register::registers(&notification.event, notification.event_type, part),
+            new_uid: match &notification.event {
+                Event::SessionFailover { new_uid } if !is_beside => new_uid.clone(),
+                _ => None,
             },
+            has_stream: !is_beside
+                && matches!(
+                    notification.event,
+                    Event::StreamStateChanged {
+                        state: Some(StreamState::RECEIVING),
+                        ..
+                    }
+                ),
+            is_beside,
         }
+    }
+
+    /// True where it shows its recorder at work, which heals an earlier failure.
+    #[must_use]
+    pub(crate) fn shows_work(&self) -> bool {
+        self.registers
+            .iter()
+            .any(|(name, _)| matches!(name, RegisterName::Started | RegisterName::Slice))
     }
 
     /// False for a callback that only counts: a stream's, a snapshot's, one of an unknown type.
     #[must_use]
     pub fn tells_state(&self) -> bool {
         !self.registers.is_empty() || self.new_uid.is_some()
-    }
-}
-
-/// One recorder of a session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recorder {
-    /// Its uid.
-    pub uid: String,
-    /// When event 12 announced it, ms since the epoch.
-    pub announced_at: Option<u64>,
-    /// `sendts` of its callback with the lowest number, ms since the epoch.
-    pub since: Option<u64>,
-    /// `sendts` of its callback with the highest number, ms since the epoch.
-    pub last_sendts: u64,
-    /// Which of its callbacks came.
-    pub ledger: Ledger,
-    /// The newest it said, by name.
-    pub registers: BTreeMap<RegisterName, Register>,
-}
-
-impl Recorder {
-    /// What orders recorders: when it was announced, else when it began; two that began together by uid.
-    fn order(&self) -> (u64, &str) {
-        (
-            self.announced_at.or(self.since).unwrap_or(u64::MAX),
-            &self.uid,
-        )
-    }
-
-    fn put(&mut self, name: RegisterName, register: Register) -> bool {
-        match self.registers.get(&name) {
-            Some(stored) if *stored >= register && !self.is_announcement(stored) => false,
-            Some(stored) if *stored == register => false,
-            Some(_) | None => {
-                self.registers.insert(name, register);
-                true
-            }
-        }
-    }
-
-    /// Notes that it was announced: at work, though it may not have said a word. The earliest announcement counts.
-    fn announce(&mut self, at: u64) -> bool {
-        if self
-            .announced_at
-            .is_some_and(|announced_at| announced_at <= at)
-        {
-            return false;
-        }
-        let is_silent = self
-            .registers
-            .get(&RegisterName::Phase)
-            .is_none_or(|phase| self.is_announcement(phase));
-        self.announced_at = Some(at);
-        if is_silent {
-            self.registers.insert(RegisterName::Phase, announcement(at));
-        }
-        true
-    }
-
-    /// True if a phase is only that of its announcement: whatever it says itself counts more, whenever it was.
-    fn is_announcement(&self, phase: &Register) -> bool {
-        self.announced_at
-            .is_some_and(|at| *phase == announcement(at))
-    }
-}
-
-/// The phase of a recorder that was announced and hasn't told one itself.
-fn announcement(at: u64) -> Register {
-    Register {
-        sequence: 0,
-        at,
-        fields: register::phase_fields(Phase::Starting),
     }
 }
 
@@ -139,6 +94,9 @@ pub struct Session {
     pub recorders: Vec<Recorder>,
     /// How many older recorders were forgotten.
     pub forgotten: u64,
+    /// Those of which only callbacks of a stage beside the recording came: they count, and say
+    /// nothing. By uid; at most [`MAX_RECORDERS`].
+    pub beside: Vec<Recorder>,
 }
 
 /// What merging a callback came to.
@@ -180,8 +138,8 @@ impl Session {
         self.forgotten + u64::try_from(index).unwrap_or(u64::MAX)
     }
 
-    /// The register that counts under `name` and the index of its recorder: the newest recorder's that has one. An exit counts
-    /// for the recorder at work only: one that has been replaced can't end the session.
+    /// The register that counts under `name` and the index of its recorder: the newest recorder's that has one. An exit and
+    /// a failure count for the recorder at work only: one that has been replaced can't end the session.
     #[must_use]
     pub fn register(&self, name: RegisterName) -> Option<(usize, &Register)> {
         let newest = self.recorders.len().saturating_sub(1);
@@ -189,7 +147,7 @@ impl Session {
             .iter()
             .enumerate()
             .rev()
-            .filter(|(index, _)| name != RegisterName::Exit || *index == newest)
+            .filter(|(index, _)| !name.counts_at_work_only() || *index == newest)
             .find_map(|(index, recorder)| {
                 recorder
                     .registers
@@ -198,17 +156,79 @@ impl Session {
             })
     }
 
+    /// What the recording does, if it is known.
+    #[must_use]
+    pub fn phase(&self) -> Option<Reported<Phase>> {
+        self.newest(Recorder::phase)
+    }
+
+    /// The newest heartbeat.
+    #[must_use]
+    pub fn progress(&self) -> Option<Reported<Option<i64>>> {
+        self.newest(Recorder::progress)
+    }
+
+    /// How the recorder at work exited, if it did.
+    #[must_use]
+    pub fn exit(&self) -> Option<Reported<Option<LeaveStatus>>> {
+        self.current()?.exit()
+    }
+
+    /// The failure of the recorder at work: an orderly exit ends it, and doesn't heal it.
+    #[must_use]
+    pub fn failure(&self) -> Option<Reported<EventType>> {
+        self.current()?.failure()
+    }
+
+    /// What was reported about the files of the newest recorder that has some, or is to have some.
+    #[must_use]
+    pub fn upload(&self) -> Option<Reported<Upload>> {
+        self.newest_recording()?.upload()
+    }
+
+    /// What became of the files. `does_failure_ring`: whoever waits for files of a recording that
+    /// failed is told of the failure, and nothing is expected any more.
+    #[must_use]
+    pub fn upload_state(&self, does_failure_ring: bool) -> UploadState {
+        let reported = self.upload().filter(|upload| upload.value.is_over());
+        match reported {
+            Some(upload) => upload.value.state(),
+            None if self.is_upload_expected(does_failure_ring) => UploadState::Unconfirmed,
+            None => UploadState::None,
+        }
+    }
+
+    /// True where files are to come: something was recorded, and it didn't fail with an alert of
+    /// its own.
+    #[must_use]
+    pub fn is_upload_expected(&self, does_failure_ring: bool) -> bool {
+        let failed = does_failure_ring && self.failure().is_some();
+        self.newest_recording().is_some() && !failed
+    }
+
+    fn newest_recording(&self) -> Option<&Recorder> {
+        let mut newest_first = self.recorders.iter().rev();
+        newest_first.find(|recorder| recorder.has_recorded())
+    }
+
+    fn newest<T>(&self, of: fn(&Recorder) -> Option<T>) -> Option<T> {
+        self.recorders.iter().rev().find_map(of)
+    }
+
     /// Merges one callback in.
     pub fn apply(&mut self, fact: &Fact) -> Merged {
+        if fact.is_beside {
+            return self.count(fact);
+        }
         let mut changed = false;
         if let Some(new_uid) = &fact.new_uid {
             changed |= self
-                .recorder(new_uid, fact.sendts)
+                .recorder_or_insert(new_uid, fact.sendts)
                 .is_some_and(|recorder| recorder.announce(fact.sendts));
-            self.order();
+            self.sort();
         }
         let from_zero = self.recorders.is_empty();
-        let Some(recorder) = self.recorder(&fact.uid, fact.sendts) else {
+        let Some(recorder) = self.recorder_or_insert(&fact.uid, fact.sendts) else {
             return Merged {
                 noted: Noted::New,
                 behind: true,
@@ -216,22 +236,18 @@ impl Session {
             };
         };
         let last = recorder.ledger.last;
-        let first = recorder.ledger.first;
-        let noted = recorder.ledger.insert(fact.sequence, from_zero);
-        changed |= noted == Noted::New;
-
-        if first.is_none_or(|first| fact.sequence < first) {
-            recorder.since = Some(fact.sendts);
-        } else if first == Some(fact.sequence)
-            && recorder.since.is_none_or(|since| fact.sendts < since)
+        let noted = recorder.note(fact.sequence, fact.sendts, from_zero, &mut changed);
+        let first = recorder.since_sequence;
+        if first.is_none_or(|first| fact.sequence < first)
+            || (first == Some(fact.sequence)
+                && recorder.since.is_none_or(|since| fact.sendts < since))
         {
             recorder.since = Some(fact.sendts);
+            recorder.since_sequence = Some(fact.sequence);
             changed = true;
         }
-        if last.is_none_or(|last| fact.sequence > last) {
-            recorder.last_sendts = fact.sendts;
-        } else if last == Some(fact.sequence) && fact.sendts > recorder.last_sendts {
-            recorder.last_sendts = fact.sendts;
+        if fact.has_stream && !recorder.had_stream {
+            recorder.had_stream = true;
             changed = true;
         }
         for (name, fields) in &fact.registers {
@@ -243,7 +259,7 @@ impl Session {
             changed |= recorder.put(*name, register);
         }
         let uid = recorder.uid.clone();
-        self.order();
+        self.sort();
         let at_work = self.current().is_some_and(|current| current.uid == uid);
         Merged {
             noted,
@@ -252,9 +268,61 @@ impl Session {
         }
     }
 
-    /// The recorder `uid`, put last if it is new; one without a uid is the recorder at work. `None` if there are too many
-    /// recorders and this one, heard of at `at`, is older than all of them.
-    fn recorder(&mut self, uid: &str, at: u64) -> Option<&mut Recorder> {
+    /// Counts a callback of a stage beside the recording: with its recorder where there is one,
+    /// else by itself. It opens none.
+    fn count(&mut self, fact: &Fact) -> Merged {
+        let mut changed = false;
+        let is_nameless = fact.uid.is_empty();
+        let index = self
+            .recorders
+            .iter()
+            .position(|recorder| recorder.uid == fact.uid)
+            .or_else(|| self.recorders.len().checked_sub(1).filter(|_| is_nameless));
+        if let Some(recorder) = index.and_then(|index| self.recorders.get_mut(index)) {
+            let last = recorder.ledger.last;
+            let noted = recorder.note(fact.sequence, fact.sendts, false, &mut changed);
+            return Merged {
+                noted,
+                behind: last.is_some_and(|last| fact.sequence < last),
+                changed,
+            };
+        }
+        let place = self.beside.binary_search_by(|one| one.uid.cmp(&fact.uid));
+        if let Err(place) = place
+            && self.beside.len() < MAX_RECORDERS
+        {
+            let recorder = Recorder {
+                uid: fact.uid.clone(),
+                ..Recorder::default()
+            };
+            self.beside.insert(place, recorder);
+        }
+        let index = place.unwrap_or_else(|place| place);
+        let known = self.beside.get_mut(index);
+        let Some(one) = known.filter(|one| one.uid == fact.uid) else {
+            return Merged {
+                noted: Noted::New,
+                behind: false,
+                changed: false,
+            };
+        };
+        let last = one.ledger.last;
+        let noted = match one.note(fact.sequence, fact.sendts, false, &mut changed) {
+            // There is no archive for these: what is forgotten counts as known.
+            Noted::Known | Noted::Archived => Noted::Known,
+            Noted::New => Noted::New,
+        };
+        one.ledger.forget_all_but(MAX_RANGES_BESIDE);
+        Merged {
+            noted,
+            behind: last.is_some_and(|last| fact.sequence < last),
+            changed,
+        }
+    }
+
+    /// The recorder `uid`, put last if it is new; one without a uid is the recorder at work. `None`
+    /// if there are too many recorders and this one, heard of at `at`, is older than all of them.
+    fn recorder_or_insert(&mut self, uid: &str, at: u64) -> Option<&mut Recorder> {
         let known = self
             .recorders
             .iter()
@@ -278,24 +346,27 @@ impl Session {
             if self
                 .recorders
                 .first()
-                .is_some_and(|oldest| (at, uid) < oldest.order())
+                .is_some_and(|oldest| (at, uid) < oldest.sort_key())
             {
                 return None;
             }
             self.recorders.remove(0);
             self.forgotten += 1;
         }
-        self.recorders.push(Recorder {
-            uid: uid.to_owned(),
-            ..Recorder::default()
-        });
+        let counted = self
+            .beside
+            .iter()
+            .position(|one| one.uid == uid || one.uid.is_empty());
+        let mut recorder = counted.map_or_else(Recorder::default, |one| self.beside.remove(one));
+        uid.clone_into(&mut recorder.uid);
+        self.recorders.push(recorder);
         self.recorders.last_mut()
     }
 
     /// Puts the recorders in order again. Only the very first one's numbers count from zero.
-    fn order(&mut self) {
+    fn sort(&mut self) {
         self.recorders
-            .sort_by(|one, other| one.order().cmp(&other.order()));
+            .sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
         for (index, recorder) in self.recorders.iter_mut().enumerate() {
             recorder
                 .ledger

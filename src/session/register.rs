@@ -1,4 +1,5 @@
-//! What a callback says about its session: values under names, each overwritten only by a newer callback. Pure.
+//! What a callback says about its session: values under names, each overwritten only by a newer
+//! callback. Pure.
 //!
 //! This is the table of what means what. The `phase` says what the recording does:
 //!
@@ -9,13 +10,20 @@
 //! | 40, 42, 70; 3 with status 4 or 5 | `recording` |
 //! | 41, 71; 3 with status 6 to 8 | `stopping` |
 //! | 11 | `ended` |
-//! | 1 with `errorLevel` 5 or more; 3 with status 20; 11 with `leaveStatus` other than 0; 40 with status other than 0; 41 with `leaveCode` 0; 71 with an abnormal `code`; 72 | `failed` |
+//! | any of these that says that it is abnormal; a fatal error (1); 72 | `failed` |
 //! | all others | say nothing |
 //!
-//! 30 says nothing: it comes before the recorder starts, or after it has left. A later callback that shows a recording at work
-//! (42) overrules an earlier fatal error, which only *may* end it. What became of the files is the register `upload`.
+//! 30 says nothing: it comes before the recorder starts, or after it has left. A later callback
+//! that shows a recording at work (42) overrules an earlier fatal error, which only *may* end it.
+//! What became of the files is the registers `upload` and `vod`.
+//!
+//! A `failure` is what [`Event::is_failure`] says: all that makes the phase `failed`, and a recorder
+//! that a signal killed. Only a newer 40, 42 or 70 of the same recorder heals it: an orderly exit
+//! ends a failed session and leaves it failed.
+//!
+//! Callbacks of a stage beside the recording (a snapshot, a transcoding) say nothing at all.
 
-use crate::event::{Event, ServiceStatus};
+use crate::event::{Event, Part, ServiceStatus};
 use std::collections::BTreeMap;
 
 /// What the recording does.
@@ -69,10 +77,16 @@ pub enum RegisterName {
     Status,
     /// The recorder (40, 41, 70, 71, 72).
     Recorder,
+    /// The newest sign that the recorder began its work (40, 70): it heals an earlier failure.
+    Started,
+    /// The newest failure of the recorder at work; gone where it was seen at work since.
+    Failure,
     /// The uploader, and what became of the files (30, 31, 32).
     Upload,
     /// The newest 32: what a later 31 takes back.
     Backup,
+    /// All files are in video on demand (61).
+    OnDemand,
     /// The upload progress (33).
     Progress,
     /// The M3U8 file (4).
@@ -89,12 +103,15 @@ pub enum RegisterName {
 
 impl RegisterName {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Phase,
         Self::Status,
         Self::Recorder,
+        Self::Started,
+        Self::Failure,
         Self::Upload,
         Self::Backup,
+        Self::OnDemand,
         Self::Progress,
         Self::Playlist,
         Self::Slice,
@@ -110,8 +127,11 @@ impl RegisterName {
             Self::Phase => "phase",
             Self::Status => "status",
             Self::Recorder => "recorder",
+            Self::Started => "started",
+            Self::Failure => "failure",
             Self::Upload => "upload",
             Self::Backup => "backup",
+            Self::OnDemand => "vod",
             Self::Progress => "progress",
             Self::Playlist => "playlist",
             Self::Slice => "slice",
@@ -119,6 +139,11 @@ impl RegisterName {
             Self::LastError => "last_error",
             Self::LastWarning => "last_warning",
         }
+    }
+
+    /// True for what a recorder that has been replaced can't say about the session.
+    pub(super) fn counts_at_work_only(self) -> bool {
+        matches!(self, Self::Exit | Self::Failure | Self::Started)
     }
 }
 
@@ -149,13 +174,32 @@ pub struct Register {
     pub fields: Fields,
 }
 
+impl Register {
+    /// When it was said, for comparing with what another callback said.
+    pub(super) fn moment(&self) -> (u64, u64) {
+        (self.sequence, self.at)
+    }
+
+    pub(super) fn int(&self, field: &str) -> Option<i64> {
+        match self.fields.get(field)? {
+            Scalar::Int(int) => Some(*int),
+            Scalar::Text(_) => None,
+        }
+    }
+
+    pub(super) fn text(&self, field: &str) -> Option<&str> {
+        match self.fields.get(field)? {
+            Scalar::Text(text) => Some(text),
+            Scalar::Int(_) => None,
+        }
+    }
+}
+
 /// The phase that an event tells, if it tells one.
 #[must_use]
 pub fn phase(event: &Event) -> Option<Phase> {
     match event {
-        Event::CloudRecordingError { error_level, .. } => error_level
-            .is_some_and(|level| level.is_fatal())
-            .then_some(Phase::Failed),
+        Event::CloudRecordingError { .. } => event.is_failure().then_some(Phase::Failed),
         Event::CloudRecordingStatusUpdate { status, .. } => match *status {
             Some(
                 ServiceStatus::NOT_STARTED
@@ -172,54 +216,26 @@ pub fn phase(event: &Event) -> Option<Phase> {
             Some(ServiceStatus::ABNORMAL_EXIT) => Some(Phase::Failed),
             Some(ServiceStatus(_)) | None => None,
         },
-        Event::SessionExit { leave_status } => Some(failed_if(
-            leave_status.is_some_and(|s| s.is_abnormal()),
-            Phase::Ended,
-        )),
-        Event::RecorderStarted { status } => Some(failed_if(
-            status.is_some_and(|s| s.is_abnormal()),
-            Phase::Recording,
-        )),
-        Event::RecorderLeave { leave_code } => Some(failed_if(
-            leave_code.is_some_and(|code| code.is_init_failure()),
-            Phase::Stopping,
-        )),
+        Event::SessionExit { .. } => Some(failed_or(event, Phase::Ended)),
+        Event::RecorderStarted { .. } => Some(failed_or(event, Phase::Recording)),
+        // A recorder that a signal killed has left, too; Agora may replace it.
+        Event::RecorderLeave { .. } | Event::WebRecorderStopped { .. } => {
+            Some(failed_or(event, Phase::Stopping))
+        }
         Event::RecorderSliceStart { .. } | Event::WebRecorderStarted { .. } => {
             Some(Phase::Recording)
         }
-        Event::WebRecorderStopped { code, .. } => Some(failed_if(
-            code.is_some_and(|c| c.is_abnormal()),
-            Phase::Stopping,
-        )),
         Event::WebRecorderCapabilityLimit { .. } => Some(Phase::Failed),
-        Event::CloudRecordingWarning { .. }
-        | Event::CloudRecordingFileInfos { .. }
-        | Event::SessionFailover { .. }
-        | Event::HighAvailabilityRegistered
-        | Event::UploaderStarted { .. }
-        | Event::Uploaded { .. }
-        | Event::Backuped { .. }
-        | Event::UploadingProgress { .. }
-        | Event::StorageTokenExpired
-        | Event::StreamStateChanged { .. }
-        | Event::RecorderSnapshotFile { .. }
-        | Event::RecorderAudioInfoChanged
-        | Event::RecorderVideoInfoChanged
-        | Event::VodStarted { .. }
-        | Event::VodTriggered
-        | Event::WebRecorderReload { .. }
-        | Event::TranscoderStarted
-        | Event::TranscoderCompleted { .. }
-        | Event::DownloadFailed { .. }
-        | Event::RtmpPublishStatus { .. }
-        | Event::CloudTranscoder { .. }
-        | Event::PostponeTranscodeFinalResult { .. }
-        | Event::Other => None,
+        _ => None,
     }
 }
 
-fn failed_if(failed: bool, otherwise: Phase) -> Phase {
-    if failed { Phase::Failed } else { otherwise }
+fn failed_or(event: &Event, otherwise: Phase) -> Phase {
+    if event.is_abnormal_exit() {
+        Phase::Failed
+    } else {
+        otherwise
+    }
 }
 
 /// The fields of the `phase` register.
@@ -228,10 +244,15 @@ pub(super) fn phase_fields(phase: Phase) -> Fields {
     fields([("phase", Some(Scalar::Text(phase.as_str().to_owned())))])
 }
 
-/// Everything an event says, as registers.
+/// Everything an event says, as registers; nothing where it isn't the recording's own.
 #[must_use]
-pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fields)> {
+pub(super) fn registers(event: &Event, event_type: u32, part: Part) -> Vec<(RegisterName, Fields)> {
+    if part == Part::Beside {
+        return Vec::new();
+    }
     let number = || ("eventType", Some(Scalar::Int(i64::from(event_type))));
+    // There only where a 31 or 32 confirms nothing.
+    let on_demand = || ("vod", (part == Part::OnDemand).then_some(Scalar::Int(1)));
     let own = match event {
         Event::CloudRecordingError {
             module,
@@ -308,6 +329,7 @@ pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fi
                     "uploadingStatus",
                     uploading_status.as_ref().map(|s| cut(s.as_str())),
                 ),
+                on_demand(),
             ]),
         )),
         // A heartbeat is one even where its number can't be read.
@@ -345,28 +367,25 @@ pub(super) fn registers(event: &Event, event_type: u32) -> Vec<(RegisterName, Fi
                 ("discontinueUtcMs", discontinue_utc_ms.and_then(time)),
             ]),
         )),
-        Event::SessionFailover { .. }
-        | Event::HighAvailabilityRegistered
-        | Event::StorageTokenExpired
-        | Event::StreamStateChanged { .. }
-        | Event::RecorderSnapshotFile { .. }
-        | Event::RecorderAudioInfoChanged
-        | Event::RecorderVideoInfoChanged
-        | Event::VodStarted { .. }
-        | Event::VodTriggered
-        | Event::WebRecorderReload { .. }
-        | Event::TranscoderStarted
-        | Event::TranscoderCompleted { .. }
-        | Event::DownloadFailed { .. }
-        | Event::RtmpPublishStatus { .. }
-        | Event::CloudTranscoder { .. }
-        | Event::PostponeTranscodeFinalResult { .. }
-        | Event::Other => None,
+        Event::VodTriggered => Some((RegisterName::OnDemand, Fields::new())),
+        _ => None,
     };
     let backup =
         matches!(event, Event::Backuped { .. }).then(|| (RegisterName::Backup, Fields::new()));
+    let failure = event
+        .is_failure()
+        .then(|| (RegisterName::Failure, fields([number()])));
+    let started = match event {
+        Event::RecorderStarted { .. } => !event.is_failure(),
+        Event::WebRecorderStarted { .. } => true,
+        _ => false,
+    };
+    let started = started.then(|| (RegisterName::Started, Fields::new()));
     let phase = phase(event).map(|phase| (RegisterName::Phase, phase_fields(phase)));
-    own.into_iter().chain(backup).chain(phase).collect()
+    [own, backup, failure, started, phase]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn fields<const N: usize>(entries: [(&str, Option<Scalar>); N]) -> Fields {
@@ -416,6 +435,7 @@ mod tests {
             (43, json!({"state": 1}), None),
             (71, json!({"code": 1}), Some(Phase::Stopping)),
             (71, json!({"code": 4}), Some(Phase::Failed)),
+            (72, json!({}), Some(Phase::Failed)),
             (999, json!({}), None),
         ];
         for (event_type, details, expected) in rows {
@@ -430,7 +450,11 @@ mod tests {
     #[test]
     fn texts_in_registers_are_cut_at_a_character() {
         let name = "é".repeat(MAX_TEXT);
-        let registers = registers(&Event::read(4, &json!({ "fileList": name })), 4);
+        let registers = registers(
+            &Event::read(4, &json!({ "fileList": name })),
+            4,
+            Part::Recording,
+        );
         let Some((RegisterName::Playlist, fields)) = registers.first() else {
             panic!("{registers:?}")
         };

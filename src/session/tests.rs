@@ -1,4 +1,5 @@
 use super::*;
+use crate::notification::Sid;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -12,14 +13,16 @@ fn view(session: &Session) -> impl PartialEq + std::fmt::Debug + use<> {
                 uid,
                 announced_at,
                 since,
+                since_sequence,
                 last_sendts,
+                had_stream,
                 ledger,
                 registers,
             } = recorder.clone();
             (
                 uid,
                 announced_at,
-                since,
+                (since, since_sequence, had_stream),
                 last_sendts,
                 ledger.missing_ranges(),
                 ledger.last,
@@ -27,7 +30,18 @@ fn view(session: &Session) -> impl PartialEq + std::fmt::Debug + use<> {
             )
         })
         .collect();
-    (session.generation(), recorders)
+    let beside: Vec<_> = session
+        .beside
+        .iter()
+        .map(|one| {
+            (
+                one.uid.clone(),
+                one.last_sendts,
+                one.ledger.missing_ranges(),
+            )
+        })
+        .collect();
+    (session.generation(), recorders, beside)
 }
 
 fn fold<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Session {
@@ -45,33 +59,41 @@ fn fact(
     event_type: u32,
     details: &serde_json::Value,
 ) -> Fact {
-    let event = Event::read(event_type, details);
-    Fact {
+    fact_in(None, uid, sequence, sendts, event_type, details)
+}
+
+/// A callback of a scene.
+fn fact_in(
+    scene: Option<&str>,
+    uid: &str,
+    sequence: u64,
+    sendts: u64,
+    event_type: u32,
+    details: &serde_json::Value,
+) -> Fact {
+    Fact::of(&Notification {
+        sid: Sid::new("s").unwrap(),
+        cname: "room".to_owned(),
         uid: uid.to_owned(),
         sequence,
         sendts,
-        registers: register::registers(&event, event_type),
-        new_uid: if let Event::SessionFailover { new_uid } = event {
-            new_uid
-        } else {
-            None
-        },
-    }
+        service_type: None,
+        service_scene: scene.map(str::to_owned),
+        event_type,
+        event: Event::read(event_type, details),
+        details: details.clone(),
+        notice_id: None,
+        notify_ms: None,
+    })
 }
 
-fn phase(session: &Session) -> Option<Scalar> {
-    session
-        .register(RegisterName::Phase)
-        .and_then(|(_, register)| register.fields.get("phase").cloned())
-}
-
-fn word(phase: Phase) -> Option<Scalar> {
-    Some(Scalar::Text(phase.as_str().to_owned()))
+fn phase(session: &Session) -> Option<Phase> {
+    session.phase().map(|phase| phase.value)
 }
 
 /// An event and its details, chosen by a number.
 fn event(choice: u8, value: i64) -> (u32, serde_json::Value) {
-    match choice % 14 {
+    match choice % 19 {
         0 => (
             1,
             json!({"errorLevel": value % 6, "errorCode": value, "module": value % 3}),
@@ -87,7 +109,22 @@ fn event(choice: u8, value: i64) -> (u32, serde_json::Value) {
         10 => (40, json!({"status": 0})),
         11 => (41, json!({"leaveCode": value % 25})),
         12 => (42, json!({"startUtcMs": value, "discontinueUtcMs": value})),
+        13 => (3, json!({"status": 20})),
+        14 => (70, json!({})),
+        15 => (71, json!({"code": value % 7})),
+        16 => (61, json!({})),
+        17 => (81, json!({"result": "fail"})),
         _ => (43, json!({"state": value % 2})),
+    }
+}
+
+/// A scene, chosen by a number; usually none.
+fn scene(choice: u8) -> Option<&'static str> {
+    match choice % 16 {
+        0 => Some("rtc_snapshot"),
+        1 => Some("postpone_transcode::transcode"),
+        2 => Some("rtc_vod"),
+        _ => None,
     }
 }
 
@@ -96,7 +133,8 @@ prop_compose! {
     /// producers never count), each announced or not.
     fn session_facts()(
         recorders in prop::collection::vec((1_usize..70, 0_u64..5, any::<bool>()), 1..4),
-        choices in prop::collection::vec((any::<u8>(), 0_i64..1000), 220),
+        choices in prop::collection::vec((any::<u8>(), 0_i64..1000, any::<u8>()), 220),
+        transcoder in 0_usize..12,
         stuck in prop::bool::weighted(0.1),
     ) -> Vec<Fact> {
         let mut facts = Vec::new();
@@ -107,16 +145,20 @@ prop_compose! {
             let uid = format!("{}", 500 + index);
             for step in 0..length {
                 now += 7;
-                let (choice, value) = choices.next().unwrap();
+                let (choice, value, stage) = choices.next().unwrap();
                 let (event_type, details) = event(choice, value);
                 let sequence = if stuck { 0 } else { start + u64::try_from(step).unwrap() };
-                facts.push(fact(&uid, sequence, now, event_type, &details));
+                facts.push(fact_in(scene(stage), &uid, sequence, now, event_type, &details));
             }
             if announced && index + 1 < count {
                 now += 7;
                 let next = format!("{}", 501 + index);
                 facts.push(fact(&uid, start + u64::try_from(length).unwrap(), now, 12, &json!({ "newUid": next })));
             }
+        }
+        // A stage beside the recording that counts for itself, and begins early or late.
+        for step in 0..u64::try_from(transcoder).unwrap() {
+            facts.push(fact("900", step, 1_000_001 + 90 * step, 81, &json!({})));
         }
         facts
     }
@@ -161,7 +203,7 @@ fn an_exit_that_arrives_before_the_heartbeats_still_ends_the_session() {
         fact("5", 3, 300, 41, &json!({"leaveCode": 24})),
         fact("5", 1, 200, 33, &json!({"progress": 100})),
     ]);
-    assert_eq!(phase(&session), word(Phase::Failed));
+    assert_eq!(phase(&session), Some(Phase::Failed));
     assert_eq!(session.current().unwrap().ledger.missing_ranges(), [(2, 2)]);
 }
 
@@ -173,7 +215,7 @@ fn a_replaced_recorder_cannot_end_the_session() {
     let old_start = fact("5", 0, 100, 40, &json!({"status": 0}));
 
     let announced = fold([&old_start, &failover, &old_exit]);
-    assert_eq!(phase(&announced), word(Phase::Starting));
+    assert_eq!(phase(&announced), Some(Phase::Starting));
     assert_eq!(announced.register(RegisterName::Exit), None);
     assert_eq!(
         (
@@ -189,7 +231,7 @@ fn a_replaced_recorder_cannot_end_the_session() {
         [&old_exit, &new_start, &old_start, &failover],
     ] {
         let session = fold(order);
-        assert_eq!(phase(&session), word(Phase::Recording), "{order:?}");
+        assert_eq!(phase(&session), Some(Phase::Recording), "{order:?}");
         assert_eq!(
             (
                 session.generation(),
@@ -213,10 +255,10 @@ fn what_a_recorder_says_counts_more_than_its_announcement_even_if_it_was_earlier
         [&again, &failover, &new_start, &start],
     ] {
         let session = fold(order);
-        assert_eq!(phase(&session), word(Phase::Recording), "{order:?}");
+        assert_eq!(phase(&session), Some(Phase::Recording), "{order:?}");
         assert_eq!(session.current().unwrap().announced_at, Some(315));
     }
-    assert_eq!(phase(&fold([&start, &failover])), word(Phase::Starting));
+    assert_eq!(phase(&fold([&start, &failover])), Some(Phase::Starting));
 }
 
 #[test]
@@ -345,7 +387,7 @@ fn a_callback_without_a_uid_belongs_to_the_recorder_at_work() {
     assert_eq!(session.generation(), 0);
     assert_eq!(
         (session.current().unwrap().uid.as_str(), phase(&session)),
-        ("5", word(Phase::Stopping))
+        ("5", Some(Phase::Stopping))
     );
 }
 
@@ -393,4 +435,196 @@ fn endless_failovers_stay_bounded() {
         }
     );
     assert_eq!(session, before);
+}
+
+#[test]
+fn a_failure_stays_known_until_the_same_recorder_is_seen_at_work() {
+    let start = fact("5", 0, 100, 40, &json!({"status": 0}));
+    let fatal = fact("5", 3, 300, 1, &json!({"errorLevel": 5}));
+    let exit = fact("5", 9, 900, 11, &json!({"exitStatus": 0}));
+    let slice = fact("5", 4, 400, 42, &json!({}));
+    let restart = fact("5", 4, 400, 40, &json!({"status": 0}));
+    let page = fact("5", 4, 400, 70, &json!({}));
+    let leave = fact("5", 5, 500, 41, &json!({"leaveCode": 24}));
+    let failed_start = fact("5", 4, 400, 40, &json!({"status": 1}));
+    let failure = |session: &Session| session.failure().map(|failure| failure.value);
+    for order in [[&start, &fatal, &exit], [&exit, &fatal, &start]] {
+        let session = fold(order);
+        assert_eq!(failure(&session), Some(EventType::CLOUD_RECORDING_ERROR));
+        assert_eq!(phase(&session), Some(Phase::Ended));
+    }
+    for healed_by in [&slice, &restart, &page] {
+        for order in [
+            [&start, &fatal, healed_by, &leave, &exit],
+            [&exit, &leave, healed_by, &fatal, &start],
+            [&fatal, &exit, &leave, healed_by, &start],
+        ] {
+            assert_eq!(failure(&fold(order)), None, "{order:?}");
+        }
+    }
+    let newer = fold([&start, &fatal, &failed_start, &exit]);
+    assert_eq!(failure(&newer), Some(EventType::RECORDER_STARTED));
+    // Another recorder's work doesn't heal it; but it is at work then.
+    let other = fact("6", 0, 500, 40, &json!({"status": 0}));
+    for order in [[&start, &fatal, &other], [&other, &fatal, &start]] {
+        let session = fold(order);
+        assert_eq!(failure(&session), None);
+        let replaced = session.recorders[0].failure().map(|failure| failure.value);
+        assert_eq!(replaced, Some(EventType::CLOUD_RECORDING_ERROR));
+    }
+}
+
+#[test]
+fn each_callback_of_the_definition_is_a_failure_and_no_other() {
+    for (event_type, details, expected) in [
+        (1, json!({"errorLevel": 5}), true),
+        (1, json!({"errorLevel": 4}), false),
+        (11, json!({"exitStatus": 1}), true),
+        (11, json!({"exitStatus": 0}), false),
+        (3, json!({"status": 20}), true),
+        (3, json!({"status": 8}), false),
+        (41, json!({"leaveCode": 0}), true),
+        (41, json!({"leaveCode": 2}), true),
+        (41, json!({"leaveCode": 10}), true),
+        (41, json!({"leaveCode": 6}), false),
+        (41, json!({"leaveCode": 18}), false),
+        (41, json!({}), false),
+        (40, json!({"status": 1}), true),
+        (71, json!({"code": 1}), false),
+        (71, json!({"code": 6}), true),
+        (72, json!({}), true),
+        (31, json!({"status": 1}), false),
+    ] {
+        let session = fold(&[fact("5", 0, 1, event_type, &details)]);
+        assert_eq!(
+            session.failure().is_some(),
+            expected,
+            "{event_type} {details}"
+        );
+    }
+}
+
+#[test]
+fn a_stage_beside_the_recording_only_counts() {
+    let snapshot = |sequence| {
+        let files = json!({"status": 0});
+        fact_in(
+            Some("rtc_snapshot"),
+            "5",
+            sequence,
+            sequence * 10,
+            31,
+            &files,
+        )
+    };
+    let transcoder = |sequence, event_type| fact("9", sequence, 1, event_type, &json!({}));
+    let alone = fold(&[snapshot(3), transcoder(0, 80), transcoder(1, 81)]);
+    assert_eq!((phase(&alone), alone.recorders.len()), (None, 0));
+    assert_eq!(alone.upload_state(true), UploadState::None);
+    let start = fact("5", 1, 10, 40, &json!({"status": 0}));
+    let slice = fact("5", 2, 20, 42, &json!({}));
+    for order in [
+        [
+            &start,
+            &slice,
+            &snapshot(0),
+            &snapshot(3),
+            &transcoder(0, 80),
+            &transcoder(1, 1001),
+        ],
+        [
+            &transcoder(0, 80),
+            &transcoder(1, 1001),
+            &snapshot(3),
+            &snapshot(0),
+            &slice,
+            &start,
+        ],
+    ] {
+        let session = fold(order);
+        assert_eq!(session.generation(), 0);
+        let current = session.current().unwrap();
+        assert_eq!((current.uid.as_str(), current.since), ("5", Some(10)));
+        assert_eq!(current.ledger.missing_ranges(), []);
+        assert_eq!(phase(&session), Some(Phase::Recording));
+        assert_eq!(session.upload_state(true), UploadState::Unconfirmed);
+    }
+}
+
+#[test]
+fn only_what_the_definition_names_confirms_the_files() {
+    use UploadState::{Backup, Confirmed, None, Stranded, Unconfirmed};
+    let state = |scene, event_type, details: &serde_json::Value| {
+        let start = fact("5", 0, 1, 42, &json!({}));
+        let said = fact_in(scene, "5", 1, 2, event_type, details);
+        fold(&[start, said]).upload_state(true)
+    };
+    for (scene, event_type, details, expected) in [
+        (Option::None, 31, json!({}), Confirmed),
+        (
+            Option::None,
+            31,
+            json!({"status": 0, "uploadingStatus": ""}),
+            Confirmed,
+        ),
+        (Option::None, 31, json!({"status": 1}), Unconfirmed),
+        (
+            Option::None,
+            31,
+            json!({"uploadingStatus": "stranded"}),
+            Stranded,
+        ),
+        (Option::None, 32, json!({"status": 0}), Backup),
+        (Option::None, 32, json!({"status": 1}), Unconfirmed),
+        (
+            Option::None,
+            32,
+            json!({"uploadingStatus": "stranded"}),
+            Stranded,
+        ),
+        (Option::None, 30, json!({"status": 0}), Unconfirmed),
+        (Option::None, 61, json!({}), Confirmed),
+        (Some("rtc_vod"), 31, json!({"status": 0}), Unconfirmed),
+        (Some("rtc_vod"), 61, json!({}), Confirmed),
+        (Some("rtc_snapshot"), 31, json!({"status": 0}), Unconfirmed),
+        (
+            Some("postpone_transcode::transcode"),
+            31,
+            json!({"status": 0}),
+            Unconfirmed,
+        ),
+        (
+            Some("postpone_transcode::rtc_record"),
+            31,
+            json!({"status": 0}),
+            Confirmed,
+        ),
+    ] {
+        assert_eq!(
+            state(scene, event_type, &details),
+            expected,
+            "{scene:?} {event_type} {details}"
+        );
+    }
+    let started = || fact("5", 0, 1, 40, &json!({"status": 0}));
+    for (event_type, details, expected) in [
+        (30, json!({"status": 0}), None),
+        (45, json!({"fileName": "a.jpg"}), None),
+        (43, json!({"state": 1}), None),
+        (43, json!({"state": 0}), Unconfirmed),
+        (4, json!({"fileList": "a.m3u8"}), Unconfirmed),
+        (33, json!({"progress": 0}), Unconfirmed),
+    ] {
+        let session = fold(&[started(), fact("5", 1, 2, event_type, &details)]);
+        assert_eq!(
+            session.upload_state(true),
+            expected,
+            "{event_type} {details}"
+        );
+    }
+    let slice = fact("5", 1, 2, 42, &json!({}));
+    let fatal = fact("5", 2, 3, 1, &json!({"errorLevel": 5}));
+    let failed = fold([&slice, &fatal]);
+    assert_eq!(failed.upload_state(true), None);
+    assert_eq!(failed.upload_state(false), Unconfirmed);
 }

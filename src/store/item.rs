@@ -77,6 +77,12 @@ fn read_register(value: &AttributeValue) -> Option<(Register, u64)> {
 
 /// Writes what `session` says over `item`; the rest of `item` stays.
 pub(super) fn write_session(session: &Session, item: &mut Item) {
+    let beside = session.beside.iter().map(beside_attribute).collect();
+    put(
+        item,
+        "beside",
+        (!session.beside.is_empty()).then_some(AttributeValue::L(beside)),
+    );
     let Some((current, previous)) = session.recorders.split_last() else {
         return;
     };
@@ -115,6 +121,14 @@ pub(super) fn write_session(session: &Session, item: &mut Item) {
     );
 }
 
+/// What came of a stage beside the recording.
+fn beside_attribute(one: &Recorder) -> AttributeValue {
+    let mut map = Item::new();
+    write_recorder(one, &mut map);
+    put(&mut map, "first_sequence", one.ledger.first.map(number));
+    AttributeValue::M(map)
+}
+
 /// A replaced recorder.
 fn previous_attribute(recorder: &Recorder) -> AttributeValue {
     let mut map = Item::new();
@@ -136,6 +150,16 @@ fn previous_attribute(recorder: &Recorder) -> AttributeValue {
 fn write_recorder(recorder: &Recorder, item: &mut Item) {
     item.insert("uid".to_owned(), text(recorder.uid.as_str()));
     put(item, "since", recorder.since.map(number));
+    // Usually that of its first callback.
+    let opened_later = recorder
+        .since_sequence
+        .filter(|sequence| Some(*sequence) != recorder.ledger.first);
+    put(item, "since_sequence", opened_later.map(number));
+    put(
+        item,
+        "stream",
+        recorder.had_stream.then_some(AttributeValue::Bool(true)),
+    );
     put(item, "announced_at", recorder.announced_at.map(number));
     // A recorder that was only announced has said nothing since.
     let last_sendts = recorder
@@ -191,10 +215,15 @@ pub fn read_session(item: &Item) -> Session {
         Some(AttributeValue::L(previous)) => previous.iter().filter_map(read_previous).collect(),
         Some(_) | None => Vec::new(),
     };
+    let beside = match item.get("beside") {
+        Some(AttributeValue::L(beside)) => beside.iter().filter_map(read_previous).collect(),
+        Some(_) | None => Vec::new(),
+    };
     let Some(mut current) = read_recorder(item) else {
         return Session {
             recorders,
             forgotten: 0,
+            beside,
         };
     };
     let generation = read_number(item, "generation").unwrap_or(0);
@@ -209,6 +238,7 @@ pub fn read_session(item: &Item) -> Session {
     Session {
         recorders,
         forgotten,
+        beside,
     }
 }
 
@@ -243,13 +273,17 @@ fn read_recorder(item: &Item) -> Option<Recorder> {
         Some(_) | None if received_from > 0 => Some(0),
         Some(_) | None => received.first().copied(),
     };
+    let first = read_number(item, "first_sequence").or(first_from_zero);
+    let since = read_number(item, "since");
     Some(Recorder {
         uid: read_text(item, "uid")?.to_owned(),
         announced_at: read_number(item, "announced_at"),
-        since: read_number(item, "since"),
+        since,
+        since_sequence: since.and(read_number(item, "since_sequence").or(first)),
+        had_stream: item.contains_key("stream"),
         last_sendts: last.and(read_number(item, "last_sendts")).unwrap_or(0),
         ledger: Ledger {
-            first: read_number(item, "first_sequence").or(first_from_zero),
+            first,
             last: last.or_else(|| received.last().copied()),
             received_from,
             received,

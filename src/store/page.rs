@@ -147,7 +147,7 @@ fn short_hash(bytes: &[u8]) -> String {
 mod tests {
     use super::super::item::read_session;
     use super::*;
-    use crate::session::{Fact, Noted, RegisterName, Scalar};
+    use crate::session::{Fact, Fields, Noted, RegisterName, Scalar};
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -205,6 +205,19 @@ mod tests {
         }
     }
 
+    /// Registers with a text of a given length, where they have fields of length at all.
+    fn registers(length: usize) -> Vec<(RegisterName, Fields)> {
+        let of = |name| match name {
+            RegisterName::Started | RegisterName::OnDemand => Fields::new(),
+            RegisterName::Failure => Fields::from([("eventType".to_owned(), Scalar::Int(11))]),
+            _ => Fields::from([("fileList".to_owned(), Scalar::Text("x".repeat(length)))]),
+        };
+        RegisterName::ALL
+            .into_iter()
+            .map(|name| (name, of(name)))
+            .collect()
+    }
+
     #[test]
     fn numbers_in_descending_order_for_eight_recorders_stay_small() {
         let mut table = Table::default();
@@ -215,14 +228,8 @@ mod tests {
                 uid: format!("recorder-{uid}"),
                 sequence: 9_999_999_999 - 2 * n,
                 sendts: u64::MAX / 4 + 1000 * uid - n,
-                registers: RegisterName::ALL
-                    .into_iter()
-                    .map(|name| {
-                        let text = Scalar::Text("x".repeat(50));
-                        (name, BTreeMap::from([("fileList".to_owned(), text)]))
-                    })
-                    .collect(),
-                new_uid: None,
+                registers: registers(50),
+                ..Fact::default()
             });
             largest = largest.max(size(&table.item));
         }
@@ -240,11 +247,8 @@ mod tests {
                 sequence,
                 sendts: 1_772_460_000_000 + sequence,
                 // Enough to leave little room in the item.
-                registers: RegisterName::ALL
-                    .into_iter()
-                    .map(|name| (name, BTreeMap::from([("fileList".to_owned(), Scalar::Text("x".repeat(20)))])))
-                    .collect(),
-                new_uid: None,
+                registers: registers(20),
+                ..Fact::default()
             };
             let mut deliveries = deliveries;
             deliveries.sort_by_key(|(sequence, delay)| sequence + delay);
@@ -276,11 +280,8 @@ mod tests {
                 uid: format!("recorder-{}", sequence / 60),
                 sequence,
                 sendts: 1_772_460_000_000 + sequence,
-                registers: RegisterName::ALL
-                    .into_iter()
-                    .map(|name| (name, BTreeMap::from([("fileList".to_owned(), Scalar::Text("x".repeat(50)))])))
-                    .collect(),
-                new_uid: None,
+                registers: registers(50),
+                ..Fact::default()
             };
             let mut deliveries = deliveries;
             deliveries.sort_by_key(|(sequence, delay)| sequence + delay);

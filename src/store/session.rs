@@ -221,9 +221,20 @@ impl Store {
                     register_attribute(&register, generation),
                 );
         }
+        if fact.has_stream {
+            request = request.expression_attribute_values(":true", AttributeValue::Bool(true));
+            request = request.expression_attribute_names("#stream", "stream");
+            set.push_str("#stream = :true, ");
+        }
         let always = always.map(|(name, value)| format!("{name} = {value}"));
         set.push_str(&always.join(", "));
-        let update = format!("SET {set} ADD received :received, version :one");
+        // Seen at work after a failure: it is healed.
+        let healed = if fact.shows_work() {
+            " REMOVE failure"
+        } else {
+            ""
+        };
+        let update = format!("SET {set} ADD received :received, version :one{healed}");
         match request.update_expression(update).send().await {
             Ok(_) => Ok(Newest::Written),
             // An attribute that somebody spoiled by hand: the slow path reads around it.
@@ -247,14 +258,16 @@ impl Store {
         stored: Option<Item>,
         now_ms: u64,
     ) -> Result<Option<Option<Item>>, StoreError> {
-        let mut item = stored.unwrap_or_else(|| self.opened(notification, now_ms));
+        let opens_recorder =
+            stored.as_ref().is_none_or(|item| !item.contains_key("uid")) && !fact.is_beside;
+        let mut item = stored.unwrap_or_else(|| opened(notification));
         let version = item.get("version").cloned();
         let next_version = read_number(&item, "version").unwrap_or(0) + 1;
         write_session(session, &mut item);
         let expires_at = self
             .expires_at(now_ms)
             .max(read_number(&item, "expires_at").unwrap_or(0));
-        if fact.tells_state() && !item.contains_key("watch_at") {
+        if (fact.tells_state() || opens_recorder) && !item.contains_key("watch_at") {
             item.extend(self.watch_mark(notification, now_ms));
         }
         item.insert("updated_at".to_owned(), number(now_ms));
@@ -276,20 +289,6 @@ impl Store {
             Ok(_) => Ok(None),
             Err(error) => refused(error, "PutItem session").map(Some),
         }
-    }
-
-    /// What only the callback that opens a session writes.
-    fn opened(&self, notification: &Notification, now_ms: u64) -> Item {
-        let sid = notification.sid.as_str();
-        let mut item = Item::from([
-            ("sid".to_owned(), text(sid)),
-            ("item".to_owned(), text("session")),
-            ("schema".to_owned(), number(1)),
-            ("first_sendts".to_owned(), number(notification.sendts)),
-        ]);
-        item.extend(self.watch_mark(notification, now_ms));
-        item.extend(channel(notification).map(|cname| ("cname".to_owned(), text(cname))));
-        item
     }
 
     /// What lets the watchdog find a session.
@@ -332,6 +331,19 @@ impl Store {
         }
         generations.insert(sid.as_str().to_owned(), generation);
     }
+}
+
+/// What only the callback that opens a session writes.
+fn opened(notification: &Notification) -> Item {
+    let sid = notification.sid.as_str();
+    let mut item = Item::from([
+        ("sid".to_owned(), text(sid)),
+        ("item".to_owned(), text("session")),
+        ("schema".to_owned(), number(1)),
+        ("first_sendts".to_owned(), number(notification.sendts)),
+    ]);
+    item.extend(channel(notification).map(|cname| ("cname".to_owned(), text(cname))));
+    item
 }
 
 /// The channel as an index key, which can't be empty.

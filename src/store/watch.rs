@@ -231,10 +231,16 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
     let Standing {
         silent_since,
         unconfirmed_since,
+        killed_since,
+        taken_back,
+        missing_counted,
     } = look.standing;
     for (name, value) in [
         ("silent_since", silent_since),
         ("unconfirmed_since", unconfirmed_since),
+        ("killed_since", killed_since),
+        ("taken_back", taken_back),
+        ("missing_counted", missing_counted),
         ("watch_at", look.next),
     ] {
         match value {
@@ -302,6 +308,9 @@ pub(super) fn read_watched(item: &Item) -> Watched {
         standing: Standing {
             silent_since: read_number(item, "silent_since"),
             unconfirmed_since: read_number(item, "unconfirmed_since"),
+            killed_since: read_number(item, "killed_since"),
+            taken_back: read_number(item, "taken_back"),
+            missing_counted: read_number(item, "missing_counted"),
         },
     }
 }

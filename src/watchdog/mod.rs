@@ -1,43 +1,68 @@
-//! The watchdog's rules: what it means when nothing comes. Pure: a session as it is stored and the time go in; what to say and
-//! when to look again come out.
+//! The watchdog's rules: what it means when nothing comes. Pure: a session as it is stored and the
+//! time go in; what to say and when to look again come out.
 //!
 //! | rule | speaks when | takes it back when |
 //! | --- | --- | --- |
 //! | `session_silent` | heartbeats (33) were seen and the last one is too old, and the recording isn't over | a newer heartbeat has come, or the recording is over |
-//! | `upload_unconfirmed` | the recording has been over for too long, and the recorder at work reported neither 31 nor 32 | it has |
-//! | `backup_only_upload` | a callback alerts, not the watchdog | 31 has come after 32 |
+//! | `upload_unconfirmed` | the recording has been over for too long, files are expected, and nothing confirmed them | something has |
+//! | `abnormal_exit` | a signal killed the recorder at work (41), and none took over within two minutes; else a callback alerts | a newer recorder has been at work |
+//! | `backup_only_upload` | a callback alerts, not the watchdog | the same recorder's 31 confirms its files after its 32 |
 //!
-//! *Over* is a session whose recorder at work has left (41, 71, 72, status 6 to 8 or 20) or exited (11). A fatal error only may
-//! end it. Times are `sendts`, but never later than when we were told, and that where there is none: a clock that is ahead must
-//! not hide a silence.
+//! *Over* is a session whose recorder at work has left (41, 71, 72, status 6 to 8 or 20), exited
+//! (11), or uploaded (31, 32, 61) after the last sign of work. A fatal error only may end it.
+//! *Confirmed* and *expected* are `session`'s words. Times are `sendts`, but never later than when
+//! we were told, and that where there is none: a clock that is ahead must not hide a silence.
 //!
-//! What was said and not taken back stands in the session's item, so that it is said once. Callbacks that are missing are no
-//! alarm: event types that aren't subscribed leave holes, too.
+//! What was said and not taken back stands in the session's item, so that it is said once.
+//! Callbacks that are missing are no alarm: event types that aren't subscribed leave holes, too.
 
 use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, code};
-use crate::event::{EventType, ServiceStatus};
-use crate::session::{Phase, Recorder, Register, RegisterName, Scalar, Session};
-use std::collections::BTreeMap;
+use crate::event::{EventType, LeaveCode, ServiceStatus};
+use crate::session::{Phase, Recorder, Reported, Session, UploadState, Work};
+use std::collections::BTreeSet;
 
 /// How often a recording that sends no heartbeats is looked at, and how soon a new one, in ms.
 pub const LOOK_MS: u64 = 5 * 60 * 1000;
-/// For how long a session of which nothing comes is looked at, in ms. A callback makes it be looked at again.
+/// For how long a session that has gone quiet is looked at, in ms. A callback makes it be looked at
+/// again.
 pub const PATIENCE_MS: u64 = 24 * 60 * 60 * 1000;
-/// An alert that stands is looked at again after a quarter of the time it has stood, within these bounds, in ms.
+/// An alert that stands is looked at again after this part of the time it has stood, …
+const STANDING_LOOK_PART: u64 = 4;
+/// … within these bounds, in ms.
 const STANDING_LOOK_MS: std::ops::RangeInclusive<u64> = 60_000..=60 * 60 * 1000;
+/// Agora replaces a recorder that was killed within a minute and a half. In ms.
+const REPLACED_WITHIN_MS: u64 = 2 * 60 * 1000;
 
 /// Which rules are on, and their thresholds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// `session_silent`: how old the last heartbeat may be, in ms; `None` turns the rule off.
     pub silent_ms: Option<u64>,
-    /// `upload_unconfirmed`: how long after the end an upload may take, in ms; `None` turns the rule off.
+    /// `upload_unconfirmed`: how long after the end an upload may take, in ms; `None` turns the rule
+    /// off.
     pub unconfirmed_ms: Option<u64>,
     /// Whether `backup_only_upload` is sent, and so taken back.
     pub backup: bool,
+    /// Whether `abnormal_exit` is sent, and so taken back.
+    pub abnormal_exit: bool,
+    /// Whether a recording that failed rings by itself, so that its files aren't waited for.
+    pub does_failure_ring: bool,
 }
 
 impl Rules {
+    /// The rules for the alerts of `kinds`.
+    #[must_use]
+    pub fn new(kinds: &[AlertKind], silent_ms: Option<u64>, unconfirmed_ms: Option<u64>) -> Self {
+        let is_on = |kind| kinds.contains(&kind);
+        Self {
+            silent_ms: silent_ms.filter(|_| is_on(AlertKind::SessionSilent)),
+            unconfirmed_ms: unconfirmed_ms.filter(|_| is_on(AlertKind::UploadUnconfirmed)),
+            backup: is_on(AlertKind::BackupOnlyUpload),
+            abnormal_exit: is_on(AlertKind::AbnormalExit),
+            does_failure_ring: is_on(AlertKind::FatalError) || is_on(AlertKind::AbnormalExit),
+        }
+    }
+
     /// How soon a new session is looked at first, in ms.
     #[must_use]
     pub fn first_look_ms(&self) -> u64 {
@@ -61,19 +86,26 @@ pub struct Watched {
     pub standing: Standing,
 }
 
-/// What the watchdog has said about a session and not taken back.
+/// What the watchdog has said about a session, so that it is said once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// `session_silent`: the heartbeat after which nothing came, ms since the epoch.
+    /// `session_silent` stands: the heartbeat, or the later sign of work, after which nothing came,
+    /// ms since the epoch.
     pub silent_since: Option<u64>,
-    /// `upload_unconfirmed`: the end after which no upload was reported, ms since the epoch.
+    /// `upload_unconfirmed` stands: the end after which no upload was reported, ms since the epoch.
     pub unconfirmed_since: Option<u64>,
+    /// The watchdog's `abnormal_exit` stands: when the recorder was killed, ms since the epoch.
+    pub killed_since: Option<u64>,
+    /// How many alerts of callbacks were taken back.
+    pub taken_back: Option<u64>,
+    /// How many missing callbacks were counted when the session was closed.
+    pub missing_counted: Option<u64>,
 }
 
-/// What a look came to.
+/// The result of a look at a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// What has to be said now. The items of these alerts have keys that only the same finding has.
+    /// What has to be said now. The same finding always gets the same key.
     pub alerts: Vec<Alert>,
     /// What stands when that is said.
     pub standing: Standing,
@@ -81,268 +113,455 @@ pub struct Look {
     pub next: Option<u64>,
 }
 
-/// Something that a callback said.
+/// A session at the moment that it is looked at.
 #[derive(Clone, Copy)]
-struct Said {
+struct Moment<'a> {
+    watched: &'a Watched,
+    rules: &'a Rules,
+    end: Option<Cause>,
+    now_ms: u64,
+}
+
+/// What a rule says.
+#[derive(Default)]
+struct Ruling {
+    alerts: Vec<Alert>,
+    /// Since when its alert stands, ms since the epoch.
+    stands: Option<u64>,
+    /// When to look again, ms since the epoch.
+    look_at: Option<u64>,
+}
+
+/// A callback from which something follows.
+#[derive(Clone, Copy)]
+struct Cause {
     sequence: u64,
-    event_type: u32,
+    event_type: EventType,
     at: u64,
 }
 
 /// Looks at a session.
 #[must_use]
 pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
-    let over = over(watched);
-    let mut alerts = Vec::new();
-    let mut due = Vec::new();
-    let standing = Standing {
-        silent_since: silence(watched, rules, now_ms, over, &mut alerts, &mut due),
-        unconfirmed_since: confirmation(watched, rules, now_ms, over, &mut alerts, &mut due),
+    let moment = Moment {
+        watched,
+        rules,
+        end: end_of_recording(watched),
+        now_ms,
     };
-    alerts.extend(rules.backup.then(|| backup_taken_back(watched)).flatten());
-
+    let (silence, upload, killed) = (
+        moment.rule_on_silence(),
+        moment.rule_on_upload(),
+        moment.rule_on_killed_recorder(),
+    );
+    let mut taken_back = moment.alerts_taken_back();
+    // A recorder that a signal killed may have said that it failed, too.
+    taken_back.retain(|alert| killed.alerts.iter().all(|other| other.key != alert.key));
+    let count = u64::try_from(taken_back.len())
+        .ok()
+        .filter(|count| *count > 0);
+    let is_news = count > watched.standing.taken_back;
+    let mut due: Vec<_> = [silence.look_at, upload.look_at, killed.look_at]
+        .into_iter()
+        .flatten()
+        .collect();
     let is_on = rules.silent_ms.or(rules.unconfirmed_ms).is_some();
-    let heard_of = watched.updated_at.saturating_add(PATIENCE_MS) > now_ms;
-    if over.is_none() && due.is_empty() && heard_of && is_on {
+    let was_heard_of = watched.updated_at.saturating_add(PATIENCE_MS) > now_ms;
+    if moment.end.is_none() && due.is_empty() && was_heard_of && is_on {
         due.push(now_ms + LOOK_MS);
     }
     Look {
-        alerts,
-        standing,
+        alerts: [silence.alerts, upload.alerts, killed.alerts]
+            .into_iter()
+            .flatten()
+            .chain(taken_back.into_iter().filter(|_| is_news))
+            .collect(),
+        standing: Standing {
+            silent_since: silence.stands,
+            unconfirmed_since: upload.stands,
+            killed_since: killed.stands,
+            taken_back: count.max(watched.standing.taken_back),
+            missing_counted: watched.standing.missing_counted,
+        },
         next: due.into_iter().min(),
     }
-}
-
-/// `session_silent`; returns what stands.
-fn silence(
-    watched: &Watched,
-    rules: &Rules,
-    now_ms: u64,
-    over: Option<Said>,
-    alerts: &mut Vec<Alert>,
-    due: &mut Vec<u64>,
-) -> Option<u64> {
-    let (threshold, heartbeat) = (rules.silent_ms?, heartbeat(watched)?);
-    let mut stands = watched.standing.silent_since;
-    if let Some(since) = stands
-        && let Some(said) = over.or((heartbeat.at > since).then_some(heartbeat))
-    {
-        let kind = AlertKind::SessionSilentResolved;
-        alerts.push(alert(
-            watched,
-            kind,
-            said,
-            said.at,
-            (code::LAST_HEARTBEAT, since),
-        ));
-        stands = None;
-    }
-    if over.is_some() {
-        return stands;
-    }
-    let silent_at = heartbeat.at.saturating_add(threshold);
-    if stands.is_none() && silent_at <= now_ms {
-        let kind = AlertKind::SessionSilent;
-        let since = (code::LAST_HEARTBEAT, heartbeat.at);
-        alerts.push(alert(watched, kind, heartbeat, silent_at, since));
-        stands = Some(heartbeat.at);
-    }
-    match stands {
-        Some(_) => due.extend(look_again(silent_at, now_ms)),
-        None => due.push(silent_at),
-    }
-    stands
-}
-
-/// `upload_unconfirmed`; returns what stands.
-fn confirmation(
-    watched: &Watched,
-    rules: &Rules,
-    now_ms: u64,
-    over: Option<Said>,
-    alerts: &mut Vec<Alert>,
-    due: &mut Vec<u64>,
-) -> Option<u64> {
-    let threshold = rules.unconfirmed_ms?;
-    let stands = watched.standing.unconfirmed_since;
-    match (confirmation_of(watched), stands) {
-        (Some(said), Some(since)) => {
-            let kind = AlertKind::UploadUnconfirmedResolved;
-            alerts.push(alert(
-                watched,
-                kind,
-                said,
-                said.at,
-                (code::OVER_SINCE, since),
-            ));
-            None
-        }
-        (Some(_), None) => None,
-        (None, Some(since)) => {
-            due.extend(look_again(since.saturating_add(threshold), now_ms));
-            stands
-        }
-        (None, None) => {
-            let over = over?;
-            let late_at = over.at.saturating_add(threshold);
-            if late_at > now_ms {
-                due.push(late_at);
-                return None;
-            }
-            let kind = AlertKind::UploadUnconfirmed;
-            alerts.push(alert(
-                watched,
-                kind,
-                over,
-                late_at,
-                (code::OVER_SINCE, over.at),
-            ));
-            due.extend(look_again(late_at, now_ms));
-            Some(over.at)
-        }
-    }
-}
-
-/// When to look again at a session with an alert that stands since `since`: promptly at first, for a day.
-fn look_again(since: u64, now_ms: u64) -> Option<u64> {
-    let stood = now_ms.saturating_sub(since);
-    let pause = (stood / 4).clamp(*STANDING_LOOK_MS.start(), *STANDING_LOOK_MS.end());
-    (stood < PATIENCE_MS).then_some(now_ms + pause)
-}
-
-/// The newest heartbeat. One of a recorder that has been replaced counts as if it had come when the new one began.
-fn heartbeat(watched: &Watched) -> Option<Said> {
-    let (index, register) = watched.session.register(RegisterName::Progress)?;
-    let mut said = said(watched, register, EventType::UPLOADING_PROGRESS.0);
-    let current = watched.session.current()?;
-    if index + 1 < watched.session.recorders.len()
-        && let Some(began) = current.announced_at.or(current.since)
-    {
-        said.at = said.at.max(began.min(watched.updated_at));
-    }
-    Some(said)
 }
 
 /// When the recording was over, ms since the epoch; `None` while it isn't.
 #[must_use]
 pub fn over_since(watched: &Watched) -> Option<u64> {
-    over(watched).map(|said| said.at)
+    end_of_recording(watched).map(|cause| cause.at)
+}
+
+impl Moment<'_> {
+    /// `session_silent`.
+    fn rule_on_silence(&self) -> Ruling {
+        let (Some(threshold), Some(heartbeat)) = (self.rules.silent_ms, self.heartbeat()) else {
+            return Ruling::default();
+        };
+        let mut ruling = Ruling {
+            stands: self.watched.standing.silent_since,
+            ..Ruling::default()
+        };
+        if let Some(since) = ruling.stands
+            && let Some(cause) = self.end.or((heartbeat.at > since).then_some(heartbeat))
+        {
+            let kind = AlertKind::SessionSilentResolved;
+            ruling
+                .alerts
+                .push(self.silence(kind, since, cause, cause.at));
+            ruling.stands = None;
+        }
+        if self.end.is_some() {
+            return ruling;
+        }
+        let silent_at = heartbeat.at.saturating_add(threshold);
+        if ruling.stands.is_none() && silent_at <= self.now_ms {
+            // A sign of work after the heartbeat makes it another silence than the one before.
+            let work = self.current().and_then(Recorder::newest_work);
+            let since = work.map_or(heartbeat.at, |work| {
+                heartbeat.at.max(work.at.min(self.watched.updated_at))
+            });
+            let kind = AlertKind::SessionSilent;
+            ruling
+                .alerts
+                .push(self.silence(kind, since, heartbeat, silent_at));
+            ruling.stands = Some(since);
+        }
+        ruling.look_at = match ruling.stands {
+            Some(_) => look_again(silent_at, self.now_ms),
+            None => Some(silent_at),
+        };
+        ruling
+    }
+
+    fn silence(&self, kind: AlertKind, since: u64, cause: Cause, at: u64) -> Alert {
+        let part = KeyPart::new(code::LAST_HEARTBEAT, since);
+        self.alert(kind, self.current(), &[part], cause, at)
+    }
+
+    /// `upload_unconfirmed`.
+    fn rule_on_upload(&self) -> Ruling {
+        let Some(threshold) = self.rules.unconfirmed_ms else {
+            return Ruling::default();
+        };
+        let session = &self.watched.session;
+        let stands = self.watched.standing.unconfirmed_since;
+        let confirmation = session
+            .upload()
+            .filter(|upload| upload.value.state().is_confirmed())
+            .map(|upload| self.cause(&upload, upload.value.event_type));
+        if let Some(cause) = confirmation {
+            let kind = AlertKind::UploadUnconfirmedResolved;
+            let taken_back = stands.map(|since| self.upload(kind, since, cause, cause.at));
+            return Ruling {
+                alerts: taken_back.into_iter().collect(),
+                ..Ruling::default()
+            };
+        }
+        if let Some(since) = stands {
+            return Ruling {
+                stands,
+                look_at: look_again(since.saturating_add(threshold), self.now_ms),
+                ..Ruling::default()
+            };
+        }
+        let is_expected = session.is_upload_expected(self.rules.does_failure_ring);
+        let Some(end) = self.end.filter(|_| is_expected) else {
+            return Ruling::default();
+        };
+        let late_at = end.at.saturating_add(threshold);
+        if late_at > self.now_ms {
+            return Ruling {
+                look_at: Some(late_at),
+                ..Ruling::default()
+            };
+        }
+        let mut alert = self.upload(AlertKind::UploadUnconfirmed, end.at, end, late_at);
+        let state = session.upload_state(self.rules.does_failure_ring);
+        if state == UploadState::Stranded {
+            alert
+                .codes
+                .insert(code::UPLOAD_STATE.to_owned(), state.as_str().to_owned());
+        }
+        Ruling {
+            alerts: vec![alert],
+            stands: Some(end.at),
+            look_at: look_again(late_at, self.now_ms),
+        }
+    }
+
+    fn upload(&self, kind: AlertKind, since: u64, cause: Cause, at: u64) -> Alert {
+        let recorder = self.current();
+        let parts = [
+            KeyPart::recorder(recorder.map_or("", |recorder| &recorder.uid)),
+            KeyPart::new(code::OVER_SINCE, since),
+        ];
+        self.alert(kind, recorder, &parts, cause, at)
+    }
+
+    /// `abnormal_exit` of a recorder that a signal killed and that no other replaced.
+    fn rule_on_killed_recorder(&self) -> Ruling {
+        let stands = self.watched.standing.killed_since;
+        if !self.rules.abnormal_exit {
+            return Ruling::default();
+        }
+        let recorders = &self.watched.session.recorders;
+        if stands.is_some() {
+            let killed = recorders.iter().rev().find(|one| killed(one).is_some());
+            let Some(killed) = killed.filter(|one| self.successor_of(one).is_some()) else {
+                return Ruling {
+                    stands,
+                    ..Ruling::default()
+                };
+            };
+            return Ruling {
+                alerts: self.exits_taken_back(killed, killed_at(killed)),
+                ..Ruling::default()
+            };
+        }
+        let current = self.current().filter(|one| one.failure().is_some());
+        let Some((recorder, leave)) = current.and_then(|one| Some((one, killed(one)?))) else {
+            return Ruling::default();
+        };
+        let cause = self.cause(&leave, EventType::RECORDER_LEAVE);
+        let due_at = cause.at.saturating_add(REPLACED_WITHIN_MS);
+        if due_at > self.now_ms {
+            return Ruling {
+                look_at: Some(due_at),
+                ..Ruling::default()
+            };
+        }
+        let kind = AlertKind::AbnormalExit;
+        let parts = [KeyPart::recorder(&recorder.uid), KeyPart::hour(leave.at)];
+        let mut alert = self.alert(kind, Some(recorder), &parts, cause, cause.at);
+        alert
+            .codes
+            .insert("leaveCode".to_owned(), leave.value.0.to_string());
+        Ruling {
+            alerts: vec![alert],
+            stands: Some(cause.at),
+            look_at: look_again(due_at, self.now_ms),
+        }
+    }
+
+    /// Alerts of callbacks that later callbacks take back: all that there are.
+    fn alerts_taken_back(&self) -> Vec<Alert> {
+        let recorders = &self.watched.session.recorders;
+        let mut alerts = Vec::new();
+        if self.rules.backup {
+            alerts.extend(
+                recorders
+                    .iter()
+                    .filter_map(|one| self.backup_taken_back(one)),
+            );
+        }
+        if self.rules.abnormal_exit {
+            for recorder in recorders {
+                let exits = recorder.abnormal_exits();
+                let at = exits.iter().map(|exit| exit.at);
+                alerts.extend(self.exits_taken_back(recorder, at));
+            }
+        }
+        alerts
+    }
+
+    /// `abnormal_exit` of a recorder whose successor was at work; one for each hour, as they rang.
+    fn exits_taken_back(
+        &self,
+        recorder: &Recorder,
+        at: impl IntoIterator<Item = u64>,
+    ) -> Vec<Alert> {
+        let Some((successor, cause)) = self.successor_of(recorder) else {
+            return Vec::new();
+        };
+        let hours: BTreeSet<String> = at.into_iter().map(|at| KeyPart::hour(at).value).collect();
+        let taken_back = hours.into_iter().map(|hour| {
+            let parts = [KeyPart::recorder(&recorder.uid), KeyPart::new("hour", hour)];
+            let kind = AlertKind::AbnormalExitResolved;
+            let mut alert = self.alert(kind, Some(recorder), &parts, cause, cause.at);
+            let new_uid = crate::text::clean(&successor.uid, MAX_UID);
+            alert.codes.insert(code::NEW_UID.to_owned(), new_uid);
+            alert
+        });
+        taken_back.collect()
+    }
+
+    /// The newest recorder after `recorder` that was at work, and what says so.
+    fn successor_of(&self, recorder: &Recorder) -> Option<(&Recorder, Cause)> {
+        let newest_first = self.watched.session.recorders.iter().rev();
+        let successor = newest_first
+            .take_while(|one| one.uid != recorder.uid)
+            .find(|one| one.has_worked())?;
+        let started = successor
+            .work()
+            .map(|work| self.cause(&work, work.value.event_type()));
+        let uploading = successor
+            .progress()
+            .map(|progress| self.cause(&progress, EventType::UPLOADING_PROGRESS));
+        let slice = successor
+            .newest_work()
+            .map(|work| self.cause(&work, EventType::RECORDER_SLICE_START));
+        Some((successor, started.or(uploading).or(slice)?))
+    }
+
+    /// `backup_only_upload`, taken back: files of a recorder are confirmed after its 32.
+    fn backup_taken_back(&self, recorder: &Recorder) -> Option<Alert> {
+        let (backup, upload) = (recorder.backup()?, recorder.upload()?);
+        let is_newer = (upload.sequence, upload.at) > (backup.sequence, backup.at);
+        let is_confirmed = upload.value.state() == UploadState::Confirmed;
+        (is_confirmed && is_newer).then(|| {
+            let cause = self.cause(&upload, upload.value.event_type);
+            let parts = [
+                KeyPart::recorder(&recorder.uid),
+                KeyPart::stage(crate::event::Part::Recording),
+            ];
+            let kind = AlertKind::BackupOnlyUploadResolved;
+            let mut alert = self.alert(kind, Some(recorder), &parts, cause, cause.at);
+            alert
+                .codes
+                .insert(code::BACKED_UP_AT.to_owned(), backup.at.to_string());
+            alert
+        })
+    }
+
+    fn current(&self) -> Option<&Recorder> {
+        self.watched.session.current()
+    }
+
+    /// The newest heartbeat. One of a recorder that has been replaced counts as if it had come when
+    /// the new one began.
+    fn heartbeat(&self) -> Option<Cause> {
+        let current = self.current()?;
+        let heartbeat = self.watched.session.progress()?;
+        let mut cause = self.cause(&heartbeat, EventType::UPLOADING_PROGRESS);
+        if current.progress().is_none()
+            && let Some(began) = current.announced_at.or(current.since)
+        {
+            cause.at = cause.at.max(began.min(self.watched.updated_at));
+        }
+        Some(cause)
+    }
+
+    fn cause<T>(&self, reported: &Reported<T>, event_type: EventType) -> Cause {
+        cause(self.watched, reported, event_type)
+    }
+
+    fn alert(
+        &self,
+        kind: AlertKind,
+        recorder: Option<&Recorder>,
+        parts: &[KeyPart],
+        cause: Cause,
+        at: u64,
+    ) -> Alert {
+        let codes = parts.iter().filter(|part| !part.value.is_empty());
+        Alert {
+            kind,
+            key: AlertKey::new(kind, parts),
+            sid: self.watched.sid.clone(),
+            cname: self.watched.cname.clone(),
+            uid: recorder.map_or_else(String::new, |recorder| recorder.uid.clone()),
+            sequence: cause.sequence,
+            event_type: cause.event_type.0,
+            at,
+            codes: codes
+                .map(|part| {
+                    let value = crate::text::clean(&part.value, MAX_UID);
+                    (part.name.to_owned(), value)
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A uid among an alert's codes is cut to this many characters.
+const MAX_UID: usize = 500;
+
+/// When to look again at a session with an alert that stands since `since`: promptly at first, for
+/// a day.
+fn look_again(since: u64, now_ms: u64) -> Option<u64> {
+    let stood = now_ms.saturating_sub(since);
+    let pause =
+        (stood / STANDING_LOOK_PART).clamp(*STANDING_LOOK_MS.start(), *STANDING_LOOK_MS.end());
+    (stood < PATIENCE_MS).then_some(now_ms + pause)
+}
+
+/// The 41 of a recorder that a signal killed.
+fn killed(recorder: &Recorder) -> Option<Reported<LeaveCode>> {
+    let work = recorder.work()?;
+    match work.value {
+        Work::Left(Some(code)) if code.is_killed() => Some(Reported {
+            value: code,
+            sequence: work.sequence,
+            at: work.at,
+        }),
+        Work::Left(_)
+        | Work::Started(_)
+        | Work::WebStarted
+        | Work::WebStopped(_)
+        | Work::CapabilityLimit => None,
+    }
+}
+
+fn killed_at(recorder: &Recorder) -> Option<u64> {
+    killed(recorder).map(|leave| leave.at)
 }
 
 /// What ended the recording, the earliest if several did; `None` while it isn't over.
-fn over(watched: &Watched) -> Option<Said> {
+fn end_of_recording(watched: &Watched) -> Option<Cause> {
     let recorder = watched.session.current()?;
-    let exit = register(recorder, RegisterName::Exit).map(|exit| (exit, EventType::SESSION_EXIT.0));
-    let left = register(recorder, RegisterName::Recorder).and_then(|register| {
-        let event_type = u32::try_from(int(register, "eventType")?).ok()?;
-        matches!(event_type, 41 | 71 | 72).then_some((register, event_type))
-    });
-    let stopped = register(recorder, RegisterName::Status)
-        .filter(|register| {
-            matches!(
-                int(register, "status").map(ServiceStatus),
-                Some(
-                    ServiceStatus::STOPPED
-                        | ServiceStatus::SERVICE_STOPPED
-                        | ServiceStatus::READY_TO_EXIT
-                        | ServiceStatus::ABNORMAL_EXIT
-                )
-            )
+    let exit = recorder
+        .exit()
+        .map(|exit| cause(watched, &exit, EventType::SESSION_EXIT));
+    let left = recorder
+        .work()
+        .filter(|work| work.value.is_over())
+        .map(|work| cause(watched, &work, work.value.event_type()));
+    let stopped = recorder
+        .status()
+        .filter(|status| is_stopped(status.value))
+        .map(|status| cause(watched, &status, EventType::CLOUD_RECORDING_STATUS_UPDATE));
+    let work = recorder.newest_work();
+    let uploaded = recorder
+        .upload()
+        .filter(|upload| upload.value.is_over())
+        .filter(|upload| {
+            let moment = (upload.sequence, upload.at);
+            work.is_none_or(|work| moment > (work.sequence, work.at))
         })
-        .map(|register| (register, EventType::CLOUD_RECORDING_STATUS_UPDATE.0));
+        .map(|upload| cause(watched, &upload, upload.value.event_type));
     // A recorder that was seen at work later hasn't left, whatever an earlier callback said.
-    let works = recorder
-        .registers
-        .get(&RegisterName::Phase)
-        .is_some_and(|phase| {
-            [Phase::Starting, Phase::Recording].iter().any(|at_work| {
-                phase.fields.get("phase") == Some(&Scalar::Text(at_work.as_str().to_owned()))
-            })
-        });
-    if exit.is_none() && works {
-        return None;
-    }
-    [exit, left, stopped]
-        .into_iter()
-        .flatten()
-        .map(|(register, event_type)| said(watched, register, event_type))
-        .min_by_key(|said| said.at)
+    let is_at_work = recorder
+        .phase()
+        .is_some_and(|phase| matches!(phase.value, Phase::Starting | Phase::Recording));
+    let ends = if exit.is_none() && is_at_work {
+        [None, None, None, uploaded]
+    } else {
+        [exit, left, stopped, uploaded]
+    };
+    ends.into_iter().flatten().min_by_key(|cause| cause.at)
 }
 
-/// What said that the files of the recorder at work are uploaded or backed up.
-fn confirmation_of(watched: &Watched) -> Option<Said> {
-    let upload = register(watched.session.current()?, RegisterName::Upload)?;
-    let event_type = u32::try_from(int(upload, "eventType")?).ok()?;
-    [EventType::UPLOADED.0, EventType::BACKUPED.0]
-        .contains(&event_type)
-        .then(|| said(watched, upload, event_type))
+fn is_stopped(status: ServiceStatus) -> bool {
+    matches!(
+        status,
+        ServiceStatus::STOPPED
+            | ServiceStatus::SERVICE_STOPPED
+            | ServiceStatus::READY_TO_EXIT
+            | ServiceStatus::ABNORMAL_EXIT
+    )
 }
 
-/// `backup_only_upload`, taken back: a recorder's 31 is newer than its 32.
-fn backup_taken_back(watched: &Watched) -> Option<Alert> {
-    watched.session.recorders.iter().find_map(|recorder| {
-        let backup = register(recorder, RegisterName::Backup)?;
-        let upload = register(recorder, RegisterName::Upload)?;
-        let is_uploaded = int(upload, "eventType") == Some(i64::from(EventType::UPLOADED.0));
-        let is_newer = (upload.sequence, upload.at) > (backup.sequence, backup.at);
-        (is_uploaded && is_newer).then(|| {
-            let said = said(watched, upload, EventType::UPLOADED.0);
-            let since = (code::BACKED_UP_AT, backup.at);
-            alert(
-                watched,
-                AlertKind::BackupOnlyUploadResolved,
-                said,
-                said.at,
-                since,
-            )
-        })
-    })
-}
-
-fn register(recorder: &Recorder, name: RegisterName) -> Option<&Register> {
-    recorder.registers.get(&name)
-}
-
-fn int(register: &Register, field: &str) -> Option<i64> {
-    match register.fields.get(field)? {
-        Scalar::Int(int) => Some(*int),
-        Scalar::Text(_) => None,
-    }
-}
-
-fn said(watched: &Watched, register: &Register, event_type: u32) -> Said {
-    let at = match register.at {
+fn cause<T>(watched: &Watched, reported: &Reported<T>, event_type: EventType) -> Cause {
+    let at = match reported.at {
         0 => watched.updated_at,
         at => at.min(watched.updated_at),
     };
-    Said {
-        sequence: register.sequence,
+    Cause {
+        sequence: reported.sequence,
         event_type,
         at,
-    }
-}
-
-fn alert(
-    watched: &Watched,
-    kind: AlertKind,
-    said: Said,
-    at: u64,
-    (name, time): (&str, u64),
-) -> Alert {
-    let uid = watched
-        .session
-        .current()
-        .map(|recorder| recorder.uid.clone());
-    Alert {
-        kind,
-        key: AlertKey::new(kind, &[KeyPart::new("at", at)]),
-        sid: watched.sid.clone(),
-        cname: watched.cname.clone(),
-        uid: uid.unwrap_or_default(),
-        sequence: said.sequence,
-        event_type: said.event_type,
-        at,
-        codes: BTreeMap::from([(name.to_owned(), time.to_string())]),
     }
 }
 

@@ -12,6 +12,8 @@ const RULES: Rules = Rules {
     silent_ms: Some(5 * MIN),
     unconfirmed_ms: Some(30 * MIN),
     backup: true,
+    abnormal_exit: true,
+    does_failure_ring: true,
 };
 
 /// A session and a clock: callbacks come at a minute, and the watchdog looks.
@@ -44,8 +46,30 @@ impl Scene {
         event_type: u32,
         details: Value,
     ) {
+        let notification = self.notification(uid, minute, sequence, event_type, details);
+        let at = notification.sendts;
+        let fact = Fact::of(&notification);
+        self.watched.session.apply(&fact);
+        self.watched.updated_at = at;
+        if self.next.is_none() && fact.tells_state() {
+            self.next = Some(at + LOOK_MS);
+        }
+    }
+
+    fn callback(&mut self, minute: u64, sequence: u64, event_type: u32, details: Value) {
+        self.callback_of("5", minute, sequence, event_type, details);
+    }
+
+    fn notification(
+        &self,
+        uid: &str,
+        minute: u64,
+        sequence: u64,
+        event_type: u32,
+        details: Value,
+    ) -> Notification {
         let at = T0 + minute * MIN;
-        let notification = Notification {
+        Notification {
             sid: Sid::new(&self.watched.sid).unwrap(),
             cname: self.watched.cname.clone(),
             uid: uid.to_owned(),
@@ -58,17 +82,13 @@ impl Scene {
             details,
             notice_id: None,
             notify_ms: None,
-        };
-        let fact = Fact::of(&notification);
-        self.watched.session.apply(&fact);
-        self.watched.updated_at = at;
-        if self.next.is_none() && fact.tells_state() {
-            self.next = Some(at + LOOK_MS);
         }
     }
 
-    fn callback(&mut self, minute: u64, sequence: u64, event_type: u32, details: Value) {
-        self.callback_of("5", minute, sequence, event_type, details);
+    /// The alert of a callback at once.
+    fn alert_of(&self, minute: u64, sequence: u64, event_type: u32, details: Value) -> Alert {
+        let told = self.notification("5", minute, sequence, event_type, details);
+        Alert::of(&told, &AlertKind::ALL).unwrap()
     }
 
     fn heartbeat(&mut self, minute: u64) {
@@ -173,6 +193,7 @@ fn an_upload_that_is_not_confirmed_alerts_once_and_is_resolved_when_it_is() {
 fn what_ended_first_counts_and_a_later_exit_does_not_begin_anew() {
     let mut scene = Scene::new();
     scene.callback(0, 0, 40, json!({"status": 0}));
+    scene.callback(1, 1, 42, json!({}));
     scene.callback(3, 50, 41, json!({"leaveCode": 24}));
     assert_eq!(scene.until(19), []);
     scene.callback(20, 51, 11, json!({"exitStatus": 0}));
@@ -222,6 +243,7 @@ fn without_heartbeats_nothing_is_silent_and_a_session_nobody_hears_of_is_left_al
     assert_eq!(scene.until(3 * 24 * 60), []);
     assert_eq!(scene.next, None);
     // And is taken up again when it speaks.
+    scene.callback(5000, 8, 42, json!({}));
     scene.callback(5000, 9, 41, json!({"leaveCode": 24}));
     assert_eq!(scene.until(5100), [(5030, "upload_unconfirmed")]);
 }
@@ -252,7 +274,14 @@ fn a_new_recorder_has_the_same_time_for_its_first_heartbeat_and_its_own_upload_c
     // What the replaced recorder says ends nothing.
     scene.callback(22, 42, 11, json!({"exitStatus": 1}));
     let said: Vec<_> = scene.until(60).into_iter().map(|(_, kind)| kind).collect();
-    assert_eq!(said, ["session_silent_resolved", "upload_unconfirmed"]);
+    assert_eq!(
+        said,
+        [
+            "session_silent_resolved",
+            "abnormal_exit_resolved",
+            "upload_unconfirmed"
+        ]
+    );
 }
 
 #[test]
@@ -284,6 +313,8 @@ fn a_rule_that_is_off_says_nothing() {
         silent_ms: None,
         unconfirmed_ms: None,
         backup: false,
+        abnormal_exit: false,
+        does_failure_ring: false,
     };
     let nothing = Look {
         alerts: Vec::new(),
@@ -351,11 +382,7 @@ proptest! {
         scene.watched.standing = first.standing;
         let second = look(&scene.watched, &RULES, now_ms);
         prop_assert_eq!(second.standing, first.standing);
-        // Only what the table's keys remember is found again: the backup taken back.
-        for alert in second.alerts {
-            prop_assert_eq!(alert.kind, AlertKind::BackupOnlyUploadResolved);
-            prop_assert!(first.alerts.contains(&alert));
-        }
+        prop_assert_eq!(second.alerts, vec![]);
     }
 }
 
@@ -373,6 +400,8 @@ fn a_session_without_heartbeats_is_looked_at_for_a_day() {
         silent_ms: None,
         unconfirmed_ms: None,
         backup: true,
+        abnormal_exit: true,
+        does_failure_ring: true,
     };
     assert_eq!(look(&scene.watched, &watched_for_nothing, last).next, None);
 }
@@ -411,4 +440,204 @@ fn an_uploader_that_starts_again_does_not_take_a_backup_back() {
     scene.callback(4, 2, 31, json!({"status": 0}));
     let said = look(&scene.watched, &RULES, T0 + 5 * MIN).alerts;
     assert_eq!(said[0].kind, AlertKind::BackupOnlyUploadResolved);
+}
+
+#[test]
+fn an_upload_that_confirms_nothing_is_told_after_its_time() {
+    for (details, state) in [
+        (json!({"status": 1}), None),
+        (json!({"uploadingStatus": "stranded"}), Some("stranded")),
+    ] {
+        let mut scene = Scene::new();
+        scene.callback(0, 0, 42, json!({}));
+        scene.callback(3, 50, 41, json!({"leaveCode": 24}));
+        scene.callback(4, 51, 31, details);
+        scene.callback(4, 52, 11, json!({"exitStatus": 0}));
+        let late = look(&scene.watched, &RULES, T0 + 33 * MIN).alerts.remove(0);
+        let codes = late.codes.get(code::UPLOAD_STATE).map(String::as_str);
+        assert_eq!((late.kind, codes), (AlertKind::UploadUnconfirmed, state));
+        assert_eq!(scene.until(60), [(33, "upload_unconfirmed")]);
+        scene.callback(61, 53, 31, json!({"status": 0}));
+        let taken_back = look(&scene.watched, &RULES, T0 + 62 * MIN).alerts.remove(0);
+        assert_eq!(taken_back.kind, AlertKind::UploadUnconfirmedResolved);
+        assert_eq!(
+            hash(&taken_back),
+            hash(&late),
+            "those of what it takes back"
+        );
+    }
+}
+
+/// What of a key is over its parts.
+fn hash(alert: &Alert) -> &str {
+    alert.key.as_str().split_once('#').unwrap().1
+}
+
+#[test]
+fn where_nothing_was_recorded_nothing_is_expected() {
+    for callbacks in [
+        vec![
+            (1, json!({"errorLevel": 5})),
+            (41, json!({"leaveCode": 0})),
+            (11, json!({"exitStatus": 1})),
+        ],
+        vec![
+            (40, json!({"status": 0})),
+            (41, json!({"leaveCode": 4})),
+            (11, json!({"exitStatus": 0})),
+        ],
+        vec![
+            (40, json!({"status": 0})),
+            (45, json!({"fileName": "a.jpg"})),
+            (41, json!({"leaveCode": 24})),
+            (11, json!({"exitStatus": 0})),
+        ],
+        vec![
+            (40, json!({"status": 0})),
+            (42, json!({})),
+            (60, json!({})),
+            (41, json!({"leaveCode": 24})),
+            (61, json!({})),
+            (11, json!({"exitStatus": 0})),
+        ],
+        vec![
+            (40, json!({"status": 0})),
+            (42, json!({})),
+            (1, json!({"errorLevel": 5})),
+            (11, json!({"exitStatus": 0})),
+        ],
+    ] {
+        let mut scene = Scene::new();
+        for (sequence, (event_type, details)) in (0..).zip(callbacks.clone()) {
+            scene.callback(0, sequence, event_type, details);
+        }
+        assert_eq!(scene.until(300), [], "{callbacks:?}");
+    }
+}
+
+#[test]
+fn a_failure_that_rings_nothing_leaves_its_files_expected() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 42, json!({}));
+    scene.callback(1, 1, 1, json!({"errorLevel": 5}));
+    scene.callback(2, 2, 11, json!({"exitStatus": 0}));
+    let mute = Rules {
+        does_failure_ring: false,
+        ..RULES
+    };
+    let alerts = look(&scene.watched, &mute, T0 + 40 * MIN).alerts;
+    assert_eq!(alerts[0].kind, AlertKind::UploadUnconfirmed);
+}
+
+#[test]
+fn an_upload_after_the_last_sign_of_work_ends_a_recording() {
+    for (event_type, details) in [(31, json!({"status": 0})), (32, json!({})), (61, json!({}))] {
+        let mut scene = Scene::new();
+        scene.callback(0, 0, 40, json!({"status": 0}));
+        scene.heartbeat(1);
+        scene.callback(2, 5, event_type, details.clone());
+        assert_eq!(scene.until(300), [], "{event_type}");
+        assert_eq!(over_since(&scene.watched), Some(T0 + 2 * MIN));
+        let mut goes_on = Scene::new();
+        goes_on.heartbeat(1);
+        goes_on.callback(2, 5, event_type, details);
+        goes_on.callback(3, 6, 33, json!({"progress": 5}));
+        assert_eq!(goes_on.until(300), [(8, "session_silent")], "{event_type}");
+    }
+}
+
+#[test]
+fn a_recorder_killed_by_a_signal_rings_after_two_minutes_unless_another_takes_over() {
+    let killed = || {
+        let mut scene = Scene::new();
+        scene.callback(0, 0, 40, json!({"status": 0}));
+        scene.heartbeat(1);
+        scene.callback(2, 5, 41, json!({"leaveCode": 2}));
+        scene
+    };
+    let mut alone = killed();
+    assert_eq!(
+        look(&alone.watched, &RULES, T0 + 3 * MIN).next,
+        Some(T0 + 4 * MIN)
+    );
+    let alert = look(&alone.watched, &RULES, T0 + 4 * MIN).alerts.remove(0);
+    assert_eq!(
+        (alert.kind, alert.event_type),
+        (AlertKind::AbnormalExit, 41)
+    );
+    assert_eq!(alert.codes["leaveCode"], "2");
+    // The same trouble, told by a callback.
+    let mut told = killed();
+    told.callback(2, 6, 11, json!({"exitStatus": 1}));
+    let exit = told.alert_of(2, 6, 11, json!({"exitStatus": 1}));
+    assert_eq!(exit.key, alert.key);
+    // A failover that comes late takes it back, one in time lets nothing ring.
+    assert_eq!(alone.until(7), [(5, "abnormal_exit")]);
+    alone.callback_of("6", 8, 0, 40, json!({"status": 0}));
+    let taken_back = look(&alone.watched, &RULES, T0 + 9 * MIN).alerts.remove(0);
+    assert_eq!(taken_back.kind, AlertKind::AbnormalExitResolved);
+    assert_eq!(
+        (hash(&taken_back), taken_back.uid.as_str()),
+        (hash(&alert), "5")
+    );
+    assert_eq!(taken_back.codes[code::NEW_UID], "6");
+    let mut replaced = killed();
+    replaced.callback(3, 6, 12, json!({"newUid": 6}));
+    replaced.callback_of("6", 3, 0, 40, json!({"status": 0}));
+    assert_eq!(replaced.until(7), []);
+}
+
+#[test]
+fn the_exit_of_a_replaced_recorder_is_taken_back_once_another_was_at_work() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    scene.callback(1, 3, 12, json!({"newUid": 6}));
+    let exit = scene.alert_of(2, 9, 11, json!({"exitStatus": 1}));
+    scene.callback(2, 9, 11, json!({"exitStatus": 1}));
+    assert_eq!(scene.until(6), [], "the new one was only announced");
+    scene.callback_of("6", 7, 0, 40, json!({"status": 0}));
+    let alert = look(&scene.watched, &RULES, T0 + 8 * MIN).alerts.remove(0);
+    assert_eq!(
+        (alert.kind, hash(&alert)),
+        (AlertKind::AbnormalExitResolved, hash(&exit))
+    );
+    assert_eq!(scene.until(60), [(10, "abnormal_exit_resolved")]);
+}
+
+#[test]
+fn each_recorders_backup_is_taken_back_by_itself() {
+    let mut scene = Scene::new();
+    for (uid, minute) in [("5", 1), ("6", 2)] {
+        scene.callback_of(uid, minute, 0, 40, json!({"status": 0}));
+        scene.callback_of(uid, minute, 1, 32, json!({"status": 0}));
+        scene.callback_of(uid, minute + 5, 2, 31, json!({"status": 0}));
+    }
+    let mut uids: Vec<_> = look(&scene.watched, &RULES, T0 + 9 * MIN).alerts;
+    uids.sort_by(|one, other| one.uid.cmp(&other.uid));
+    let uids: Vec<_> = uids
+        .iter()
+        .map(|alert| (alert.kind, alert.uid.as_str()))
+        .collect();
+    let kind = AlertKind::BackupOnlyUploadResolved;
+    assert_eq!(uids, [(kind, "5"), (kind, "6")]);
+    for details in [json!({"status": 1}), json!({"uploadingStatus": "stranded"})] {
+        let mut scene = Scene::new();
+        scene.callback(1, 0, 32, json!({"status": 0}));
+        scene.callback(2, 1, 31, details);
+        assert_eq!(look(&scene.watched, &RULES, T0 + 3 * MIN).alerts, []);
+    }
+}
+
+#[test]
+fn a_second_silence_after_a_sign_of_work_is_another_one() {
+    let mut scene = Scene::new();
+    scene.heartbeat(1);
+    let first = look(&scene.watched, &RULES, T0 + 6 * MIN).alerts.remove(0);
+    assert_eq!(scene.until(6), [(6, "session_silent")]);
+    scene.callback(7, 40, 3, json!({"status": 6}));
+    assert_eq!(scene.until(10), [(7, "session_silent_resolved")]);
+    scene.callback(11, 41, 42, json!({}));
+    let second = look(&scene.watched, &RULES, T0 + 12 * MIN).alerts.remove(0);
+    assert_eq!(second.kind, AlertKind::SessionSilent);
+    assert_ne!(second.key, first.key);
 }

@@ -1,0 +1,448 @@
+//! One recorder of a session, and typed questions about what it reported. Pure.
+//!
+//! How a register is stored is known here, in `register` and in the table's item; nobody else reads
+//! its fields.
+
+use super::ledger::{Ledger, Noted};
+use super::register::{self, Phase, Register, RegisterName};
+use crate::event::{
+    ComponentStatus, EventType, LeaveCode, LeaveStatus, ServiceStatus, UploadingStatus, WebStopCode,
+};
+use std::collections::BTreeMap;
+
+/// One recorder of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorder {
+    /// Its uid.
+    pub uid: String,
+    /// When event 12 announced it, ms since the epoch.
+    pub announced_at: Option<u64>,
+    /// `sendts` of its own callback with the lowest number, ms since the epoch.
+    pub since: Option<u64>,
+    /// The number of that callback. Those of a stage beside the recording count in `ledger` only.
+    pub since_sequence: Option<u64>,
+    /// `sendts` of its callback with the highest number, ms since the epoch.
+    pub last_sendts: u64,
+    /// It received a stream.
+    pub had_stream: bool,
+    /// Which of its callbacks came.
+    pub ledger: Ledger,
+    /// The newest it said, by name.
+    pub registers: BTreeMap<RegisterName, Register>,
+}
+
+/// Something that a callback reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported<T> {
+    /// What it reported.
+    pub value: T,
+    /// Its number.
+    pub sequence: u64,
+    /// Its `sendts`, ms since the epoch.
+    pub at: u64,
+}
+
+impl<T> Reported<T> {
+    fn new(register: &Register, value: T) -> Self {
+        Self {
+            value,
+            sequence: register.sequence,
+            at: register.at,
+        }
+    }
+
+    pub(super) fn moment(&self) -> (u64, u64) {
+        (self.sequence, self.at)
+    }
+}
+
+/// What a recorder last said about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// 40: it started, or could not.
+    Started(Option<ComponentStatus>),
+    /// 41: it left the channel.
+    Left(Option<LeaveCode>),
+    /// 70: a web page recorder started.
+    WebStarted,
+    /// 71: a web page recorder stopped.
+    WebStopped(Option<WebStopCode>),
+    /// 72: the page asks for too much.
+    CapabilityLimit,
+}
+
+impl Work {
+    /// The number of its event.
+    #[must_use]
+    pub fn event_type(self) -> EventType {
+        match self {
+            Self::Started(_) => EventType::RECORDER_STARTED,
+            Self::Left(_) => EventType::RECORDER_LEAVE,
+            Self::WebStarted => EventType::WEB_RECORDER_STARTED,
+            Self::WebStopped(_) => EventType::WEB_RECORDER_STOPPED,
+            Self::CapabilityLimit => EventType::WEB_RECORDER_CAPABILITY_LIMIT,
+        }
+    }
+
+    /// True where the work is over.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Left(_) | Self::WebStopped(_) | Self::CapabilityLimit => true,
+            Self::Started(_) | Self::WebStarted => false,
+        }
+    }
+
+    fn is_abnormal_exit(self) -> bool {
+        match self {
+            Self::Started(status) => status.is_some_and(ComponentStatus::is_abnormal),
+            Self::Left(code) => code.is_some_and(LeaveCode::is_init_failure),
+            Self::WebStopped(code) => code.is_some_and(WebStopCode::is_abnormal),
+            Self::CapabilityLimit => true,
+            Self::WebStarted => false,
+        }
+    }
+}
+
+/// What became of the files. Only `Confirmed` says that all is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadState {
+    /// All files are in the user's storage, or in video on demand.
+    Confirmed,
+    /// All files are uploaded, some only to Agora's backup.
+    Backup,
+    /// Some files are still at Agora, to be uploaded later.
+    Stranded,
+    /// Nothing says that the files are anywhere.
+    Unconfirmed,
+    /// Nothing is expected to be uploaded.
+    None,
+}
+
+impl UploadState {
+    /// The word for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Backup => "backup",
+            Self::Stranded => "stranded",
+            Self::Unconfirmed => "unconfirmed",
+            Self::None => "none",
+        }
+    }
+
+    /// True where all files are accounted for.
+    #[must_use]
+    pub fn is_confirmed(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Backup)
+    }
+}
+
+/// What a callback reported about the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// 30, 31, 32 or 61.
+    pub event_type: EventType,
+    /// Anything but 0 is abnormal.
+    pub status: Option<ComponentStatus>,
+    /// Whether files are still at Agora.
+    pub uploading_status: Option<UploadingStatus>,
+    /// The files go to video on demand: a 31 or 32 confirms nothing.
+    pub goes_on_demand: bool,
+}
+
+impl Upload {
+    /// What it says about the files.
+    #[must_use]
+    pub fn state(&self) -> UploadState {
+        let is_abnormal = self.status.is_some_and(ComponentStatus::is_abnormal);
+        if self.event_type == EventType::VOD_TRIGGERED {
+            return UploadState::Confirmed;
+        }
+        if self.event_type == EventType::UPLOADER_STARTED || is_abnormal || self.goes_on_demand {
+            return UploadState::Unconfirmed;
+        }
+        match (&self.uploading_status, self.event_type) {
+            (Some(UploadingStatus::Stranded), _) => UploadState::Stranded,
+            (_, EventType::BACKUPED) => UploadState::Backup,
+            (_, _) => UploadState::Confirmed,
+        }
+    }
+
+    /// True for a 31, a 32 or a 61: the uploader is through, however it went.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.event_type != EventType::UPLOADER_STARTED
+    }
+}
+
+impl Recorder {
+    /// What orders recorders: when it was announced, else when it began; two that began together
+    /// by uid.
+    pub(super) fn sort_key(&self) -> (u64, &str) {
+        (
+            self.announced_at.or(self.since).unwrap_or(u64::MAX),
+            &self.uid,
+        )
+    }
+
+    fn register(&self, name: RegisterName) -> Option<&Register> {
+        self.registers.get(&name)
+    }
+
+    /// What it does, if it said so.
+    #[must_use]
+    pub fn phase(&self) -> Option<Reported<Phase>> {
+        let register = self.register(RegisterName::Phase)?;
+        let phase = register.text("phase").and_then(Phase::read)?;
+        Some(Reported::new(register, phase))
+    }
+
+    /// Its newest heartbeat: 0 to 10,000 where that is readable.
+    #[must_use]
+    pub fn progress(&self) -> Option<Reported<Option<i64>>> {
+        let register = self.register(RegisterName::Progress)?;
+        Some(Reported::new(register, register.int("progress")))
+    }
+
+    /// The newest it said about itself.
+    #[must_use]
+    pub fn work(&self) -> Option<Reported<Work>> {
+        let register = self.register(RegisterName::Recorder)?;
+        let event_type = u32::try_from(register.int("eventType")?).ok()?;
+        let work = match EventType(event_type) {
+            EventType::RECORDER_STARTED => {
+                Work::Started(register.int("status").map(ComponentStatus))
+            }
+            EventType::RECORDER_LEAVE => Work::Left(register.int("leaveCode").map(LeaveCode)),
+            EventType::WEB_RECORDER_STARTED => Work::WebStarted,
+            EventType::WEB_RECORDER_STOPPED => {
+                Work::WebStopped(register.int("code").map(WebStopCode))
+            }
+            EventType::WEB_RECORDER_CAPABILITY_LIMIT => Work::CapabilityLimit,
+            EventType(_) => return None,
+        };
+        Some(Reported::new(register, work))
+    }
+
+    /// How the service exited, if it did.
+    #[must_use]
+    pub fn exit(&self) -> Option<Reported<Option<LeaveStatus>>> {
+        let register = self.register(RegisterName::Exit)?;
+        Some(Reported::new(
+            register,
+            register.int("leaveStatus").map(LeaveStatus),
+        ))
+    }
+
+    /// The newest status of the service.
+    #[must_use]
+    pub fn status(&self) -> Option<Reported<ServiceStatus>> {
+        let register = self.register(RegisterName::Status)?;
+        let status = register.int("status").map(ServiceStatus)?;
+        Some(Reported::new(register, status))
+    }
+
+    /// The newest failure, unless it was seen at work since.
+    #[must_use]
+    pub fn failure(&self) -> Option<Reported<EventType>> {
+        let register = self.register(RegisterName::Failure)?;
+        let event_type = u32::try_from(register.int("eventType")?).ok()?;
+        Some(Reported::new(register, EventType(event_type)))
+    }
+
+    /// The newest backup (32).
+    #[must_use]
+    pub fn backup(&self) -> Option<Reported<()>> {
+        let register = self.register(RegisterName::Backup)?;
+        Some(Reported::new(register, ()))
+    }
+
+    /// What became of its files: 61 counts more than all else, then the newest of 30, 31 and 32.
+    #[must_use]
+    pub fn upload(&self) -> Option<Reported<Upload>> {
+        if let Some(register) = self.register(RegisterName::OnDemand) {
+            let upload = Upload {
+                event_type: EventType::VOD_TRIGGERED,
+                status: None,
+                uploading_status: None,
+                goes_on_demand: true,
+            };
+            return Some(Reported::new(register, upload));
+        }
+        let register = self.register(RegisterName::Upload)?;
+        let event_type = u32::try_from(register.int("eventType")?).ok()?;
+        let upload = Upload {
+            event_type: EventType(event_type),
+            status: register.int("status").map(ComponentStatus),
+            uploading_status: register.text("uploadingStatus").map(UploadingStatus::read),
+            goes_on_demand: register.int("vod").is_some(),
+        };
+        Some(Reported::new(register, upload))
+    }
+
+    /// True where something was recorded, so that files are to come.
+    #[must_use]
+    pub fn has_recorded(&self) -> bool {
+        let says = |name| self.registers.contains_key(&name);
+        self.had_stream
+            || says(RegisterName::Slice)
+            || says(RegisterName::Playlist)
+            || says(RegisterName::Progress)
+            || self.upload().is_some_and(|upload| upload.value.is_over())
+    }
+
+    /// True where it was at work at some time.
+    #[must_use]
+    pub fn has_worked(&self) -> bool {
+        let says = |name| self.registers.contains_key(&name);
+        says(RegisterName::Started) || says(RegisterName::Slice) || says(RegisterName::Progress)
+    }
+
+    /// The newest callback that shows it at work, by number.
+    #[must_use]
+    pub fn newest_work(&self) -> Option<Reported<()>> {
+        let is_own = |phase: &Register| !self.is_announcement(phase);
+        let at_work = self
+            .phase()
+            .filter(|phase| matches!(phase.value, Phase::Starting | Phase::Recording))
+            .filter(|_| self.register(RegisterName::Phase).is_some_and(is_own))
+            .map(|phase| phase.moment());
+        let uploading = self
+            .progress()
+            .filter(|progress| progress.value.is_none_or(|value| value < 10_000))
+            .map(|progress| progress.moment());
+        let says = |name| self.register(name).map(Register::moment);
+        let (sequence, at) = [
+            at_work,
+            uploading,
+            says(RegisterName::Started),
+            says(RegisterName::Slice),
+            says(RegisterName::Playlist),
+        ]
+        .into_iter()
+        .flatten()
+        .max()?;
+        Some(Reported {
+            value: (),
+            sequence,
+            at,
+        })
+    }
+
+    /// When it said that its work ended abnormally, ms since the epoch: the newest of each kind of
+    /// callback that says so.
+    pub(crate) fn abnormal_exits(&self) -> Vec<Reported<EventType>> {
+        let exit = self
+            .exit()
+            .filter(|exit| exit.value.is_some_and(LeaveStatus::is_abnormal))
+            .map(|exit| Reported {
+                value: EventType::SESSION_EXIT,
+                sequence: exit.sequence,
+                at: exit.at,
+            });
+        let work = self
+            .work()
+            .filter(|work| work.value.is_abnormal_exit())
+            .map(|work| Reported {
+                value: work.value.event_type(),
+                sequence: work.sequence,
+                at: work.at,
+            });
+        let status = self
+            .status()
+            .filter(|status| status.value == ServiceStatus::ABNORMAL_EXIT)
+            .map(|status| Reported {
+                value: EventType::CLOUD_RECORDING_STATUS_UPDATE,
+                sequence: status.sequence,
+                at: status.at,
+            });
+        [exit, work, status].into_iter().flatten().collect()
+    }
+
+    /// Counts a callback, and notes when the newest one was sent.
+    pub(super) fn note(
+        &mut self,
+        sequence: u64,
+        sendts: u64,
+        from_zero: bool,
+        changed: &mut bool,
+    ) -> Noted {
+        let last = self.ledger.last;
+        let noted = self.ledger.insert(sequence, from_zero);
+        *changed |= noted == Noted::New;
+        if last.is_none_or(|last| sequence > last) {
+            self.last_sendts = sendts;
+        } else if last == Some(sequence) && sendts > self.last_sendts {
+            self.last_sendts = sendts;
+            *changed = true;
+        }
+        noted
+    }
+
+    pub(super) fn put(&mut self, name: RegisterName, register: Register) -> bool {
+        if name == RegisterName::Failure && self.was_at_work_after(&register) {
+            return false;
+        }
+        let changed = match self.registers.get(&name) {
+            Some(stored) if *stored >= register && !self.is_announcement(stored) => false,
+            Some(stored) if *stored == register => false,
+            Some(_) | None => {
+                self.registers.insert(name, register);
+                true
+            }
+        };
+        if changed
+            && let Some(failure) = self.registers.get(&RegisterName::Failure)
+            && self.was_at_work_after(failure)
+        {
+            self.registers.remove(&RegisterName::Failure);
+        }
+        changed
+    }
+
+    /// True where a newer 40, 42 or 70 healed a failure.
+    fn was_at_work_after(&self, failure: &Register) -> bool {
+        [RegisterName::Started, RegisterName::Slice]
+            .into_iter()
+            .filter_map(|name| self.register(name))
+            .any(|work| work.moment() > failure.moment())
+    }
+
+    /// Notes that it was announced: at work, though it may not have said a word. The earliest
+    /// announcement counts.
+    pub(super) fn announce(&mut self, at: u64) -> bool {
+        if self
+            .announced_at
+            .is_some_and(|announced_at| announced_at <= at)
+        {
+            return false;
+        }
+        let is_silent = self
+            .registers
+            .get(&RegisterName::Phase)
+            .is_none_or(|phase| self.is_announcement(phase));
+        self.announced_at = Some(at);
+        if is_silent {
+            self.registers.insert(RegisterName::Phase, announcement(at));
+        }
+        true
+    }
+
+    /// True if a phase is only that of its announcement: whatever it says itself counts more,
+    /// whenever it was.
+    fn is_announcement(&self, phase: &Register) -> bool {
+        self.announced_at
+            .is_some_and(|at| *phase == announcement(at))
+    }
+}
+
+/// The phase of a recorder that was announced and hasn't told one itself.
+fn announcement(at: u64) -> Register {
+    Register {
+        sequence: 0,
+        at,
+        fields: register::phase_fields(Phase::Starting),
+    }
+}
