@@ -2,7 +2,7 @@
 
 use crate::alert::AlertKind;
 use crate::log::{Format, Level, Log};
-use crate::secret::Secret;
+use crate::secrets::Secret;
 use crate::watchdog::Rules;
 
 /// What every function is told by its environment.

@@ -1,49 +1,24 @@
-//! An authentic body, from reading to alert: read, decide, commit, alert. The same way whether it comes from Agora or out of
-//! quarantine.
+//! An authentic body, from reading to alert: sort, write down, commit, alert. The path is the same
+//! whether it comes from Agora or out of quarantine.
 //!
-//! Invariants: an alert is written down before anything else, and published only by its owner; what is told as stored has its
-//! event, its session and its alert in the table; what can't be read is kept whole.
+//! Invariants: an alert is written down before anything else, and published only by its owner; what
+//! is answered as stored has its event, its session and its alert in the table; what can't be stored
+//! is kept in quarantine.
 
 use crate::alert::{Alert, AlertKind};
 use crate::error::chain;
+use crate::invocation::Invocation;
 use crate::notification::{CLOUD_RECORDING, Envelope, Notification, Unreadable};
-use crate::reply::{How, Reply, Stored};
+use crate::reply::{Freshness, Reply, Stored};
 use crate::send::{AlertOutcome, Sent, send};
 use crate::signature::Verified;
-use crate::store::{Claim, EventWrite, Quarantined, SessionWrite, Store, StoreError};
+use crate::store::{
+    Claim, EventWrite, KeptDetails, QuarantineReason, QuarantineWrite, Quarantined, SessionWrite,
+    Store, StoreError, keep_details,
+};
 use crate::topic::Topic;
-use tokio::time::Instant;
 
-/// How far in the future `notifyMs` may be, in ms.
-const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
-
-/// What a request is handled under.
-#[derive(Clone, Copy, Debug)]
-pub struct Call<'a> {
-    /// Names this invocation; the owner of the alerts it claims.
-    pub request_id: &'a str,
-    /// Now, in ms since the epoch.
-    pub now_ms: u64,
-    /// When the answer has to be out.
-    pub deadline: Instant,
-}
-
-/// What became of a request: the answer, and what the log line says.
-#[derive(Debug)]
-pub struct Handled {
-    /// The answer.
-    pub reply: Reply,
-    /// The callback, if it could be read.
-    pub callback: Option<Box<Notification>>,
-    /// What became of the session's item.
-    pub session: Option<SessionWrite>,
-    /// What became of the alert, if there is one.
-    pub alert: Option<AlertOutcome>,
-    /// What failed, with its causes.
-    pub error: Option<String>,
-}
-
-/// Where authentic bodies go in: the two clients, and which alerts are sent.
+/// Where authentic bodies go: the two clients, which alerts are sent, and what is too old.
 #[derive(Debug)]
 pub struct Intake {
     store: Store,
@@ -52,185 +27,305 @@ pub struct Intake {
     max_callback_age_ms: Option<u64>,
 }
 
+/// What an authentic body turns out to be.
+#[derive(Debug)]
+pub enum Sorted {
+    /// A callback of Cloud Recording.
+    Callback(Box<Notification>),
+    /// The console's check.
+    Check,
+    /// A callback of another product.
+    OtherProduct,
+    /// It can't be read, or is too old.
+    Rejected {
+        /// Why.
+        reason: QuarantineReason,
+        /// Its `noticeId`, if that much can be read.
+        notice_id: Option<String>,
+    },
+}
+
+/// What became of a request: the answer, and what the log line says.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer.
+    pub reply: Reply,
+    /// The callback, if it could be read.
+    pub callback: Option<Box<Notification>>,
+    /// What became of the session's item.
+    pub session: Option<SessionWrite>,
+    /// What became of the alert, if there is one.
+    pub alert: Option<AlertOutcome>,
+    /// How much of the body is in quarantine, if it is there.
+    pub quarantined: Option<QuarantineWrite>,
+    /// What failed, with its causes.
+    pub error: Option<String>,
+}
+
+/// Whether to take what is in quarantine only because it was too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// It stays.
+    Leave,
+    /// It is stored as if it had come in time.
+    Take,
+}
+
 /// What became of a body out of quarantine.
 #[derive(Debug)]
 pub enum Redriven {
-    /// It still can't be read, and stays.
-    Unreadable(Unreadable),
-    /// It would never have been stored, and stays.
-    Ignored(&'static str),
-    /// It can be read; nothing was done.
+    /// It stays in quarantine.
+    Stays(Stays),
+    /// It was handled; it is out of quarantine if it is stored.
+    Handled(Box<Outcome>),
+}
+
+/// What would become of a body out of quarantine.
+#[derive(Debug)]
+pub enum Preview {
+    /// It would stay.
+    Stays(Stays),
+    /// It would be stored.
     Readable {
         /// The callback.
         callback: Box<Notification>,
         /// The alert it would raise.
         alert: Option<AlertKind>,
     },
-    /// It was handled; it is out of quarantine if it is stored.
-    Handled(Box<Handled>),
+}
+
+/// Why a body stays in quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stays {
+    /// It still can't be read.
+    #[error(transparent)]
+    Unreadable(Unreadable),
+    /// It is the console's check.
+    #[error("the console's check is never stored")]
+    Check,
+    /// It is another product's.
+    #[error("{FOREIGN} is never stored")]
+    OtherProduct,
+    /// It was too old, and [`Stale::Take`] wasn't asked for.
+    #[error("too old; --stale takes it")]
+    TooOld,
+    /// Only its beginning was kept.
+    #[error("too large; only its beginning was kept")]
+    Cut,
+}
+
+/// Why another product's callback is ignored.
+const FOREIGN: &str = "not a Cloud Recording callback";
+
+impl Sorted {
+    /// Sorts a body. What was sent before `oldest_ms`, ms since the epoch, is too old.
+    #[must_use]
+    pub fn of(body: &Verified<'_>, oldest_ms: u64) -> Self {
+        let envelope = match Envelope::read(body) {
+            Ok(envelope) => envelope,
+            Err(unreadable) => {
+                return Self::Rejected {
+                    reason: QuarantineReason::Unreadable(unreadable),
+                    notice_id: None,
+                };
+            }
+        };
+        if envelope.is_check() {
+            return Self::Check;
+        }
+        if envelope
+            .product_id()
+            .is_some_and(|product| product != CLOUD_RECORDING)
+        {
+            return Self::OtherProduct;
+        }
+        let notice_id = envelope.notice_id();
+        let reason = if envelope.notify_ms().is_some_and(|sent| sent < oldest_ms) {
+            QuarantineReason::TooOld
+        } else {
+            match envelope.into_notification() {
+                Ok(notification) => return Self::Callback(Box::new(notification)),
+                Err(unreadable) => QuarantineReason::Unreadable(unreadable),
+            }
+        };
+        Self::Rejected { reason, notice_id }
+    }
 }
 
 impl Intake {
-    /// Puts the parts together.
+    /// An intake that takes callbacks of any age.
     #[must_use]
-    pub fn new(
-        store: Store,
-        topic: Topic,
-        alert_kinds: Vec<AlertKind>,
-        max_callback_age_ms: Option<u64>,
-    ) -> Self {
+    pub fn new(store: Store, topic: Topic, alert_kinds: Vec<AlertKind>) -> Self {
         Self {
             store,
             topic,
             alert_kinds,
+            max_callback_age_ms: None,
+        }
+    }
+
+    /// Quarantines what was sent longer ago than this; `None` for no limit.
+    #[must_use]
+    pub fn with_max_callback_age(self, max_callback_age_ms: Option<u64>) -> Self {
+        Self {
             max_callback_age_ms,
+            ..self
         }
     }
 
-    /// Handles an authentic body. The deadline is the caller's to keep.
-    pub async fn handle(&self, body: Verified<'_>, call: Call<'_>) -> Handled {
-        let envelope = match Envelope::read(&body) {
-            Ok(envelope) => envelope,
-            Err(reason) => return self.quarantine(&body, reason, None, call).await,
-        };
-        if envelope.is_check() {
-            return Handled::answer(Reply::Test);
-        }
-        if is_foreign(&envelope) {
-            return Handled::answer(Reply::Ignored { reason: FOREIGN });
-        }
-        if self.is_stale(envelope.notify_ms(), call.now_ms) {
-            return Handled::answer(Reply::Stale);
-        }
-        let notice_id = envelope.notice_id();
-        match envelope.into_notification() {
-            Ok(notification) => self.callback(notification, &body, call.now_ms, call).await,
-            Err(reason) => self.quarantine(&body, reason, notice_id, call).await,
+    /// Sorts a body that came at `now_ms`.
+    #[must_use]
+    pub fn sort(&self, body: &Verified<'_>, now_ms: u64) -> Sorted {
+        let oldest_ms = self
+            .max_callback_age_ms
+            .map_or(0, |max_age_ms| now_ms.saturating_sub(max_age_ms));
+        Sorted::of(body, oldest_ms)
+    }
+
+    /// Handles a sorted body. The caller keeps the deadline, and adds the callback to the outcome.
+    pub async fn handle(
+        &self,
+        sorted: &Sorted,
+        body: Verified<'_>,
+        invocation: Invocation<'_>,
+    ) -> Outcome {
+        match sorted {
+            Sorted::Callback(notification) => {
+                let received_at = invocation.began_at_ms();
+                self.store_and_alert(notification, body, received_at, invocation)
+                    .await
+            }
+            Sorted::Check => Outcome::answer(Reply::Test),
+            Sorted::OtherProduct => Outcome::answer(Reply::Ignored { reason: FOREIGN }),
+            Sorted::Rejected { reason, notice_id } => {
+                let now_ms = invocation.began_at_ms();
+                self.quarantine(body, *reason, notice_id.as_deref(), now_ms)
+                    .await
+            }
         }
     }
 
-    /// Handles a body out of quarantine as if it could have been read when it came. With `is_rehearsal` nothing is written.
+    /// What [`Intake::redrive`] would do.
+    #[must_use]
+    pub fn preview(&self, quarantined: &Quarantined, stale: Stale) -> Preview {
+        match read_again(quarantined, stale) {
+            Ok((_, callback)) => Preview::Readable {
+                alert: Alert::of(&callback, &self.alert_kinds).map(|alert| alert.kind),
+                callback,
+            },
+            Err(stays) => Preview::Stays(stays),
+        }
+    }
+
+    /// Handles a body out of quarantine as if it could have been read when it came.
     ///
     /// # Errors
-    /// [`StoreError`] if it is stored and couldn't be taken out of quarantine; it can be redriven again.
+    /// [`StoreError`] if it is stored and couldn't be taken out of quarantine; it can be redriven
+    /// again.
     pub async fn redrive(
         &self,
         quarantined: &Quarantined,
-        is_rehearsal: bool,
-        call: Call<'_>,
+        stale: Stale,
+        invocation: Invocation<'_>,
     ) -> Result<Redriven, StoreError> {
-        let body = Verified::out_of_quarantine(&quarantined.body);
-        let envelope = match Envelope::read(&body) {
-            Ok(envelope) => envelope,
-            Err(reason) => return Ok(Redriven::Unreadable(reason)),
+        let (body, callback) = match read_again(quarantined, stale) {
+            Ok(read) => read,
+            Err(stays) => return Ok(Redriven::Stays(stays)),
         };
-        if envelope.is_check() {
-            return Ok(Redriven::Ignored("the console's check"));
-        }
-        if is_foreign(&envelope) {
-            return Ok(Redriven::Ignored(FOREIGN));
-        }
-        let notification = match envelope.into_notification() {
-            Ok(notification) => notification,
-            Err(reason) => return Ok(Redriven::Unreadable(reason)),
-        };
-        if is_rehearsal {
-            return Ok(Redriven::Readable {
-                alert: Alert::of(&notification, &self.alert_kinds).map(|alert| alert.kind),
-                callback: Box::new(notification),
-            });
-        }
-        let handled = self
-            .callback(notification, &body, quarantined.received_at, call)
+        let outcome = self
+            .store_and_alert(&callback, body, quarantined.received_at, invocation)
             .await;
-        if handled.reply.status() == 200 {
+        if matches!(outcome.reply, Reply::Stored(_)) {
             self.store.release(quarantined).await?;
         }
-        Ok(Redriven::Handled(Box::new(handled)))
-    }
-
-    fn is_stale(&self, notify_ms: Option<u64>, now_ms: u64) -> bool {
-        match (notify_ms, self.max_callback_age_ms) {
-            (Some(notify_ms), Some(max_age_ms)) => {
-                notify_ms.saturating_add(max_age_ms) < now_ms
-                    || notify_ms > now_ms.saturating_add(MAX_AHEAD_MS)
-            }
-            (None, _) | (_, None) => false,
-        }
+        Ok(Redriven::Handled(Box::new(Outcome {
+            callback: Some(callback),
+            ..outcome
+        })))
     }
 
     async fn quarantine(
         &self,
-        body: &Verified<'_>,
-        reason: Unreadable,
-        notice_id: Option<String>,
-        call: Call<'_>,
-    ) -> Handled {
-        match self
-            .store
-            .quarantine(body.body(), reason, notice_id, call.now_ms)
-            .await
-        {
-            Ok(()) => Handled::answer(Reply::Quarantined {
-                reason: reason.to_string(),
-            }),
-            Err(error) => Handled {
-                error: Some(chain(&error)),
-                ..Handled::answer(Reply::NotStored)
+        body: Verified<'_>,
+        reason: QuarantineReason,
+        notice_id: Option<&str>,
+        now_ms: u64,
+    ) -> Outcome {
+        let write = self.store.quarantine(&body, reason, notice_id, now_ms);
+        match write.await {
+            Ok(write) => Outcome {
+                quarantined: Some(write),
+                ..Outcome::answer(Reply::Quarantined { reason })
             },
+            Err(error) => Outcome::not_stored(chain(&error)),
         }
     }
 
-    /// Commits a callback that came at `received_at` and sends its alert.
-    async fn callback(
+    /// Writes down the alert of a callback that came at `received_at`, then commits the callback
+    /// and sends the alert.
+    async fn store_and_alert(
         &self,
-        notification: Notification,
-        body: &Verified<'_>,
+        notification: &Notification,
+        body: Verified<'_>,
         received_at: u64,
-        call: Call<'_>,
-    ) -> Handled {
-        let mut handled = Handled::answer(Reply::NotStored);
-        let alert = Alert::of(&notification, &self.alert_kinds);
-        let claim = match &alert {
-            None => Ok(None),
-            Some(alert) => {
-                let claim = self
-                    .store
-                    .claim_alert(alert, call.request_id, call.now_ms)
-                    .await;
-                claim.map(|claim| Some((alert, claim)))
-            }
+        invocation: Invocation<'_>,
+    ) -> Outcome {
+        let now_ms = invocation.began_at_ms();
+        let event = if notification.is_heartbeat() {
+            None
+        } else if let Some(details) = keep_details(&notification.details, &body) {
+            Some(details)
+        } else {
+            let notice_id = notification.notice_id.as_deref();
+            return self
+                .quarantine(body, QuarantineReason::TooLarge, notice_id, now_ms)
+                .await;
         };
-        match claim {
-            Err(error) => handled.error = Some(chain(&error)),
-            Ok(claim) => {
-                let (committed, sent) = tokio::join!(
-                    self.commit(&notification, body, received_at, call),
-                    self.send(claim, call)
-                );
-                handled.alert = sent.as_ref().map(|sent| sent.outcome);
-                handled.error = sent.and_then(|sent| sent.error);
-                match committed {
-                    Ok((how, session)) => {
-                        handled.session = Some(session);
-                        handled.reply = Reply::Stored(Stored {
-                            how,
-                            sid: notification.sid.as_str().to_owned(),
-                            sequence: notification.sequence,
-                        });
-                    }
-                    Err(error) => handled.error = Some(chain(&error)),
+        let alert = Alert::of(notification, &self.alert_kinds);
+        let claim = match &alert {
+            None => None,
+            Some(alert) => {
+                let claim = self.store.claim_alert(alert, invocation.id, now_ms);
+                match claim.await {
+                    Ok(claim) => Some((alert, claim)),
+                    Err(error) => return Outcome::not_stored(chain(&error)),
                 }
             }
-        }
-        Handled {
-            callback: Some(Box::new(notification)),
-            ..handled
-        }
+        };
+        let (committed, sent) = tokio::join!(
+            self.commit(notification, event, received_at, invocation),
+            self.send(claim, invocation)
+        );
+        let (alert, mut errors) = match sent {
+            None => (None, Vec::new()),
+            Some(sent) => (Some(sent.outcome), Vec::from_iter(sent.error)),
+        };
+        let mut outcome = match committed {
+            Ok((freshness, session)) => Outcome {
+                session: Some(session),
+                ..Outcome::answer(Reply::Stored(Stored {
+                    freshness,
+                    sid: notification.sid.as_str().to_owned(),
+                    sequence: notification.sequence,
+                }))
+            },
+            Err(error) => {
+                errors.push(chain(&error));
+                Outcome::answer(Reply::NotStored)
+            }
+        };
+        outcome.alert = alert;
+        outcome.error = (!errors.is_empty()).then(|| errors.join("; "));
+        outcome
     }
 
-    /// Sends an alert if that is our job. Failing is no failure of the callback: the alert is written down.
-    async fn send(&self, claim: Option<(&Alert, Claim)>, call: Call<'_>) -> Option<Sent> {
+    /// Sends an alert if this invocation holds its lease. A failure is none of the callback: the
+    /// alert is written down.
+    async fn send(
+        &self,
+        claim: Option<(&Alert, Claim)>,
+        invocation: Invocation<'_>,
+    ) -> Option<Sent> {
         match claim? {
             (_, Claim::Others) => Some(Sent {
                 outcome: AlertOutcome::Others,
@@ -238,36 +333,60 @@ impl Intake {
             }),
             (alert, Claim::Ours) => {
                 let Self { store, topic, .. } = self;
-                Some(send(store, topic, alert, call.request_id, call.deadline).await)
+                Some(send(store, topic, alert, invocation.id, invocation.deadline).await)
             }
         }
     }
 
-    /// Writes the event and the session, both at once.
+    /// Writes the event and the session, both at once. A heartbeat has no event.
     async fn commit(
         &self,
         notification: &Notification,
-        body: &Verified<'_>,
+        event: Option<KeptDetails>,
         received_at: u64,
-        call: Call<'_>,
-    ) -> Result<(How, SessionWrite), StoreError> {
+        invocation: Invocation<'_>,
+    ) -> Result<(Freshness, SessionWrite), StoreError> {
         let event = async {
-            if notification.is_heartbeat() {
-                return Ok(None);
+            match event {
+                None => Ok(None),
+                Some(details) => self
+                    .store
+                    .put_event(notification, details, received_at)
+                    .await
+                    .map(Some),
             }
-            self.store
-                .put_event(notification, body.body(), received_at)
-                .await
-                .map(Some)
         };
-        let (event, session) =
-            tokio::try_join!(event, self.store.write_session(notification, call.now_ms))?;
-        Ok((how(event, session), session))
+        let session = self
+            .store
+            .write_session(notification, invocation.began_at_ms());
+        let (event, session) = tokio::try_join!(event, session)?;
+        Ok((freshness(event, session), session))
     }
 }
 
-/// How a callback relates to what was there, from what its two writes met.
-fn how(event: Option<EventWrite>, session: SessionWrite) -> How {
+/// Reads a body out of quarantine again, by the rules of today.
+fn read_again(
+    quarantined: &Quarantined,
+    stale: Stale,
+) -> Result<(Verified<'_>, Box<Notification>), Stays> {
+    let body = quarantined.body().ok_or(Stays::Cut)?;
+    if quarantined.is_stale() && stale == Stale::Leave {
+        return Err(Stays::TooOld);
+    }
+    match Sorted::of(&body, 0) {
+        Sorted::Callback(notification) => Ok((body, notification)),
+        Sorted::Check => Err(Stays::Check),
+        Sorted::OtherProduct => Err(Stays::OtherProduct),
+        Sorted::Rejected { reason, .. } => Err(match reason {
+            QuarantineReason::Unreadable(unreadable) => Stays::Unreadable(unreadable),
+            QuarantineReason::TooOld => Stays::TooOld,
+            QuarantineReason::TooLarge => Stays::Cut,
+        }),
+    }
+}
+
+/// How a callback relates to what was there, from the outcomes of its two writes.
+fn freshness(event: Option<EventWrite>, session: SessionWrite) -> Freshness {
     let known = match event {
         Some(EventWrite::Known) => session.known,
         // A known number with a fact that wasn't there: some producers never count.
@@ -275,30 +394,30 @@ fn how(event: Option<EventWrite>, session: SessionWrite) -> How {
         None => session.known && !session.changed,
     };
     match (known, session.behind) {
-        (true, _) => How::Duplicate,
-        (false, true) => How::Late,
-        (false, false) => How::Stored,
+        (true, _) => Freshness::Duplicate,
+        (false, true) => Freshness::Late,
+        (false, false) => Freshness::Newest,
     }
 }
 
-/// Why another product's callback is ignored.
-const FOREIGN: &str = "not a Cloud Recording callback";
-
-fn is_foreign(envelope: &Envelope) -> bool {
-    envelope
-        .product_id()
-        .is_some_and(|product| product != CLOUD_RECORDING)
-}
-
-impl Handled {
-    /// An answer about which there is nothing more to say.
+impl Outcome {
+    /// A reply with nothing else to log.
     pub(crate) fn answer(reply: Reply) -> Self {
         Self {
             reply,
             callback: None,
             session: None,
             alert: None,
+            quarantined: None,
             error: None,
+        }
+    }
+
+    /// Not stored, and why.
+    pub(crate) fn not_stored(error: String) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::answer(Reply::NotStored)
         }
     }
 }

@@ -17,7 +17,7 @@
 //! | --- | --- | --- |
 //! | [`lambda`] | the events that Lambda may hand us, the log | what a callback is |
 //! | [`receive`] | one request, who may speak | what a callback says |
-//! | [`signature`], [`secret`], [`secrets`] | bytes, HMACs, where the secrets come from | JSON of callbacks |
+//! | [`signature`], [`secrets`] | bytes, HMACs, where the secrets come from | JSON of callbacks |
 //! | [`intake`] | the way of an authentic body | HTTP |
 //! | [`notification`] | the callback's envelope | the table |
 //! | [`event`] | Agora's numbers and fields, and what they mean | sessions |
@@ -61,7 +61,6 @@ pub mod receive;
 pub mod record;
 pub mod reply;
 pub mod report;
-pub mod secret;
 pub mod secrets;
 pub mod send;
 pub mod session;

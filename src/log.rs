@@ -1,9 +1,11 @@
-//! The log: one JSON line an invocation, which is its metrics, too.
+//! The log: one JSON line an invocation, which carries its metrics, too. Knows the names of the
+//! metrics, not what makes them count.
 //!
-//! The line is in CloudWatch's embedded metric format: CloudWatch reads the metrics off it, and a person or a query the rest. Only
-//! what isn't zero is named, because log bytes are what a heartbeat pays for after its write. The one dimension is the
-//! function's name: what has many values, a `sid` above all, is a field and never a dimension. There are crates for the format
-//! (metrique); with their queues and macros they are more than the few derived structs that one line an invocation needs.
+//! The line is in CloudWatch's embedded metric format: CloudWatch reads the metrics off it, and a
+//! person or a query the rest. Counts of 0 are left out, because log bytes are what a heartbeat pays
+//! for after its write. The one dimension is the function's name: what has many values, a `sid` above
+//! all, is a field and never a dimension. There are crates for the format (metrique); with their
+//! queues and macros they are more than the few derived structs that one line an invocation needs.
 //!
 //! `LOG_LEVEL` drops the fields of lines below it, never the metrics. Lambda has a filter of its own,
 //! `AWS_LAMBDA_LOG_LEVEL`, which drops whole lines, and takes a line without a level or a timestamp
@@ -26,7 +28,7 @@ pub enum Level {
     Warn,
     /// Something failed.
     Error,
-    /// Nothing below this is ever written by this program.
+    /// Never written; as a threshold it silences every line.
     Fatal,
 }
 
@@ -73,14 +75,20 @@ pub enum Metric {
     Duplicate,
     /// A callback stored after newer ones.
     Late,
-    /// An authentic body that can't be read.
+    /// An authentic body that isn't stored as a callback and is kept in quarantine.
     Quarantined,
     /// A callback of an event type that isn't documented.
     UnknownEventType,
     /// A wrong signature, or none.
     SignatureInvalid,
-    /// Authentic, but too old or from the future.
+    /// Authentic, but sent longer ago than `MAX_CALLBACK_AGE_HOURS`: kept in quarantine.
     Stale,
+    /// Authentic, but too large for an item even compressed: only its beginning is in quarantine.
+    Cut,
+    /// A callback whose sender's clock is more than five minutes ahead.
+    ClockAhead,
+    /// A body too large to be looked at: without any signature header, or over what Lambda takes.
+    TooLarge,
     /// Not stored: the sender was told to come again.
     NotStored,
     /// A known number with a new fact.
@@ -115,7 +123,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Received,
         Self::Stored,
         Self::Duplicate,
@@ -124,6 +132,9 @@ impl Metric {
         Self::UnknownEventType,
         Self::SignatureInvalid,
         Self::Stale,
+        Self::Cut,
+        Self::ClockAhead,
+        Self::TooLarge,
         Self::NotStored,
         Self::SequenceConflicts,
         Self::WriteConflicts,
@@ -140,6 +151,11 @@ impl Metric {
         Self::HandlerTime,
         Self::ColdStarts,
     ];
+
+    /// True for what is measured, where 0 is a value; a count of 0 isn't worth its bytes.
+    fn is_kept_when_zero(self) -> bool {
+        self == Self::HandlerTime
+    }
 
     fn unit(self) -> &'static str {
         if matches!(self, Self::HandlerTime | Self::OldestPendingAlert) {
@@ -165,6 +181,23 @@ pub struct Log {
     pub function_name: String,
 }
 
+/// What is written in one line.
+#[derive(Debug)]
+pub struct Entry<'a, F> {
+    /// How loud it is.
+    pub level: Level,
+    /// What it says on its own.
+    pub message: &'a str,
+    /// The invocation.
+    pub request_id: &'a str,
+    /// When, in ms since the epoch.
+    pub now_ms: u64,
+    /// What is told beside the message.
+    pub fields: &'a F,
+    /// What is counted and measured.
+    pub metrics: &'a [(Metric, u64)],
+}
+
 /// A line: what is `None` isn't in it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -173,7 +206,7 @@ struct Line<'a, F> {
     /// RFC 3339: without a valid one Lambda doesn't read the level.
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'static str>,
+    message: Option<&'a str>,
     request_id: &'a str,
     #[serde(flatten)]
     fields: Option<&'a F>,
@@ -215,20 +248,21 @@ struct Definition {
 }
 
 impl Log {
-    /// Writes a line with `fields`, and the `metrics` that aren't 0, at `now_ms`.
-    pub fn line(
-        &self,
-        (level, message): (Level, &'static str),
-        request_id: &str,
-        now_ms: u64,
-        fields: &impl Serialize,
-        metrics: &[(Metric, u64)],
-    ) {
-        let is_loud = level >= self.level;
-        if is_loud && self.format == Format::Text {
+    /// Writes an entry, with the metrics that count.
+    pub fn write<F: Serialize>(&self, entry: Entry<'_, F>) {
+        let Entry {
+            level,
+            message,
+            request_id,
+            now_ms,
+            fields,
+            metrics,
+        } = entry;
+        let is_enabled = level >= self.level;
+        if is_enabled && self.format == Format::Text {
             eprintln!("{}", text(level, message, request_id, fields));
         }
-        let fields = Some(fields).filter(|_| is_loud && self.format == Format::Json);
+        let fields = Some(fields).filter(|_| is_enabled && self.format == Format::Json);
         let metrics = self.embedded(now_ms, metrics);
         if fields.is_none() && metrics.is_none() {
             return;
@@ -252,7 +286,7 @@ impl Log {
         let values: BTreeMap<_, _> = metrics
             .iter()
             .copied()
-            .filter(|(_, value)| *value > 0)
+            .filter(|(metric, value)| *value > 0 || metric.is_kept_when_zero())
             .collect();
         let definitions = values.keys().map(|metric| Definition {
             name: *metric,

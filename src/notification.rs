@@ -1,8 +1,10 @@
-//! The envelope that every callback comes in: tolerant, with the verbatim `details` kept. Sees JSON only.
+//! The envelope that every callback comes in, read tolerantly, with `details` kept verbatim; and the
+//! name of the fact it reports, which the table uses as a key. Must not know the table.
 //!
-//! Reading goes in two steps, because some answers are due before the callback has to be complete: [`Envelope::read`] needs
-//! JSON and no more; [`Envelope::into_notification`] needs what a stored fact needs, a `sid`, a `sequence` and an `eventType`.
-//! All the rest may be missing. Times are ms since the epoch.
+//! Reading takes two steps, because some answers are due before the callback has to be complete:
+//! [`Envelope::read`] needs JSON and no more; [`Envelope::into_notification`] needs what a stored
+//! fact needs, a `sid`, a `sequence` and an `eventType`. All the rest may be missing. Times are ms
+//! since the epoch.
 
 use crate::event::{Event, EventType, ServiceType};
 use crate::signature::Verified;
@@ -17,6 +19,8 @@ pub const CLOUD_RECORDING: u64 = 3;
 pub const MAX_SEQUENCE: u64 = 9_999_999_999;
 /// A longer `cname`, `uid` or `noticeId` is cut, in bytes. Agora's own limits are 64 for a channel and 10 digits for a recorder.
 const MAX_NAME: usize = 256;
+/// How far ahead the sender's clock may be without being counted, in ms.
+const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
 
 /// The identifier of a recording: 1 to 128 of `A-Z a-z 0-9 _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -96,6 +100,13 @@ impl Notification {
         short_hash(&text)
     }
 
+    /// True if the sender's clock is more than five minutes ahead of `now_ms`.
+    #[must_use]
+    pub fn is_ahead_of(&self, now_ms: u64) -> bool {
+        self.notify_ms
+            .is_some_and(|notify_ms| notify_ms > now_ms.saturating_add(MAX_AHEAD_MS))
+    }
+
     /// True for the once-a-minute progress, which has no item of its own.
     #[must_use]
     pub fn is_heartbeat(&self) -> bool {
@@ -123,7 +134,7 @@ pub enum Unreadable {
     NoEventType,
 }
 
-/// The JSON of a request, not yet asked for completeness.
+/// The JSON of a request whose required fields have not been checked.
 #[derive(Debug)]
 pub struct Envelope {
     root: Map<String, Value>,
@@ -136,12 +147,6 @@ impl Envelope {
     /// [`Unreadable::NotJson`].
     pub fn read(body: &Verified<'_>) -> Result<Self, Unreadable> {
         Self::from_bytes(body.body())
-    }
-
-    /// True if an unsigned body looks like the Agora console's check.
-    #[must_use]
-    pub fn unsigned_is_check(body: &[u8]) -> bool {
-        Self::from_bytes(body).is_ok_and(|envelope| envelope.is_check())
     }
 
     fn from_bytes(body: &[u8]) -> Result<Self, Unreadable> {
@@ -159,13 +164,41 @@ impl Envelope {
         Fields(self.root.get("payload").and_then(Value::as_object))
     }
 
-    /// True for the request that the Agora console sends when a user presses Check.
+    /// True if an unsigned body looks like the Agora console's check. Nothing unsigned is ever
+    /// stored, so this may be generous.
+    #[must_use]
+    pub fn unsigned_is_check(body: &[u8]) -> bool {
+        Self::from_bytes(body).is_ok_and(|envelope| {
+            matches!(envelope.cname().as_deref(), Some("test_webhook" | "test"))
+                || envelope.has_uid_of_check()
+        })
+    }
+
+    /// True for the Agora console's check. A first channel is often called `test`: with the `sid` of
+    /// a recording it is one.
     #[must_use]
     pub fn is_check(&self) -> bool {
-        let payload = self.payload();
-        let channel = payload.get(&["cname", "channelName"], text);
-        matches!(channel.as_deref(), Some("test_webhook" | "test"))
-            || payload.text("uid").as_deref() == Some("12121212")
+        match self.cname().as_deref() {
+            Some("test_webhook") => true,
+            Some("test") => self.has_uid_of_check() || !self.sid().is_some_and(is_sid_of_agora),
+            None | Some("") => self.has_uid_of_check(),
+            Some(_) => false,
+        }
+    }
+
+    fn cname(&self) -> Option<String> {
+        self.payload().get(&["cname", "channelName"], text)
+    }
+
+    fn has_uid_of_check(&self) -> bool {
+        self.payload().text("uid").as_deref() == Some("12121212")
+    }
+
+    /// The `sid`, which stands in the payload, beside it, or in both.
+    fn sid(&self) -> Option<String> {
+        self.payload()
+            .text("sid")
+            .or_else(|| self.root().text("sid"))
     }
 
     /// `productId`, if it is there and readable.
@@ -189,13 +222,10 @@ impl Envelope {
     /// Asks for what a stored fact needs.
     ///
     /// # Errors
-    /// What is missing first.
+    /// The first missing field.
     pub fn into_notification(mut self) -> Result<Notification, Unreadable> {
         let payload = self.payload();
-        let sid = payload
-            .text("sid")
-            .or_else(|| self.root().text("sid"))
-            .ok_or(Unreadable::NoSid)?;
+        let sid = self.sid().ok_or(Unreadable::NoSid)?;
         let sid = Sid::new(&sid).ok_or(Unreadable::IllegalSid)?;
         let sequence = payload
             .get(&["sequence"], uint)
@@ -234,6 +264,11 @@ impl Envelope {
             notify_ms,
         })
     }
+}
+
+/// True for a `sid` as Agora makes them: 32 hex digits.
+fn is_sid_of_agora(sid: String) -> bool {
+    sid.len() == 32 && sid.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Cuts a name at [`MAX_NAME`].
@@ -336,20 +371,6 @@ mod tests {
         let empty = envelope(&json!({})).unwrap();
         assert_eq!(empty.product_id(), None);
         assert_eq!((empty.notify_ms(), empty.notice_id()), (None, None));
-    }
-
-    #[test]
-    fn only_the_consoles_check_is_one() {
-        let is_check = |value: &Value| {
-            let unsigned = Envelope::unsigned_is_check(value.to_string().as_bytes());
-            assert_eq!(unsigned, envelope(value).unwrap().is_check());
-            unsigned
-        };
-        assert!(!is_check(&callback()));
-        assert!(is_check(&with("/payload/cname", json!("test"))));
-        assert!(is_check(&with("/payload/cname", json!("test_webhook"))));
-        assert!(is_check(&with("/payload/uid", json!(12_121_212))));
-        assert!(!Envelope::unsigned_is_check(b"test"));
     }
 
     #[test]
@@ -501,17 +522,74 @@ mod tests {
     }
 
     #[test]
-    fn the_console_check_is_known_by_its_channel_or_its_uid() {
-        for (value, expected) in [
-            (with("/payload/cname", json!("test_webhook")), true),
-            (with("/payload/cname", json!("test")), true),
-            (with("/payload/uid", json!("12121212")), true),
-            (with("/payload/uid", json!(12_121_212)), true),
-            (json!({"payload": {"channelName": "test_webhook"}}), true),
-            (callback(), false),
-            (with("/payload/cname", json!("test_webhook_2")), false),
+    fn the_consoles_check_is_told_from_a_recording_in_a_channel_called_test() {
+        let check = |cname: Value, uid: Value, sid: Value| json!({"payload": {"cname": cname, "uid": uid, "sid": sid}});
+        let (real, none) = (json!("38f8e3cfdc474cd56fc1ceba380d7e1a"), json!(null));
+        // Signed it is one; unsigned it is taken for one.
+        for (value, signed, unsigned) in [
+            (
+                check(json!("test_webhook"), json!("5"), real.clone()),
+                true,
+                true,
+            ),
+            (
+                json!({"payload": {"channelName": "test_webhook"}}),
+                true,
+                true,
+            ),
+            (check(json!("test"), json!("5"), none.clone()), true, true),
+            (
+                check(json!("test"), json!("5"), json!("test_sid")),
+                true,
+                true,
+            ),
+            (
+                check(json!("test"), json!("5"), json!("g".repeat(32))),
+                true,
+                true,
+            ),
+            (check(json!("test"), json!("5"), real.clone()), false, true),
+            (
+                check(json!("test"), json!("12121212"), real.clone()),
+                true,
+                true,
+            ),
+            (
+                check(none.clone(), json!(12_121_212), real.clone()),
+                true,
+                true,
+            ),
+            (
+                check(json!(""), json!("12121212"), none.clone()),
+                true,
+                true,
+            ),
+            (
+                check(json!("room"), json!("12121212"), real.clone()),
+                false,
+                true,
+            ),
+            (
+                check(json!("test_webhook_2"), json!("5"), none.clone()),
+                false,
+                false,
+            ),
+            (callback(), false, false),
         ] {
-            assert_eq!(envelope(&value).unwrap().is_check(), expected, "{value}");
+            assert_eq!(envelope(&value).unwrap().is_check(), signed, "{value}");
+            let unsigned_is_check = Envelope::unsigned_is_check(value.to_string().as_bytes());
+            assert_eq!(unsigned_is_check, unsigned, "{value}");
         }
+        let beside = json!({"sid": real, "payload": {"cname": "test"}});
+        assert!(!envelope(&beside).unwrap().is_check());
+        assert!(!Envelope::unsigned_is_check(b"test"));
+    }
+
+    #[test]
+    fn a_clock_ahead_is_told_from_the_usual_inaccuracy() {
+        let notification = read(&callback()).unwrap();
+        let notify_ms = notification.notify_ms.unwrap();
+        assert!(!notification.is_ahead_of(notify_ms - 5 * 60_000));
+        assert!(notification.is_ahead_of(notify_ms - 5 * 60_000 - 1));
     }
 }

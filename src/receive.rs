@@ -1,11 +1,13 @@
-//! One request, top to bottom: who may speak, then the intake, then the answer. The only place with the deadline.
+//! One request, top to bottom: who may send, then the intake, then the answer, within the deadline.
+//! Must not know what a callback says.
 //!
-//! Invariant: nothing is parsed for its meaning before its signature holds, but to see whether an unsigned one is the console's
-//! check.
+//! Invariant: nothing is parsed for its meaning before its signature holds, except to check whether
+//! an unsigned request is the console's check.
 
 use crate::config::{Admission, UnsignedCheck};
 use crate::error::chain;
-use crate::intake::{Call, Handled, Intake};
+use crate::intake::{Intake, Outcome, Sorted};
+use crate::invocation::Invocation;
 use crate::notification::Envelope;
 use crate::reply::Reply;
 use crate::secrets::Secrets;
@@ -13,20 +15,33 @@ use crate::signature::{SignatureError, SignatureHeaders, Verified, verify};
 use std::time::Duration;
 use tokio::time::timeout_at;
 
-/// The largest body that is read, in bytes.
-pub const MAX_BODY: usize = 256 * 1024;
-/// What is left of the deadline for the answer's own way.
+pub use lambda_http::http::Method;
+
+/// The largest body that Lambda hands over, in bytes.
+pub const MAX_BODY: usize = 6 * 1024 * 1024;
+/// The largest body without any signature header that is looked at, in bytes.
+const MAX_UNSIGNED: usize = 32 * 1024;
+/// Time reserved for returning the answer.
 const ANSWER: Duration = Duration::from_millis(300);
 
 /// A request as the receiver needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// Whether it is a POST.
-    pub is_post: bool,
+    /// Its method.
+    pub method: &'a Method,
     /// Its signature headers.
     pub signature: SignatureHeaders<'a>,
-    /// Its body; `None` if it claims to be base64 and isn't.
-    pub body: Option<&'a [u8]>,
+    /// Its body.
+    pub body: Body<'a>,
+}
+
+/// The body of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// All of it.
+    Bytes(&'a [u8]),
+    /// More than [`MAX_BODY`], unread.
+    TooLarge,
 }
 
 /// The receiver: made once.
@@ -37,8 +52,14 @@ pub struct Receiver {
     intake: Intake,
 }
 
+/// A request that goes no further: the answer, and what failed.
+struct Refused {
+    reply: Reply,
+    error: Option<String>,
+}
+
 impl Receiver {
-    /// Puts the parts together.
+    /// A receiver that admits what `admission` and `secrets` say.
     #[must_use]
     pub fn new(admission: Admission, secrets: Secrets, intake: Intake) -> Self {
         Self {
@@ -49,78 +70,96 @@ impl Receiver {
     }
 
     /// Handles one request. Always answers, and in time.
-    pub async fn receive(&self, request: Request<'_>, call: Call<'_>) -> Handled {
-        let body = match request {
-            Request { is_post: false, .. } => return Handled::answer(Reply::MethodNotAllowed),
-            Request { body: None, .. } => return Handled::answer(Reply::InvalidSignature),
-            Request {
-                body: Some(body), ..
-            } if body.len() > MAX_BODY => return Handled::answer(Reply::TooLarge),
-            Request {
-                body: Some(body), ..
-            } => body,
+    pub async fn receive(&self, request: Request<'_>, invocation: Invocation<'_>) -> Outcome {
+        let body = match (request.method, request.body) {
+            (&Method::GET | &Method::HEAD, Body::Bytes([])) => return Outcome::answer(Reply::Test),
+            (&Method::POST, Body::Bytes(body)) => body,
+            (&Method::POST, Body::TooLarge) => return Outcome::answer(Reply::TooLarge),
+            (_, _) => return Outcome::answer(Reply::MethodNotAllowed),
         };
-        let deadline = call.deadline.checked_sub(ANSWER).unwrap_or(call.deadline);
-        let call = Call { deadline, ..call };
-        let handle = async {
-            match self.admit(request.signature, body, call.now_ms).await {
-                Ok(verified) => self.intake.handle(verified, call).await,
-                Err(refused) => *refused,
+        let deadline = invocation.deadline;
+        let deadline = deadline.checked_sub(ANSWER).unwrap_or(deadline);
+        let invocation = invocation.until(deadline);
+        let now_ms = invocation.began_at_ms();
+        let verified = match timeout_at(deadline, self.admit(request.signature, body, now_ms)).await
+        {
+            Ok(Ok(verified)) => verified,
+            Ok(Err(Refused { reply, error })) => {
+                return Outcome {
+                    error,
+                    ..Outcome::answer(reply)
+                };
             }
+            Err(_) => return too_late(),
         };
-        match timeout_at(deadline, handle).await {
-            Ok(handled) => handled,
-            Err(_) => Handled {
-                error: Some("the deadline is near".to_owned()),
-                ..Handled::answer(Reply::NotStored)
-            },
+        let sorted = self.intake.sort(&verified, now_ms);
+        let handled = self.intake.handle(&sorted, verified, invocation);
+        let outcome = match timeout_at(deadline, handled).await {
+            Ok(outcome) => outcome,
+            Err(_) => too_late(),
+        };
+        let callback = match sorted {
+            Sorted::Callback(callback) => Some(callback),
+            Sorted::Check | Sorted::OtherProduct | Sorted::Rejected { .. } => None,
+        };
+        Outcome {
+            callback,
+            ..outcome
         }
     }
 
-    /// Checks who speaks. A signature that doesn't hold may be made with a secret that is newer than ours.
+    /// Checks who sends. A signature that doesn't hold may be made with a secret that is newer than
+    /// ours.
     async fn admit<'a>(
         &self,
         headers: SignatureHeaders<'_>,
         body: &'a [u8],
         now_ms: u64,
-    ) -> Result<Verified<'a>, Box<Handled>> {
-        let check = |secrets| verify(headers, body, secrets, self.admission.require_signature_v2);
-        let refused = |refusal| Box::new(Handled::answer(self.unverified(refusal, body)));
-        if check(&[]) == Err(SignatureError::Missing) {
-            return Err(refused(SignatureError::Missing));
+    ) -> Result<Verified<'a>, Refused> {
+        if headers.is_empty() {
+            return Err(self.unsigned(body));
         }
+        let require_v2 = self.admission.require_signature_v2;
+        let check = |secrets: &[_]| verify(headers, body, secrets, require_v2);
         let secrets = match self.secrets.current(now_ms).await {
             Ok(secrets) => secrets,
             Err(error) => {
-                return Err(Box::new(Handled {
+                return Err(Refused {
+                    reply: Reply::NotStored,
                     error: Some(chain(&error)),
-                    ..Handled::answer(Reply::NotStored)
-                }));
+                });
             }
         };
-        let refusal = match check(&secrets) {
-            Ok(verified) => return Ok(verified),
-            Err(refusal) => refusal,
-        };
-        match self.secrets.newer(now_ms).await {
-            Some(newer) => check(&newer).map_err(refused),
-            None => Err(refused(refusal)),
+        if let Ok(verified) = check(&secrets) {
+            return Ok(verified);
         }
+        let newer = self.secrets.refreshed(now_ms).await;
+        let verified = newer.map_or(Err(SignatureError::Wrong), |newer| check(&newer));
+        verified.map_err(|_| Refused::with(Reply::InvalidSignature))
     }
 
-    /// The answer to a body nobody vouches for.
-    fn unverified(&self, refusal: SignatureError, body: &[u8]) -> Reply {
-        match (refusal, self.admission.unsigned_check) {
-            (SignatureError::Wrong, _) | (SignatureError::Missing, UnsignedCheck::Never) => {
-                Reply::InvalidSignature
-            }
-            (SignatureError::Missing, UnsignedCheck::Test | UnsignedCheck::Any)
-                if Envelope::unsigned_is_check(body) =>
-            {
+    /// The answer to a body without any signature header.
+    fn unsigned(&self, body: &[u8]) -> Refused {
+        if body.len() > MAX_UNSIGNED {
+            return Refused::with(Reply::TooLarge);
+        }
+        Refused::with(match self.admission.unsigned_check {
+            UnsignedCheck::Never => Reply::InvalidSignature,
+            UnsignedCheck::Test | UnsignedCheck::Any if Envelope::unsigned_is_check(body) => {
                 Reply::Test
             }
-            (SignatureError::Missing, UnsignedCheck::Test) => Reply::InvalidSignature,
-            (SignatureError::Missing, UnsignedCheck::Any) => Reply::Ignored { reason: "unsigned" },
-        }
+            UnsignedCheck::Test => Reply::InvalidSignature,
+            UnsignedCheck::Any => Reply::Ignored { reason: "unsigned" },
+        })
     }
+}
+
+impl Refused {
+    fn with(reply: Reply) -> Self {
+        Self { reply, error: None }
+    }
+}
+
+fn too_late() -> Outcome {
+    Outcome::not_stored("the deadline is near".to_owned())
 }

@@ -1,6 +1,8 @@
 //! Every answer, in one table. A status code is an instruction to Agora: 200 means "durably ours, don't send it again";
 //! anything else makes it try again, three times at most.
 
+use crate::store::QuarantineReason;
+use lambda_http::http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 /// What a request came to.
@@ -13,20 +15,18 @@ pub enum Reply {
         /// Why.
         reason: &'static str,
     },
-    /// The Agora console's check.
+    /// The Agora console's check, or a probe.
     Test,
-    /// Authentic, unreadable, and kept whole.
+    /// Authentic, and kept in quarantine.
     Quarantined {
-        /// Why it can't be read.
-        reason: String,
+        /// Why it isn't stored as a callback.
+        reason: QuarantineReason,
     },
     /// The signature is missing or wrong; the same bytes whatever was wrong.
     InvalidSignature,
-    /// Authentic, but too old or from the future.
-    Stale,
-    /// Not POST.
+    /// Neither POST nor a probe.
     MethodNotAllowed,
-    /// A body over the limit.
+    /// A body that is too large to be looked at.
     TooLarge,
     /// Not stored; worth another try.
     NotStored,
@@ -36,7 +36,7 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// How it relates to what was there.
-    pub how: How,
+    pub freshness: Freshness,
     /// The recording.
     pub sid: String,
     /// The callback's number.
@@ -45,9 +45,9 @@ pub struct Stored {
 
 /// How a stored callback relates to what was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum Freshness {
     /// It is new, and the newest.
-    Stored,
+    Newest,
     /// It was there already.
     Duplicate,
     /// It is new, but newer callbacks came before it.
@@ -60,7 +60,7 @@ impl Reply {
     pub fn status(&self) -> u16 {
         match self {
             Self::Stored(_) | Self::Ignored { .. } | Self::Test | Self::Quarantined { .. } => 200,
-            Self::InvalidSignature | Self::Stale => 401,
+            Self::InvalidSignature => 401,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
             Self::NotStored => 503,
@@ -72,17 +72,18 @@ impl Reply {
     pub fn body(&self) -> String {
         let body = match self {
             Self::Stored(Stored {
-                how: _,
+                freshness: _,
                 sid,
                 sequence,
             }) => {
                 json!({"result": self.result(), "sid": sid, "sequence": sequence})
             }
             Self::Ignored { reason } => json!({"result": self.result(), "reason": reason}),
-            Self::Quarantined { reason } => json!({"result": self.result(), "reason": reason}),
+            Self::Quarantined { reason } => {
+                json!({"result": self.result(), "reason": reason.to_string()})
+            }
             Self::Test => json!({"result": self.result()}),
             Self::InvalidSignature => json!({"error": "invalid signature"}),
-            Self::Stale => json!({"error": "stale callback"}),
             Self::MethodNotAllowed => json!({"error": "method not allowed"}),
             Self::TooLarge => json!({"error": "body too large"}),
             Self::NotStored => json!({"error": "not stored, try again"}),
@@ -90,20 +91,29 @@ impl Reply {
         body.to_string()
     }
 
-    /// Headers beside `Content-Type: application/json`.
+    /// The answer as HTTP has it, with the body of whichever library sends it.
     #[must_use]
-    pub fn header(&self) -> Option<(&'static str, &'static str)> {
-        match self {
-            Self::MethodNotAllowed => Some(("allow", "POST")),
-            Self::NotStored => Some(("retry-after", "1")),
+    pub fn to_response<B: From<String>>(&self) -> Response<B> {
+        let mut response = Response::new(B::from(self.body()));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        let more = match self {
+            Self::MethodNotAllowed => Some((header::ALLOW, "POST")),
+            Self::NotStored => Some((header::RETRY_AFTER, "1")),
             Self::Stored(_)
             | Self::Ignored { .. }
             | Self::Test
             | Self::Quarantined { .. }
             | Self::InvalidSignature
-            | Self::Stale
             | Self::TooLarge => None,
+        };
+        if let Some((name, value)) = more {
+            headers.insert(name, HeaderValue::from_static(value));
         }
+        response
     }
 
     /// The outcome in one word, for the body and the log.
@@ -111,18 +121,21 @@ impl Reply {
     pub fn result(&self) -> &'static str {
         match self {
             Self::Stored(Stored {
-                how: How::Stored, ..
+                freshness: Freshness::Newest,
+                ..
             }) => "stored",
             Self::Stored(Stored {
-                how: How::Duplicate,
+                freshness: Freshness::Duplicate,
                 ..
             }) => "duplicate",
-            Self::Stored(Stored { how: How::Late, .. }) => "late",
+            Self::Stored(Stored {
+                freshness: Freshness::Late,
+                ..
+            }) => "late",
             Self::Ignored { .. } => "ignored",
             Self::Test => "test",
             Self::Quarantined { .. } => "quarantined",
             Self::InvalidSignature => "invalid_signature",
-            Self::Stale => "stale",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge => "too_large",
             Self::NotStored => "not_stored",
@@ -136,26 +149,26 @@ mod tests {
 
     #[test]
     fn the_table_of_answers() {
-        let stored = |how| {
+        let stored = |freshness| {
             Reply::Stored(Stored {
-                how,
+                freshness,
                 sid: "s".to_owned(),
                 sequence: 3,
             })
         };
         for (reply, status, body) in [
             (
-                stored(How::Stored),
+                stored(Freshness::Newest),
                 200,
                 r#"{"result":"stored","sequence":3,"sid":"s"}"#,
             ),
             (
-                stored(How::Duplicate),
+                stored(Freshness::Duplicate),
                 200,
                 r#"{"result":"duplicate","sequence":3,"sid":"s"}"#,
             ),
             (
-                stored(How::Late),
+                stored(Freshness::Late),
                 200,
                 r#"{"result":"late","sequence":3,"sid":"s"}"#,
             ),
@@ -167,17 +180,16 @@ mod tests {
             (Reply::Test, 200, r#"{"result":"test"}"#),
             (
                 Reply::Quarantined {
-                    reason: "r".to_owned(),
+                    reason: QuarantineReason::TooOld,
                 },
                 200,
-                r#"{"reason":"r","result":"quarantined"}"#,
+                r#"{"reason":"too old","result":"quarantined"}"#,
             ),
             (
                 Reply::InvalidSignature,
                 401,
                 r#"{"error":"invalid signature"}"#,
             ),
-            (Reply::Stale, 401, r#"{"error":"stale callback"}"#),
             (
                 Reply::MethodNotAllowed,
                 405,
@@ -197,7 +209,13 @@ mod tests {
                 serde_json::from_str::<serde_json::Value>(body).unwrap()
             );
         }
-        assert_eq!(Reply::MethodNotAllowed.header(), Some(("allow", "POST")));
-        assert_eq!(Reply::NotStored.header(), Some(("retry-after", "1")));
+        for (reply, name, value) in [
+            (Reply::MethodNotAllowed, "allow", "POST"),
+            (Reply::NotStored, "retry-after", "1"),
+        ] {
+            let response: Response<String> = reply.to_response();
+            assert_eq!(response.headers()[name], value);
+            assert_eq!(response.headers()["content-type"], "application/json");
+        }
     }
 }

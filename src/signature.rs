@@ -1,11 +1,14 @@
-//! Who may speak: the HMAC of the raw body, checked before anything is parsed. Sees bytes only.
+//! Who may send: the HMAC of the raw body, checked before anything is parsed. Must not know what a
+//! callback says.
 //!
-//! `Agora-Signature-V2` (HMAC-SHA256) counts; `Agora-Signature` (HMAC-SHA1) only where V2 is absent and not required. A wrong
-//! V2 is final. A digest is lower-case hex, as Agora prints it, in exactly one header. Neither header carries a time: a
-//! captured request verifies for ever, and what protects from a replay is idempotence and the age of `notifyMs`.
+//! `Agora-Signature-V2` (HMAC-SHA256) counts; `Agora-Signature` (HMAC-SHA1) only where V2 is absent
+//! and not required. A wrong V2 is final. A digest is lower-case hex, as Agora prints it, in exactly
+//! one header. Neither header carries a time: a captured request verifies for ever, and what
+//! protects from a replay is idempotence and the age of `notifyMs`.
 
-use crate::secret::Secret;
+use crate::secrets::Secret;
 use hmac::{Hmac, KeyInit, Mac};
+use lambda_http::http::HeaderMap;
 use sha1::Sha1;
 use sha2::Sha256;
 
@@ -14,12 +17,13 @@ pub const SIGNATURE_V2: &str = "agora-signature-v2";
 /// The header of the HMAC-SHA1.
 pub const SIGNATURE_V1: &str = "agora-signature";
 
-/// A body that a holder of the secret has signed. Only [`verify`] makes one, and only such bodies get into quarantine.
-#[derive(Debug, PartialEq, Eq)]
+/// A body that a holder of the secret has signed. [`verify`] makes one from a request; what comes
+/// out of quarantine is one, because only such bodies get in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified<'a>(&'a [u8]);
 
 impl<'a> Verified<'a> {
-    /// A body that was verified before it went into quarantine.
+    /// A body that was verified before it was put into quarantine; for `store::Quarantined` alone.
     pub(crate) fn out_of_quarantine(body: &'a [u8]) -> Self {
         Self(body)
     }
@@ -31,13 +35,50 @@ impl<'a> Verified<'a> {
     }
 }
 
-/// The values of the signature headers of a request, each list as received.
-#[derive(Clone, Copy, Debug)]
+/// The signature headers of a request.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SignatureHeaders<'a> {
-    /// All values of `Agora-Signature-V2`.
-    pub v2: &'a [&'a [u8]],
-    /// All values of `Agora-Signature`.
-    pub v1: &'a [&'a [u8]],
+    /// `Agora-Signature-V2`.
+    pub v2: Header<'a>,
+    /// `Agora-Signature`.
+    pub v1: Header<'a>,
+}
+
+/// A header as received. One that is sent twice has no value that counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Header<'a> {
+    /// It isn't there.
+    #[default]
+    Absent,
+    /// It is there once, with this value.
+    Once(&'a [u8]),
+    /// It is there several times.
+    Repeated,
+}
+
+impl<'a> SignatureHeaders<'a> {
+    /// Finds the signatures among the headers of a request.
+    #[must_use]
+    pub fn find(headers: &'a HeaderMap) -> Self {
+        let find = |name| {
+            let mut values = headers.get_all(name).iter();
+            match (values.next(), values.next()) {
+                (None, _) => Header::Absent,
+                (Some(value), None) => Header::Once(value.as_bytes()),
+                (Some(_), Some(_)) => Header::Repeated,
+            }
+        };
+        Self {
+            v2: find(SIGNATURE_V2),
+            v1: find(SIGNATURE_V1),
+        }
+    }
+
+    /// True without any signature header.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!((self.v2, self.v1), (Header::Absent, Header::Absent))
+    }
 }
 
 /// Why a body isn't [`Verified`]. The caller is told the same whatever it was.
@@ -46,7 +87,7 @@ pub enum SignatureError {
     /// There is no signature header at all.
     #[error("no signature header")]
     Missing,
-    /// There is one, and no secret makes it true.
+    /// It matches none of the secrets.
     #[error("wrong signature")]
     Wrong,
 }
@@ -54,7 +95,8 @@ pub enum SignatureError {
 /// Checks the signature of `body` against every secret, in constant time.
 ///
 /// # Errors
-/// [`SignatureError::Missing`] without any signature header, [`SignatureError::Wrong`] for everything else.
+/// [`SignatureError::Missing`] without any signature header, [`SignatureError::Wrong`] for everything
+/// else.
 pub fn verify<'a>(
     headers: SignatureHeaders<'_>,
     body: &'a [u8],
@@ -62,10 +104,12 @@ pub fn verify<'a>(
     require_v2: bool,
 ) -> Result<Verified<'a>, SignatureError> {
     let genuine = match (headers.v2, headers.v1) {
-        ([], []) => return Err(SignatureError::Missing),
-        ([digest], _) => matches::<Hmac<Sha256>, 32>(digest, body, secrets),
-        ([], [digest]) if !require_v2 => matches::<Hmac<Sha1>, 20>(digest, body, secrets),
-        (_, _) => false,
+        (Header::Absent, Header::Absent) => return Err(SignatureError::Missing),
+        (Header::Once(digest), _) => matches::<Hmac<Sha256>, 32>(digest, body, secrets),
+        (Header::Absent, Header::Once(digest)) if !require_v2 => {
+            matches::<Hmac<Sha1>, 20>(digest, body, secrets)
+        }
+        (Header::Absent | Header::Repeated, _) => false,
     };
     if genuine {
         Ok(Verified(body))
@@ -74,7 +118,8 @@ pub fn verify<'a>(
     }
 }
 
-/// True if `digest` is the hex HMAC of `body` under one of `secrets`; every secret is tried, so that time tells nothing.
+/// True if `digest` is the hex HMAC of `body` under one of `secrets`; every secret is tried, so that
+/// time tells nothing.
 fn matches<M: Mac + KeyInit, const LEN: usize>(
     digest: &[u8],
     body: &[u8],
@@ -117,14 +162,46 @@ fn nibble(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lambda_http::http::{HeaderName, HeaderValue};
 
     const BODY: &[u8] = br#"{"eventMs":1560408533119,"eventType":10,"noticeId":"4eb720f0-8da7-11e9-a43e-53f411c2761f","notifyMs":1560408533119,"payload":{"a":"1","b":2},"productId":1}"#;
     const V1: &[u8] = b"033c62f40f687675f17f0f41f91a40c71c0f134c";
     const V2: &[u8] = b"6d3320c60b11101395b7fc8f9068748808a0aa1bfa064438e39d1bc2c7d74d99";
 
+    fn header<'a>(values: &[&'a [u8]]) -> Header<'a> {
+        match values {
+            [] => Header::Absent,
+            [value] => Header::Once(value),
+            _ => Header::Repeated,
+        }
+    }
+
+    #[test]
+    fn signatures_are_found_however_their_headers_are_spelled_and_repeated() {
+        let mut headers = HeaderMap::new();
+        assert!(SignatureHeaders::find(&headers).is_empty());
+        headers.append(
+            HeaderName::from_bytes(b"AGORA-Signature").unwrap(),
+            HeaderValue::from_static("a"),
+        );
+        let found = SignatureHeaders::find(&headers);
+        assert!(!found.is_empty());
+        assert_eq!((found.v2, found.v1), (Header::Absent, Header::Once(b"a")));
+        headers.append("agora-signature-v2", HeaderValue::from_static("b"));
+        headers.append(
+            HeaderName::from_bytes(b"Agora-Signature-V2").unwrap(),
+            HeaderValue::from_static("b"),
+        );
+        assert_eq!(SignatureHeaders::find(&headers).v2, Header::Repeated);
+    }
+
     fn check(v2: &[&[u8]], v1: &[&[u8]], require_v2: bool) -> Result<(), SignatureError> {
         let secrets = [Secret::new("an older one"), Secret::new("secret")];
-        verify(SignatureHeaders { v2, v1 }, BODY, &secrets, require_v2)
+        let headers = SignatureHeaders {
+            v2: header(v2),
+            v1: header(v1),
+        };
+        verify(headers, BODY, &secrets, require_v2)
             .map(|verified| assert_eq!(verified.body(), BODY))
     }
 
@@ -197,11 +274,9 @@ mod tests {
     #[test]
     fn no_flipped_bit_of_the_body_and_no_part_of_it_is_accepted() {
         let secrets = [Secret::new("secret")];
-        let (v2, v1) = ([V2], [V1]);
-        for headers in [
-            SignatureHeaders { v2: &v2, v1: &[] },
-            SignatureHeaders { v2: &[], v1: &v1 },
-        ] {
+        let absent = Header::Absent;
+        for (v2, v1) in [(Header::Once(V2), absent), (absent, Header::Once(V1))] {
+            let headers = SignatureHeaders { v2, v1 };
             let accepts = |body: &[u8]| verify(headers, body, &secrets, false).is_ok();
             assert!(accepts(BODY));
             for position in 0..BODY.len() {
@@ -218,14 +293,20 @@ mod tests {
 
     #[test]
     fn a_secret_that_stands_twice_holds() {
-        let headers = SignatureHeaders { v2: &[V2], v1: &[] };
+        let headers = SignatureHeaders {
+            v2: Header::Once(V2),
+            v1: Header::Absent,
+        };
         let secrets = [Secret::new("secret"), Secret::new("secret")];
         assert!(verify(headers, BODY, &secrets, false).is_ok());
     }
 
     #[test]
     fn without_a_secret_nothing_verifies() {
-        let headers = SignatureHeaders { v2: &[V2], v1: &[] };
+        let headers = SignatureHeaders {
+            v2: Header::Once(V2),
+            v1: Header::Absent,
+        };
         assert_eq!(
             verify(headers, BODY, &[], false),
             Err(SignatureError::Wrong)

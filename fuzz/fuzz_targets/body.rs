@@ -4,9 +4,9 @@
 
 use agora_recording_callbacks::alert::{Alert, AlertKind, message};
 use agora_recording_callbacks::notification::{Envelope, Notification};
-use agora_recording_callbacks::secret::Secret;
+use agora_recording_callbacks::secrets::Secret;
 use agora_recording_callbacks::session::{Fact, Session};
-use agora_recording_callbacks::signature::{SignatureHeaders, verify};
+use agora_recording_callbacks::signature::{Header, SignatureHeaders, verify};
 use hmac::{Hmac, KeyInit, Mac};
 use libfuzzer_sys::fuzz_target;
 use sha2::Sha256;
@@ -15,7 +15,7 @@ fn read(body: &[u8]) -> Option<Notification> {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(b"s").unwrap();
     mac.update(body);
     let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    let headers = SignatureHeaders { v2: &[digest.as_bytes()], v1: &[] };
+    let headers = SignatureHeaders { v2: Header::Once(digest.as_bytes()), v1: &[] };
     let body = verify(headers, body, &[Secret::new("s")], true).unwrap();
     Envelope::read(&body).ok()?.into_notification().ok()
 }

@@ -2,13 +2,14 @@
 
 use crate::pages;
 use agora_recording_callbacks::clock::now_ms;
-use agora_recording_callbacks::intake::{Call, Handled};
-use agora_recording_callbacks::receive::{Receiver, Request};
-use agora_recording_callbacks::signature::{SIGNATURE_V1, SIGNATURE_V2, SignatureHeaders};
+use agora_recording_callbacks::intake::Outcome;
+use agora_recording_callbacks::invocation::Invocation;
+use agora_recording_callbacks::receive::{self, MAX_BODY, Receiver, Request};
+use agora_recording_callbacks::signature::SignatureHeaders;
 use agora_recording_callbacks::store::Store;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,9 +19,6 @@ use testkit::engine::AnyError;
 use testkit::sign;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
-
-/// A little more than the largest body, so that the receiver itself says what is too large.
-const LIMIT: usize = 1024 * 1024;
 
 /// Serves `receiver` on `listener`, and prints a line for every callback while `loud` is set; the pages of the sessions in
 /// `pages`, to whoever asks with GET.
@@ -65,47 +63,27 @@ async fn answer(
     body: Body,
     loud: bool,
 ) -> Response {
-    let body = axum::body::to_bytes(body, LIMIT)
-        .await
-        .unwrap_or_else(|_| vec![0; LIMIT].into());
-    let values = |name| {
-        headers
-            .get_all(name)
-            .iter()
-            .map(|value| value.as_bytes())
-            .collect::<Vec<_>>()
-    };
-    let (v2, v1) = (values(SIGNATURE_V2), values(SIGNATURE_V1));
+    let body = axum::body::to_bytes(body, MAX_BODY).await;
     let request = Request {
-        is_post: method == Method::POST,
-        signature: SignatureHeaders { v2: &v2, v1: &v1 },
-        body: Some(&body),
+        method,
+        signature: SignatureHeaders::find(headers),
+        body: match &body {
+            Ok(body) => receive::Body::Bytes(body),
+            Err(_) => receive::Body::TooLarge,
+        },
     };
-    let call = Call {
-        request_id,
-        now_ms: now_ms(),
-        deadline: Instant::now() + Duration::from_secs(9),
-    };
-    let handled = receiver.receive(request, call).await;
+    let deadline = Instant::now() + Duration::from_secs(9);
+    let invocation = Invocation::new(request_id, now_ms(), deadline);
+    let outcome = receiver.receive(request, invocation).await;
     if loud {
-        print(&handled);
+        print(&outcome);
     }
-    let status =
-        StatusCode::from_u16(handled.reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = Response::builder()
-        .status(status)
-        .header("content-type", "application/json");
-    if let Some((name, value)) = handled.reply.header() {
-        response = response.header(name, value);
-    }
-    response
-        .body(handled.reply.body().into())
-        .unwrap_or_default()
+    outcome.reply.to_response()
 }
 
 /// One line a callback.
-fn print(handled: &Handled) {
-    let callback = handled
+fn print(outcome: &Outcome) {
+    let callback = outcome
         .callback
         .as_ref()
         .map_or_else(String::new, |callback| {
@@ -114,15 +92,15 @@ fn print(handled: &Handled) {
                 callback.sid, callback.sequence, callback.event_type
             )
         });
-    let alert = handled
+    let alert = outcome
         .alert
         .map_or_else(String::new, |alert| format!("  alert {}", alert.as_str()));
     println!(
         "{} {:<17} {callback}{alert}",
-        handled.reply.status(),
-        handled.reply.result()
+        outcome.reply.status(),
+        outcome.reply.result()
     );
-    if let Some(error) = &handled.error {
+    if let Some(error) = &outcome.error {
         println!("    {error}");
     }
 }

@@ -20,8 +20,7 @@ use agora_recording_callbacks::config::{Admission, Config, SecretSource, Unsigne
 use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::log::{Format, Level, Log};
 use agora_recording_callbacks::receive::Receiver;
-use agora_recording_callbacks::secret::Secret;
-use agora_recording_callbacks::secrets::Secrets;
+use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::sweep::{Run, Sweeper};
 use agora_recording_callbacks::topic::Topic;
@@ -250,7 +249,7 @@ fn receiver(store: Store, topic: Topic) -> Receiver {
         max_callback_age_ms: None,
     };
     let secrets = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
-    let intake = Intake::new(store, topic, AlertKind::DEFAULT.to_vec(), None);
+    let intake = Intake::new(store, topic, AlertKind::DEFAULT.to_vec());
     Receiver::new(admission, secrets, intake)
 }
 

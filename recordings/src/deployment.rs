@@ -4,7 +4,8 @@ use crate::outcome::AnyError;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::config::Config;
-use agora_recording_callbacks::intake::{Call, Intake};
+use agora_recording_callbacks::intake::Intake;
+use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::topic::Topic;
 use clap::Args;
@@ -85,15 +86,11 @@ impl Deployment {
 
     pub(crate) fn intake(&self) -> Intake {
         let kinds = self.config.alert_kinds.clone();
-        Intake::new(self.store(), self.topic(), kinds, None)
+        Intake::new(self.store(), self.topic(), kinds)
     }
 
-    pub(crate) fn call(&self) -> Call<'_> {
-        Call {
-            request_id: &self.owner,
-            now_ms: now_ms(),
-            deadline: Instant::now() + PATIENCE,
-        }
+    pub(crate) fn invocation(&self) -> Invocation<'_> {
+        Invocation::new(&self.owner, now_ms(), Instant::now() + PATIENCE)
     }
 }
 

@@ -4,7 +4,8 @@ use crate::deployment::Deployment;
 use crate::outcome::{AnyError, Outcome};
 use crate::terminal::{say, table};
 use agora_recording_callbacks::clock::now_ms;
-use agora_recording_callbacks::intake::Redriven;
+use agora_recording_callbacks::intake::{Preview, Redriven, Stale};
+use agora_recording_callbacks::notification::Notification;
 use agora_recording_callbacks::store::Quarantined;
 use agora_recording_callbacks::text::{clean, utc};
 use clap::{Args, Subcommand};
@@ -33,6 +34,9 @@ pub(crate) enum Command {
         keys: Vec<String>,
         #[command(flatten)]
         days: Days,
+        /// Take those that were too old when they came, too
+        #[arg(long)]
+        stale: bool,
         /// Only say what would become of each
         #[arg(long)]
         dry_run: bool,
@@ -53,8 +57,17 @@ pub(crate) async fn run(deployment: &Deployment, command: Command) -> Result<Out
         Command::Redrive {
             keys,
             days,
+            stale,
             dry_run,
-        } => redrive(deployment, &keys, &days, dry_run).await,
+        } => {
+            let bodies = bodies(deployment, &keys, &days).await?;
+            let stale = if stale { Stale::Take } else { Stale::Leave };
+            if dry_run {
+                preview(deployment, &bodies, stale)
+            } else {
+                redrive(deployment, &bodies, stale).await
+            }
+        }
     }
 }
 
@@ -69,7 +82,7 @@ async fn list(deployment: &Deployment, days: &Days) -> Result<Outcome, AnyError>
             body.item.clone(),
             utc(body.received_at),
             body.reason.clone(),
-            format!("{} bytes", body.body.len()),
+            format!("{} bytes", body.length),
         ]
     });
     say!("{}", table(&["key", "received", "reason", "size"], rows));
@@ -79,13 +92,13 @@ async fn list(deployment: &Deployment, days: &Days) -> Result<Outcome, AnyError>
 async fn show(deployment: &Deployment, key: &str, raw: bool) -> Result<Outcome, AnyError> {
     let body = find(deployment, key).await?;
     if raw {
-        std::io::stdout().write_all(&body.body)?;
+        std::io::stdout().write_all(body.beginning())?;
         return Ok(Outcome::Done);
     }
     say!("received  {}", utc(body.received_at));
     say!("reason    {}", body.reason);
-    say!("size      {} bytes\n", body.body.len());
-    let text = String::from_utf8_lossy(&body.body);
+    say!("size      {} bytes\n", body.length);
+    let text = String::from_utf8_lossy(body.beginning());
     let pretty = serde_json::from_str::<serde_json::Value>(&text)
         .and_then(|json| serde_json::to_string_pretty(&json));
     // What comes from outside must not steer the terminal.
@@ -95,64 +108,96 @@ async fn show(deployment: &Deployment, key: &str, raw: bool) -> Result<Outcome, 
     Ok(Outcome::Done)
 }
 
-async fn redrive(
+/// The bodies under some keys, or all of the days asked for.
+async fn bodies(
     deployment: &Deployment,
     keys: &[String],
     days: &Days,
-    dry_run: bool,
-) -> Result<Outcome, AnyError> {
-    let mut bodies = Vec::new();
+) -> Result<Vec<Quarantined>, AnyError> {
     if keys.is_empty() {
-        bodies = of_days(deployment, days).await?;
+        return of_days(deployment, days).await;
     }
+    let mut bodies = Vec::new();
     for key in keys {
         bodies.push(find(deployment, key).await?);
     }
-    let intake = deployment.intake();
-    let (mut out, mut left) = (0, 0);
-    for body in &bodies {
-        let redriven = intake.redrive(body, dry_run, deployment.call()).await?;
-        let (is_out, what) = describe(&redriven);
-        say!("{}  {what}", body.item);
-        if is_out { out += 1 } else { left += 1 }
-    }
-    let verb = if dry_run { "would leave" } else { "left" };
-    say!("{out} {verb} quarantine, {left} stay.");
-    Ok(Outcome::of_left(left))
+    Ok(bodies)
 }
 
-/// What became of a body, and whether it is out of quarantine or would be.
-fn describe(redriven: &Redriven) -> (bool, String) {
-    match redriven {
-        Redriven::Unreadable(reason) => (false, format!("stays: {reason}")),
-        Redriven::Ignored(why) => (false, format!("stays: {why} is never stored")),
-        Redriven::Readable { callback, alert } => {
-            let alert = alert.map_or_else(String::new, |kind| format!(", alert {}", kind.as_str()));
-            let (sid, sequence) = (&callback.sid, callback.sequence);
-            let event = callback.event_type;
-            (
-                true,
-                format!("can be read: {sid}, number {sequence}, event {event}{alert}"),
-            )
-        }
-        Redriven::Handled(handled) => {
-            let is_stored = handled.reply.status() == 200;
-            let mut what = handled.reply.result().to_owned();
-            if let Some(callback) = &handled.callback {
-                let (sid, sequence) = (&callback.sid, callback.sequence);
-                what.push_str(&format!(
-                    ": {sid}, number {sequence}, event {}",
-                    callback.event_type
-                ));
+fn preview(
+    deployment: &Deployment,
+    bodies: &[Quarantined],
+    stale: Stale,
+) -> Result<Outcome, AnyError> {
+    let intake = deployment.intake();
+    let mut left = 0;
+    for body in bodies {
+        let what = match intake.preview(body, stale) {
+            Preview::Stays(stays) => {
+                left += 1;
+                format!("stays: {stays}")
             }
-            if let Some(alert) = handled.alert {
-                what.push_str(&format!(", alert {}", alert.as_str()));
+            Preview::Readable { callback, alert } => {
+                let alert =
+                    alert.map_or_else(String::new, |kind| format!(", alert {}", kind.as_str()));
+                format!("can be read: {}{alert}", describe(&callback))
             }
-            if let Some(error) = &handled.error {
-                what.push_str(&format!(" ({error})"));
+        };
+        say!("{}  {what}", body.item);
+    }
+    say!(
+        "{} would leave quarantine, {left} stay.",
+        bodies.len() - left
+    );
+    Ok(outcome(left))
+}
+
+async fn redrive(
+    deployment: &Deployment,
+    bodies: &[Quarantined],
+    stale: Stale,
+) -> Result<Outcome, AnyError> {
+    let intake = deployment.intake();
+    let mut left = 0;
+    for body in bodies {
+        let what = match intake.redrive(body, stale, deployment.invocation()).await? {
+            Redriven::Stays(stays) => {
+                left += 1;
+                format!("stays: {stays}")
             }
-            (is_stored, what)
-        }
+            Redriven::Handled(handled) => {
+                left += usize::from(handled.reply.status() != 200);
+                let mut what = handled.reply.result().to_owned();
+                if let Some(callback) = &handled.callback {
+                    what.push_str(&format!(": {}", describe(callback)));
+                }
+                if let Some(alert) = handled.alert {
+                    what.push_str(&format!(", alert {}", alert.as_str()));
+                }
+                if let Some(error) = &handled.error {
+                    what.push_str(&format!(" ({error})"));
+                }
+                what
+            }
+        };
+        say!("{}  {what}", body.item);
+    }
+    say!("{} left quarantine, {left} stay.", bodies.len() - left);
+    Ok(outcome(left))
+}
+
+fn describe(callback: &Notification) -> String {
+    format!(
+        "{}, number {}, event {}",
+        callback.sid, callback.sequence, callback.event_type
+    )
+}
+
+fn outcome(left: usize) -> Outcome {
+    if left == 0 {
+        Outcome::Done
+    } else {
+        Outcome::SomethingLeft
     }
 }
 

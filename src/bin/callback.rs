@@ -6,7 +6,9 @@ use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::secrets::Secrets;
 use agora_recording_callbacks::{aws, clock, lambda};
-use lambda_runtime::{Error, run, service_fn};
+use lambda_http::tower::ServiceBuilder;
+use lambda_http::{Adapter, Error, service_fn};
+use lambda_runtime::LambdaEvent;
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
@@ -40,8 +42,8 @@ async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
     let aws = aws::load().await;
     let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
     let secrets = aws::secrets(&aws, &admission.secret);
-    // While the secret is on its way, the connection to DynamoDB is made at no cost. With nothing to wait for it would make the
-    // first answer wait for two of DynamoDB's.
+    // While the secret is fetched, the connection to DynamoDB is made at no cost. With nothing to wait
+    // for, warming would put one more DynamoDB round trip before the first answer.
     if let Secrets::Managed(_) = secrets {
         let ((), secret) = tokio::join!(store.warm(), secrets.warm(clock::now_ms()));
         if let Err(error) = secret {
@@ -49,10 +51,15 @@ async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
         }
     }
     let max_age_ms = admission.max_callback_age_ms;
-    let intake = Intake::new(store, topic, config.alert_kinds, max_age_ms);
+    let intake = Intake::new(store, topic, config.alert_kinds).with_max_callback_age(max_age_ms);
     let receiver = Receiver::new(admission, secrets, intake);
-    run(service_fn(|event| {
-        lambda::http::invoke(&receiver, &config.log, event)
-    }))
-    .await
+    let service = ServiceBuilder::new()
+        .map_request(|LambdaEvent { payload, context }| {
+            LambdaEvent::new(lambda::guard::guard(payload), context)
+        })
+        .layer_fn(Adapter::from)
+        .service(service_fn(|request| {
+            lambda::http::invoke(&receiver, &config.log, request)
+        }));
+    lambda_runtime::run(service).await
 }

@@ -3,7 +3,7 @@
 
 use super::{is_first, time_left};
 use crate::clock::now_ms;
-use crate::log::{Level, Log, Metric};
+use crate::log::{Entry, Level, Log, Metric};
 use crate::sweep::{Run, Sweep, Sweeper};
 use lambda_runtime::{Error, LambdaEvent};
 use serde::Serialize;
@@ -53,13 +53,14 @@ struct Fields<'a> {
 fn write_lines(log: &Log, sweep: &Sweep, run: Run<'_>, milliseconds: u64) {
     let (request_id, now_ms) = (run.owner, run.now_ms);
     for remark in &sweep.remarks {
-        log.line(
-            (Level::Error, "sweep remark"),
+        log.write(Entry {
+            level: Level::Error,
+            message: "sweep remark",
             request_id,
             now_ms,
-            remark,
-            &[],
-        );
+            fields: remark,
+            metrics: &[],
+        });
     }
     let metrics = [
         (Metric::Sweeps, 1),
@@ -72,7 +73,7 @@ fn write_lines(log: &Log, sweep: &Sweep, run: Run<'_>, milliseconds: u64) {
         (Metric::MissingSequences, sweep.missing_sequences),
         (Metric::UnreadableItems, sweep.unreadable),
         (Metric::TableErrors, sweep.errors),
-        (Metric::HandlerTime, milliseconds.max(1)),
+        (Metric::HandlerTime, milliseconds),
         (Metric::ColdStarts, u64::from(is_first())),
     ];
     let level = if sweep.errors > 0 {
@@ -84,5 +85,12 @@ fn write_lines(log: &Log, sweep: &Sweep, run: Run<'_>, milliseconds: u64) {
         milliseconds,
         sweep,
     };
-    log.line((level, "sweep"), request_id, now_ms, &fields, &metrics);
+    log.write(Entry {
+        level,
+        message: "sweep",
+        request_id,
+        now_ms,
+        fields: &fields,
+        metrics: &metrics,
+    });
 }

@@ -15,6 +15,7 @@
 mod alert;
 mod archive;
 mod item;
+mod kept_body;
 mod page;
 mod quarantine;
 mod record;
@@ -24,9 +25,10 @@ mod watch;
 
 pub use alert::{Claim, DueClaim, LEASE_MS, read_alert};
 pub use item::{Item, read_session, size};
-pub use quarantine::Quarantined;
+pub use quarantine::{QuarantineReason, QuarantineWrite, Quarantined};
 pub use record::Opened;
 pub use session::SessionWrite;
+pub use value::{KeptDetails, keep_details};
 pub use watch::{Due, DuePage, Found, FoundSession, LookWrite, PUSH_BACK_MS, WATCH_SHARDS};
 
 use crate::event::EventType;
@@ -35,7 +37,6 @@ use crate::watchdog::LOOK_MS;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use item::{number, text};
-use quarantine::body_attribute;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::error::Error;
@@ -131,17 +132,16 @@ impl Store {
         now_ms / 1000 + self.retention_secs
     }
 
-    /// Stores the fact that `notification` reports, verbatim. `body` is kept too where the attribute can't hold all of it.
+    /// Stores the fact that `notification` reports, with its details verbatim.
     ///
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn put_event(
         &self,
         notification: &Notification,
-        body: &[u8],
+        details: KeptDetails,
         now_ms: u64,
     ) -> Result<EventWrite, StoreError> {
-        let details = value::verbatim(&notification.details, body);
         let mut item = Item::from([
             ("sid".to_owned(), text(notification.sid.as_str())),
             (
@@ -158,7 +158,6 @@ impl Store {
             ("sendts".to_owned(), number(notification.sendts)),
             ("received_at".to_owned(), number(now_ms)),
             ("expires_at".to_owned(), number(self.expires_at(now_ms))),
-            ("details".to_owned(), details.attribute),
         ]);
         let optional = [
             (
@@ -173,13 +172,14 @@ impl Store {
             ),
             ("notify_ms", notification.notify_ms.map(number)),
             ("notice_id", notification.notice_id.clone().map(text)),
-            ("body", (!details.exact).then(|| body_attribute(body))),
         ];
         item.extend(
             optional
                 .into_iter()
                 .filter_map(|(name, value)| Some((name.to_owned(), value?))),
         );
+        let details = details.0.into_iter();
+        item.extend(details.map(|(name, value)| (name.to_owned(), value)));
         let put = self
             .client
             .put_item()

@@ -1,11 +1,34 @@
-//! Quarantine: authentic bodies that can't be read, kept whole, a partition a day.
+//! Quarantine: authentic bodies that aren't stored as callbacks, kept whole, a partition a day.
 
 use super::item::{Item, number, read_number, read_text, text};
+use super::kept_body::{keep_beginning, keep_body, read_body};
 use super::{Store, StoreError, failed};
 use crate::notification::Unreadable;
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
+use crate::signature::Verified;
 use sha2::{Digest, Sha256};
+
+/// Why an authentic body isn't stored as a callback. Its `Display` is kept beside the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuarantineReason {
+    /// It can't be read.
+    #[error(transparent)]
+    Unreadable(Unreadable),
+    /// It was sent longer ago than `MAX_CALLBACK_AGE_HOURS`.
+    #[error("too old")]
+    TooOld,
+    /// It doesn't fit an item, not even compressed.
+    #[error("too large")]
+    TooLarge,
+}
+
+/// Whether quarantine holds all of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuarantineWrite {
+    /// All of it.
+    Whole,
+    /// Its beginning, its length and its hash.
+    Cut,
+}
 
 /// A body in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,47 +37,78 @@ pub struct Quarantined {
     pub sid: String,
     /// Its sort key: `<received_at>#<hash>`.
     pub item: String,
-    /// The raw body.
-    pub body: Vec<u8>,
-    /// Why it couldn't be read.
+    /// Why it isn't stored as a callback.
     pub reason: String,
     /// When it came, ms since the epoch.
     pub received_at: u64,
+    /// The length of the whole body, in bytes.
+    pub length: usize,
+    body: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Quarantined {
+    /// The raw body, or the beginning of one that was cut.
+    #[must_use]
+    pub fn beginning(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The raw body, which was verified before it got here; `None` if it was cut.
+    #[must_use]
+    pub fn body(&self) -> Option<Verified<'_>> {
+        (!self.is_cut).then(|| Verified::out_of_quarantine(&self.body))
+    }
+
+    /// True if it is here because it was too old.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.reason == QuarantineReason::TooOld.to_string()
+    }
 }
 
 impl Store {
-    /// Keeps an authentic body that can't be read, whole.
+    /// Keeps an authentic body, whole if it fits.
     ///
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn quarantine(
         &self,
-        body: &[u8],
-        reason: Unreadable,
-        notice_id: Option<String>,
+        body: &Verified<'_>,
+        reason: QuarantineReason,
+        notice_id: Option<&str>,
         now_ms: u64,
-    ) -> Result<(), StoreError> {
-        let hash = Sha256::digest(body)
-            .iter()
-            .take(8)
-            .fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
-        let put = self
+    ) -> Result<QuarantineWrite, StoreError> {
+        let body = body.body();
+        let digest = hex(&Sha256::digest(body));
+        let hash = digest.get(..16).unwrap_or(&digest);
+        let whole = keep_body(body);
+        let write = match whole {
+            Some(_) => QuarantineWrite::Whole,
+            None => QuarantineWrite::Cut,
+        };
+        let (name, attribute) = whole.unwrap_or_else(|| keep_beginning(body));
+        let mut put = self
             .client
             .put_item()
             .table_name(&self.table)
             .item("sid", text(partition(now_ms)))
             .item("item", text(format!("{now_ms}#{hash}")))
-            .item("body", body_attribute(body))
+            .item(name, attribute)
             .item("reason", text(reason.to_string()))
             .item("received_at", number(now_ms))
             .item("expires_at", number(self.expires_at(now_ms)));
-        let put = match notice_id {
-            Some(notice_id) => put.item("notice_id", text(notice_id)),
-            None => put,
-        };
+        if let Some(notice_id) = notice_id {
+            put = put.item("notice_id", text(notice_id));
+        }
+        if write == QuarantineWrite::Cut {
+            put = put
+                .item("body_length", number(body.len()))
+                .item("body_sha256", text(digest.as_str()));
+        }
         put.send()
             .await
-            .map(|_| ())
+            .map(|_| write)
             .map_err(|error| failed("PutItem quarantine", error))
     }
 
@@ -99,26 +153,23 @@ impl Store {
 }
 
 fn read_quarantined(item: &Item) -> Option<Quarantined> {
-    let body = match item.get("body")? {
-        AttributeValue::S(body) => body.clone().into_bytes(),
-        AttributeValue::B(body) => body.as_ref().to_vec(),
-        _ => return None,
-    };
+    let body = read_body(item)?;
+    let cut_from = read_number(item, "body_length").and_then(|length| length.try_into().ok());
     Some(Quarantined {
         sid: read_text(item, "sid")?.to_owned(),
         item: read_text(item, "item")?.to_owned(),
-        body,
         reason: read_text(item, "reason").unwrap_or_default().to_owned(),
         received_at: read_number(item, "received_at")?,
+        length: cut_from.unwrap_or(body.len()),
+        is_cut: cut_from.is_some(),
+        body,
     })
 }
 
-/// A body as text, or as bytes where it is none.
-pub(super) fn body_attribute(body: &[u8]) -> AttributeValue {
-    match std::str::from_utf8(body) {
-        Ok(body) => text(body),
-        Err(_) => AttributeValue::B(Blob::new(body)),
-    }
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// The partition of a time's UTC day.

@@ -2,6 +2,7 @@
 
 use super::alert::read_alert;
 use super::item::{Item, number, read_number, read_text, text};
+use super::kept_body::read_body;
 use super::page::{page_key, read_page};
 use super::watch::{WATCH_SHARDS, read_watched};
 use super::{Store, StoreError, failed};
@@ -250,12 +251,10 @@ fn read_event(item: &Item) -> Option<StoredEvent> {
     })
 }
 
-/// The details as they came: from the attribute, or, where it couldn't hold them, from the text or the body beside it.
+/// The details as they came: from the attribute, or, where it couldn't hold them, from the text or
+/// from the body beside it.
 fn read_details(item: &Item) -> Value {
-    let body = item.get("body").and_then(|body| match body {
-        AttributeValue::S(body) => serde_json::from_str::<Value>(body).ok(),
-        _ => None,
-    });
+    let body = read_body(item).and_then(|body| serde_json::from_slice::<Value>(&body).ok());
     if let Some(details) = body
         .as_ref()
         .and_then(|body| body.pointer("/payload/details"))

@@ -1,6 +1,8 @@
 //! Verbatim JSON as DynamoDB attributes, within DynamoDB's limits.
 
 use super::item::value_size;
+use super::kept_body::{MAX_KEPT, keep_body};
+use crate::signature::Verified;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Number, Value};
 
@@ -11,33 +13,31 @@ const MAX_NAME: usize = 65_535;
 /// From here on a double doesn't hold every integer.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// DynamoDB takes items of 400 KB; this much is left for what stands beside the details and the body.
-const MAX_ITEM: usize = 390_000;
+/// The attributes that hold the details of a callback whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptDetails(pub(super) Vec<(&'static str, AttributeValue)>);
 
-/// A JSON value as an attribute.
-pub(super) struct Verbatim {
-    /// A map, a list, a text …; the JSON text where DynamoDB can't hold the structure; null where it can't hold the size.
-    pub(super) attribute: AttributeValue,
-    /// False if the attribute doesn't hold all of the value, and the body has to be kept beside it.
-    pub(super) exact: bool,
-}
-
-/// The details of a callback as an attribute that fits into an item, beside the body if that is needed.
-pub(super) fn verbatim(value: &Value, body: &[u8]) -> Verbatim {
+/// The details of `body` as attributes: `details`, as a map, a list, a text …, or as JSON text where
+/// DynamoDB can't hold the structure; the body beside it where it can't hold the numbers; the body
+/// alone where both are too large. `None` if not even that fits an item.
+#[must_use]
+pub fn keep_details(details: &Value, body: &Verified<'_>) -> Option<KeptDetails> {
     let mut exact = true;
-    let attribute = if fits(value, MAX_DEPTH) {
-        attribute(value, &mut exact)
+    let attribute = if fits(details, MAX_DEPTH) {
+        attribute(details, &mut exact)
     } else {
-        AttributeValue::S(value.to_string())
+        AttributeValue::S(details.to_string())
     };
-    let beside = if exact { 0 } else { body.len() };
-    if value_size(&attribute) + beside > MAX_ITEM {
-        return Verbatim {
-            attribute: AttributeValue::Null(true),
-            exact: false,
-        };
+    let beside = if exact { 0 } else { body.body().len() };
+    let mut kept = Vec::new();
+    if value_size(&attribute) + beside <= MAX_KEPT {
+        kept.push(("details", attribute));
+        kept.extend((!exact).then(|| keep_body(body.body())).flatten());
+    } else {
+        kept.push(("details", AttributeValue::Null(true)));
+        kept.push(keep_body(body.body())?);
     }
-    Verbatim { attribute, exact }
+    Some(KeptDetails(kept))
 }
 
 /// True if DynamoDB can hold the structure: not too deep, no empty names, none too long.
@@ -92,7 +92,12 @@ fn number_attribute(number: &Number, exact: &mut bool) -> AttributeValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::item::text;
     use serde_json::json;
+
+    fn keep(value: &Value, body: &[u8]) -> Option<Vec<(&'static str, AttributeValue)>> {
+        keep_details(value, &Verified::out_of_quarantine(body)).map(|kept| kept.0)
+    }
 
     #[test]
     fn numbers_that_dynamodb_cannot_hold_become_texts() {
@@ -109,44 +114,59 @@ mod tests {
             (json!(1e-300), AttributeValue::S("1e-300".to_owned()), true),
             (json!(1e20), AttributeValue::N("1e+20".to_owned()), false),
         ] {
-            let kept = verbatim(&value, b"");
-            assert_eq!((kept.attribute, kept.exact), (expected, exact), "{value}");
+            let kept = keep(&value, b"whole");
+            let body = (!exact).then(|| ("body", text("whole")));
+            let all = [("details", expected)].into_iter().chain(body);
+            assert_eq!(kept, Some(all.collect()), "{value}");
         }
     }
 
     #[test]
     fn what_is_nested_too_deep_or_named_too_long_or_nameless_becomes_text() {
         let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
-        assert_eq!(
-            verbatim(&deep, b"").attribute,
-            AttributeValue::S(deep.to_string())
-        );
         let long = json!({"x".repeat(MAX_NAME + 1): 1});
-        assert_eq!(
-            verbatim(&long, b"").attribute,
-            AttributeValue::S(long.to_string())
-        );
         let nameless = json!({"": 1});
-        assert_eq!(
-            verbatim(&nameless, b"").attribute,
-            AttributeValue::S(nameless.to_string())
-        );
+        for value in [deep, long, nameless] {
+            let as_text = vec![("details", text(value.to_string()))];
+            assert_eq!(keep(&value, b""), Some(as_text));
+        }
     }
 
     #[test]
     fn what_is_too_large_for_an_item_is_left_to_the_body() {
-        let body = vec![b' '; 200_000];
-        for (value, is_kept, exact) in [
-            (json!(vec![1; 100_000]), true, true),
-            (json!(vec![[1]; 65_000]), false, false),
-            (json!(vec![json!(1e20); 100_000]), false, false),
-            (json!([1e20]), true, false),
+        let (small, large) = (vec![b' '; 200_000], vec![b' '; MAX_KEPT + 1]);
+        let names = |value: &Value, body: &[u8]| {
+            let kept = keep(value, body).unwrap().into_iter();
+            kept.map(|(name, value)| (name, value.is_null()))
+                .collect::<Vec<_>>()
+        };
+        for (value, body, kept) in [
+            (json!(vec![1; 100_000]), &large, &[("details", false)][..]),
+            (
+                json!(vec![[1]; 100_000]),
+                &small,
+                &[("details", true), ("body", false)],
+            ),
+            (
+                json!(vec![[1]; 100_000]),
+                &large,
+                &[("details", true), ("body_deflate", false)],
+            ),
+            (
+                json!(vec![json!(1e20); 100_000]),
+                &small,
+                &[("details", true), ("body", false)],
+            ),
+            (
+                json!([1e20]),
+                &small,
+                &[("details", false), ("body", false)],
+            ),
         ] {
-            let kept = verbatim(&value, &body);
-            assert_eq!(
-                (kept.attribute != AttributeValue::Null(true), kept.exact),
-                (is_kept, exact)
-            );
+            assert_eq!(names(&value, body), kept);
         }
+        let mut rng = fastrand::Rng::with_seed(1);
+        let noise: Vec<u8> = (0..MAX_KEPT + 1).map(|_| rng.u8(..)).collect();
+        assert_eq!(keep(&json!(vec![[1]; 100_000]), &noise), None);
     }
 }

@@ -3,13 +3,13 @@
 
 use crate::harness::{World, recordings};
 use agora_recording_callbacks::clock::now_ms;
-use agora_recording_callbacks::intake::Call;
-use agora_recording_callbacks::receive::Request;
-use agora_recording_callbacks::signature::{SIGNATURE_V1, SIGNATURE_V2, SignatureHeaders};
+use agora_recording_callbacks::invocation::Invocation;
+use agora_recording_callbacks::receive::{Body, Request};
+use agora_recording_callbacks::signature::{SIGNATURE_V2, SignatureHeaders};
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,22 +27,15 @@ async fn door(world: &World) -> String {
     let router = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
         let receiver = Arc::clone(&receiver);
         async move {
-            let values = |name| {
-                let values = headers.get_all(name).iter();
-                values.map(|value| value.as_bytes()).collect::<Vec<_>>()
-            };
-            let (v2, v1) = (values(SIGNATURE_V2), values(SIGNATURE_V1));
             let request = Request {
-                is_post: true,
-                signature: SignatureHeaders { v2: &v2, v1: &v1 },
-                body: Some(&body),
+                method: &Method::POST,
+                signature: SignatureHeaders::find(&headers),
+                body: Body::Bytes(&body),
             };
-            let call = Call {
-                request_id: &format!("request-{}", fastrand::u64(..)),
-                now_ms: now_ms(),
-                deadline: Instant::now() + Duration::from_secs(9),
-            };
-            let handled = receiver.receive(request, call).await;
+            let id = format!("request-{}", fastrand::u64(..));
+            let deadline = Instant::now() + Duration::from_secs(9);
+            let invocation = Invocation::new(&id, now_ms(), deadline);
+            let handled = receiver.receive(request, invocation).await;
             StatusCode::from_u16(handled.reply.status()).unwrap()
         }
     });

@@ -2,7 +2,7 @@
 //! time, 200 means that everything is stored, and once it is mended a resend ends in the right items.
 
 use crate::harness::{Fault, Plan, Which, World, callback, event_details};
-use agora_recording_callbacks::intake::Handled;
+use agora_recording_callbacks::intake::Outcome;
 use agora_recording_callbacks::store::Item;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
@@ -181,7 +181,7 @@ async fn cell(place: Place, fault: Fault, which: Which) -> Result<&'static str, 
 }
 
 /// An alert that was written down is published: once, or twice where its mark or claim was lost.
-fn published(world: &World, place: Place, first: &Handled) -> Result<(), String> {
+fn published(world: &World, place: Place, first: &Outcome) -> Result<(), String> {
     let published = world.sns.published().len();
     let alerts = usize::from(matches!(place.callback.1, 11 | 32));
     let most = alerts * if place.key == "alert#" { 2 } else { 1 };

@@ -1,6 +1,7 @@
 //! One line an invocation, with its metrics in it, and nothing in it that shouldn't be.
 
 use crate::harness::{Binary, Function, World, callback, event, event_details, tick};
+use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::log::{Metric, NAMESPACE};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +60,13 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
     let other_fact = body(5, 43).replace("1772460005123", "1772460005124");
     let mut wrong = event(&body(1, 40));
     wrong["headers"]["agora-signature-v2"] = "00".into();
+    let mut ahead: Value = serde_json::from_str(&body(4, 43)).unwrap();
+    ahead["notifyMs"] = json!(now_ms() + 6 * 60 * 1000);
+    let ahead = ahead.to_string();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let incompressible: String = (0..1_000_000).map(|_| rng.alphanumeric()).collect();
+    let mut large = event(&"x".repeat(32 * 1024 + 1));
+    large["headers"] = json!({});
     let mut seen = BTreeSet::new();
     for (request, expected) in [
         (event(&body(1, 40)), &["Stored"][..]),
@@ -68,7 +76,10 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
         (event(&other_fact), &["SequenceConflicts", "Stored"]),
         (event(&body(6, 999)), &["Stored", "UnknownEventType"]),
         (event("{}"), &["Quarantined"]),
-        (event(&stale), &["Stale"]),
+        (event(&stale), &["Quarantined", "Stale"]),
+        (event(&ahead), &["ClockAhead", "Late"]),
+        (event(&incompressible), &["Cut", "Quarantined"]),
+        (large, &["TooLarge"]),
         (wrong, &["SignatureInvalid"]),
         (event(&body(7, 11)), &["AlertsPublished", "Stored"]),
     ] {

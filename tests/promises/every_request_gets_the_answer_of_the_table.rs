@@ -1,6 +1,7 @@
 //! Every row of the table of answers, through the real binary.
 
-use crate::harness::{Function, World, callback, event, event_details};
+use crate::harness::{Function, World, callback, event, event_details, recordings};
+use agora_recording_callbacks::notification::Sid;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::aws_lambda_events::alb::AlbTargetGroupResponse;
@@ -11,7 +12,13 @@ use testkit::plain::stable;
 use testkit::sign;
 
 fn answer(response: &Value) -> (u64, Value) {
-    assert_eq!(response["headers"]["content-type"], "application/json");
+    // A REST API reads the lists, a load balancer either, and the others the headers.
+    let once = &response["headers"]["content-type"];
+    let each = &response["multiValueHeaders"]["content-type"][0];
+    assert!(
+        [once, each].contains(&&json!("application/json")),
+        "{response}"
+    );
     (
         response["statusCode"].as_u64().unwrap(),
         serde_json::from_str(response["body"].as_str().unwrap()).unwrap(),
@@ -92,10 +99,13 @@ async fn what_is_not_a_callback_of_ours_is_answered_and_not_stored() {
         answer(&function.invoke(event(&other_product)).await).1["result"],
         "ignored"
     );
+    let real = "38f8e3cfdc474cd56fc1ceba380d7e1a";
     for check in [
         json!({"productId": 3, "eventType": 1, "payload": {"cname": "test_webhook", "details": {"errorLevel": 5}}}),
         json!({"productId": 1, "eventType": 101, "payload": {"channelName": "test_webhook"}}),
-        json!({"productId": 3, "eventType": 40, "payload": {"uid": "12121212", "cname": "x"}}),
+        json!({"productId": 3, "eventType": 40, "payload": {"uid": "12121212", "sid": real, "sequence": 1}}),
+        json!({"productId": 3, "eventType": 40, "payload": {"uid": "12121212", "cname": "test", "sid": real}}),
+        json!({"productId": 3, "eventType": 40, "payload": {"cname": "test", "sid": "test_sid"}}),
         json!({"productId": 3, "eventType": 40, "payload": {"cname": "test"}}),
     ] {
         let check = check.to_string();
@@ -271,53 +281,155 @@ async fn sha1_signatures_count_until_they_are_turned_off_and_secrets_can_be_seve
 }
 
 #[tokio::test]
-async fn a_stale_callback_is_refused() {
+async fn a_recording_that_looks_a_little_like_the_consoles_check_is_stored() {
     let world = World::new().await;
-    let function = Function::start(&world, &[("MAX_CALLBACK_AGE_HOURS", "24")]).await;
-    let at = |notify_ms: u64| {
-        let mut body: Value = serde_json::from_str(&started("a")).unwrap();
-        body["notifyMs"] = json!(notify_ms);
-        event(&body.to_string())
-    };
-    let now = agora_recording_callbacks::clock::now_ms();
-    let minute = 60_000;
-    for (notify_ms, status) in [
-        (now - 25 * 60 * minute, 401),
-        (now + 10 * minute, 401),
-        (now - 23 * 60 * minute, 200),
-        (now + 3 * minute, 200),
+    let function = Function::start(&world, &[]).await;
+    for (sid, cname, uid) in [
+        ("38f8e3cfdc474cd56fc1ceba380d7e1a", "test", "5"),
+        ("38f8e3cfdc474cd56fc1ceba380d7e1b", "room", "12121212"),
     ] {
-        let (answered, body) = answer(&function.invoke(at(notify_ms)).await);
-        assert_eq!(answered, status, "{body}");
-        assert!(
-            status == 200 || body == json!({"error": "stale callback"}),
-            "{body}"
-        );
+        let mut body: Value = serde_json::from_str(&started(sid)).unwrap();
+        body["payload"]["cname"] = json!(cname);
+        body["payload"]["uid"] = json!(uid);
+        let (status, answered) = answer(&function.invoke(event(&body.to_string())).await);
+        assert_eq!((status, &answered["result"]), (200, &json!("stored")));
+        assert_eq!(world.items_with(sid, "event#").await.len(), 1);
     }
 }
 
 #[tokio::test]
-async fn other_methods_and_large_bodies_are_refused() {
+async fn what_is_too_old_goes_to_quarantine_and_a_clock_ahead_is_stored() {
+    let world = World::new().await;
+    let function = Function::start(&world, &[("MAX_CALLBACK_AGE_HOURS", "24")]).await;
+    let at = |notify_ms: u64, sequence: u64| {
+        let mut body: Value = serde_json::from_str(&started("a")).unwrap();
+        body["notifyMs"] = json!(notify_ms);
+        body["payload"]["sequence"] = json!(sequence);
+        body.to_string()
+    };
+    let now = agora_recording_callbacks::clock::now_ms();
+    let minute = 60_000;
+    let too_old = json!({"result": "quarantined", "reason": "too old"});
+    let stored = |sequence: u64| json!({"result": "stored", "sid": "a", "sequence": sequence});
+    let old = at(now - 25 * 60 * minute, 1);
+    for (body, expected) in [
+        (&old, too_old),
+        (&at(now - 23 * 60 * minute, 2), stored(2)),
+        (&at(now + 3 * minute, 3), stored(3)),
+        (&at(now + 6 * minute, 4), stored(4)),
+        (&at(now + 25 * 60 * minute, 5), stored(5)),
+    ] {
+        let answered = answer(&function.invoke(event(body)).await);
+        assert_eq!(answered, (200, expected));
+    }
+    // It stays there until somebody asks for it.
+    let stays = recordings(&world, &["quarantine", "redrive"]).await;
+    assert!(
+        stays.0.contains("stays: too old; --stale takes it"),
+        "{stays:?}"
+    );
+    assert_eq!(world.items_with("a", "event#0000000001#").await.len(), 0);
+    let taken = recordings(&world, &["quarantine", "redrive", "--stale"]).await;
+    assert!(taken.0.contains("1 left quarantine, 0 stay."), "{taken:?}");
+    assert_eq!(world.items_with("a", "event#0000000001#").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_probe_is_answered_and_other_methods_and_large_unsigned_bodies_are_refused() {
     let world = World::new().await;
     let function = Function::start(&world, &[]).await;
-    let mut get = event(&started("a"));
-    get["requestContext"]["http"]["method"] = json!("GET");
-    let response = function.invoke(get).await;
-    assert_eq!(answer(&response).0, 405);
-    assert_eq!(response["headers"]["allow"], "POST");
-    assert_eq!(
-        answer(&function.invoke(event(&"x".repeat(300 * 1024))).await).0,
-        413
-    );
-    let mut encoded = event(&"x".repeat(300 * 1024));
-    encoded["body"] = json!(STANDARD.encode("x".repeat(300 * 1024)));
+    let with_method = |body: &str, method: &str| {
+        let mut event = event(body);
+        event["requestContext"]["http"]["method"] = json!(method);
+        event
+    };
+    for method in ["GET", "HEAD"] {
+        let mut probe = with_method("", method);
+        probe.as_object_mut().unwrap().remove("body");
+        for probe in [probe, with_method("", method)] {
+            let expected = (200, json!({"result": "test"}));
+            assert_eq!(answer(&function.invoke(probe).await), expected);
+        }
+    }
+    for (body, method) in [
+        (&*started("a"), "GET"),
+        ("", "PUT"),
+        ("", "DELETE"),
+        ("", "BREW"),
+    ] {
+        let response = function.invoke(with_method(body, method)).await;
+        assert_eq!(answer(&response).0, 405);
+        assert_eq!(response["headers"]["allow"], "POST");
+    }
+    let too_large = "x".repeat(32 * 1024 + 1);
+    let response = function.invoke(without_signature(&too_large)).await;
+    assert_eq!(answer(&response), (413, json!({"error": "body too large"})));
+    let mut encoded = without_signature(&STANDARD.encode(&too_large));
     encoded["isBase64Encoded"] = json!(true);
     assert_eq!(answer(&function.invoke(encoded).await).0, 413);
-    let fits = "x".repeat(256 * 1024);
+    let fits = without_signature(&too_large[1..]);
+    assert_eq!(answer(&function.invoke(fits).await).0, 401);
+    assert_eq!(world.scan().await.len(), 0);
+}
+
+/// A 31 with so many files of so long names.
+fn uploaded(sid: &str, files: usize, name: impl Fn(usize) -> String) -> (String, Value) {
+    let files: Vec<_> = (0..files)
+        .map(|n| json!({"fileName": name(n), "trackType": "audio_and_video", "uid": "0", "mixedAllUser": true}))
+        .collect();
+    let details = json!({"msgName": "uploaded", "status": 0, "fileList": files});
+    (callback(sid, "5", 2, 31, &details), details)
+}
+
+#[tokio::test]
+async fn a_large_callback_is_stored_like_any_other_and_comes_back_whole() {
+    let world = World::new().await;
+    let function = Function::start(&world, &[]).await;
+    let long = |n: usize| format!("{n:06}_{}.m3u8", "x".repeat(200));
+    // Over 256 KiB as it is; over an item's 400 KB compressed.
+    for (sid, files, attribute) in [("a", 1_000, "details"), ("b", 14_000, "body_deflate")] {
+        let (body, details) = uploaded(sid, files, long);
+        assert!(body.len() > 256 * 1024 && body.len() < 6 * 1024 * 1024);
+        let expected = json!({"result": "stored", "sid": sid, "sequence": 2});
+        assert_eq!(
+            answer(&function.invoke(event(&body)).await),
+            (200, expected)
+        );
+        let items = world.items_with(sid, "event#").await;
+        assert!(!items[0][attribute].is_null(), "{sid}");
+        assert_eq!(world.items_with(sid, "session").await.len(), 1);
+        let record = world.store().record(&Sid::new(sid).unwrap()).await;
+        let record = record.unwrap().unwrap();
+        assert!(record.events[0].details == details, "{sid}");
+    }
+}
+
+#[tokio::test]
+async fn of_what_does_not_fit_even_compressed_quarantine_keeps_the_beginning() {
+    let world = World::new().await;
+    let function = Function::start(&world, &[]).await;
+    let mut rng = fastrand::Rng::with_seed(1);
+    let noise: Vec<String> = (0..2_000)
+        .map(|_| (0..600).map(|_| rng.alphanumeric()).collect())
+        .collect();
+    let (body, _) = uploaded("a", noise.len(), |n| noise[n].clone());
+    let expected = json!({"result": "quarantined", "reason": "too large"});
     assert_eq!(
-        answer(&function.invoke(event(&fits)).await).1["result"],
-        "quarantined"
+        answer(&function.invoke(event(&body)).await),
+        (200, expected)
     );
+    assert!(function.log().last().unwrap().contains("\"Cut\":1"));
+    let items = world.scan().await;
+    let [item] = items.as_slice() else {
+        panic!("{} items", items.len())
+    };
+    let beginning = item["body"].as_b().unwrap().as_ref();
+    assert!(beginning.len() > 300_000 && body.as_bytes().starts_with(beginning));
+    assert_eq!(item["body_length"].as_n().unwrap(), &body.len().to_string());
+    assert_eq!(item["body_sha256"].as_s().unwrap().len(), 64);
+    let (printed, _) = recordings(&world, &["quarantine", "redrive"]).await;
+    let stays = "stays: too large; only its beginning was kept";
+    assert!(printed.contains(stays), "{printed}");
 }
 
 #[tokio::test]
@@ -335,6 +447,7 @@ async fn what_cannot_be_stored_in_time_is_asked_for_again() {
         (503, json!({"error": "not stored, try again"}))
     );
     assert_eq!(response["headers"]["retry-after"], "1");
+    assert!(function.log().last().unwrap().contains("\"sid\":\"b\""));
     world.proxy.hang(false);
     assert_eq!(
         function.invoke(event(&started("b"))).await["statusCode"],
@@ -412,7 +525,7 @@ async fn four_kinds_of_envelope_give_the_same_answer_and_the_same_items() {
                 response["multiValueHeaders"]["content-type"],
                 json!(["application/json"])
             );
-            assert_eq!(response["statusDescription"], "200 stored");
+            assert_eq!(response["statusDescription"], "200 OK");
         }
         let items: Vec<Value> = world.items("a").await.iter().map(stable).collect();
         assert_eq!(items.len(), 3, "{items:?}");

@@ -2,9 +2,9 @@
 
 use crate::harness::{World, callback};
 use agora_recording_callbacks::notification::Envelope;
-use agora_recording_callbacks::secret::Secret;
+use agora_recording_callbacks::secrets::Secret;
 use agora_recording_callbacks::session::{Fact, Range, Session};
-use agora_recording_callbacks::signature::{SignatureHeaders, verify};
+use agora_recording_callbacks::signature::{Header, SignatureHeaders, verify};
 use agora_recording_callbacks::store::size;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -60,8 +60,8 @@ fn fold<'a>(bodies: impl IntoIterator<Item = &'a str>) -> Session {
         .map(|body| {
             let digest = testkit::sign::v2("s", body.as_bytes());
             let headers = SignatureHeaders {
-                v2: &[digest.as_bytes()],
-                v1: &[],
+                v2: Header::Once(digest.as_bytes()),
+                v1: Header::Absent,
             };
             let verified = verify(headers, body.as_bytes(), &[Secret::new("s")], true).unwrap();
             Fact::of(

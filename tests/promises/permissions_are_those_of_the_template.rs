@@ -3,8 +3,11 @@
 
 use crate::harness::{
     Binary, Function, Moto, Proxy, World, callback, event, event_details, recordings, tick,
+    verified,
 };
 use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::notification::Unreadable;
+use agora_recording_callbacks::store::QuarantineReason;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use testkit::SESSIONS;
@@ -91,9 +94,9 @@ async fn what_the_programs_ask_for_is_recorded() {
     let store = world.store();
     for (n, event_type) in [(0, 40), (1, 11), (2, 31)] {
         let body = callback("redriven", "5", n, event_type, &event_details(event_type));
-        let reason = agora_recording_callbacks::notification::Unreadable::NoSid;
+        let reason = QuarantineReason::Unreadable(Unreadable::NoSid);
         store
-            .quarantine(body.as_bytes(), reason, None, now_ms() + n)
+            .quarantine(&verified(body.as_bytes()), reason, None, now_ms() + n)
             .await
             .unwrap();
     }

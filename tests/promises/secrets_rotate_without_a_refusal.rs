@@ -5,12 +5,16 @@
 use crate::harness::{Function, Moto, Proxy, World, callback, event, event_details};
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::config::SecretSource;
-use agora_recording_callbacks::intake::{Call, Handled};
-use agora_recording_callbacks::receive::{Receiver, Request};
-use agora_recording_callbacks::signature::SignatureHeaders;
+use agora_recording_callbacks::intake::Outcome;
+use agora_recording_callbacks::invocation::Invocation;
+use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
+use agora_recording_callbacks::signature::{Header, SignatureHeaders};
+use axum::Router;
+use axum::http::StatusCode;
 use serde_json::json;
 use std::time::Duration;
 use testkit::sign;
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 const ID: &str = "recordings/agora";
@@ -52,24 +56,20 @@ impl Scene {
         self.handle(secret, now_ms).await.reply.status()
     }
 
-    async fn handle(&mut self, secret: &str, now_ms: u64) -> Handled {
+    async fn handle(&mut self, secret: &str, now_ms: u64) -> Outcome {
         self.sequence += 1;
         let body = callback("a", "5", self.sequence, 33, &event_details(33));
         let digest = sign::v2(secret, body.as_bytes());
         let request = Request {
-            is_post: true,
+            method: &Method::POST,
             signature: SignatureHeaders {
-                v2: &[digest.as_bytes()],
-                v1: &[],
+                v2: Header::Once(digest.as_bytes()),
+                v1: Header::Absent,
             },
-            body: Some(body.as_bytes()),
+            body: Body::Bytes(body.as_bytes()),
         };
-        let call = Call {
-            request_id: "r",
-            now_ms,
-            deadline: Instant::now() + Duration::from_secs(9),
-        };
-        let handled = self.receiver.receive(request, call).await;
+        let invocation = Invocation::new("r", now_ms, Instant::now() + Duration::from_secs(9));
+        let handled = self.receiver.receive(request, invocation).await;
         // The current and the previous version make one fetch.
         let calls = self.proxy.take().len();
         self.fetches.extend((0..calls.div_ceil(2)).map(|_| now_ms));
@@ -198,26 +198,28 @@ async fn nothing_cached_and_nothing_reachable_answers_503_and_recovers() {
         return;
     };
     scene.proxy.hang(true);
-    let call = Call {
-        request_id: "r",
-        now_ms: T0,
-        deadline: Instant::now() + Duration::from_secs(9),
-    };
-    let request = |v2: &'static [&'static [u8]]| Request {
-        is_post: true,
-        signature: SignatureHeaders { v2, v1: &[] },
-        body: Some(br#"{"payload": {"cname": "test_webhook"}}"#),
+    let invocation = Invocation::new("r", T0, Instant::now() + Duration::from_secs(9));
+    let request = |v2: Header<'static>| Request {
+        method: &Method::POST,
+        signature: SignatureHeaders {
+            v2,
+            v1: Header::Absent,
+        },
+        body: Body::Bytes(br#"{"payload": {"cname": "test_webhook"}}"#),
     };
     assert_eq!(
         scene
             .receiver
-            .receive(request(&[]), call)
+            .receive(request(Header::Absent), invocation)
             .await
             .reply
             .result(),
         "test"
     );
-    let unknown = scene.receiver.receive(request(&[b"00"]), call).await;
+    let unknown = scene
+        .receiver
+        .receive(request(Header::Once(b"00")), invocation)
+        .await;
     assert_eq!(
         (unknown.reply.status(), unknown.error.as_deref()),
         (503, Some("GetSecretValue took too long"))
@@ -255,4 +257,46 @@ async fn the_function_fetches_its_secret_at_init_and_prints_it_nowhere() {
         (&answer["statusCode"], &answer["headers"]["retry-after"]),
         (&json!(503), &json!("1"))
     );
+}
+
+/// A Secrets Manager that gives the current version and does something else with the previous one.
+async fn without_previous(hangs: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(move |body: String| async move {
+        if !body.contains("AWSPREVIOUS") {
+            let version = json!({"Name": ID, "VersionId": "v", "SecretString": sign::LOCAL_SECRET});
+            return (StatusCode::OK, version.to_string());
+        }
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        let refusal = json!({"__type": "AccessDeniedException", "Message": "KMS says no"});
+        (StatusCode::BAD_REQUEST, refusal.to_string())
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test]
+async fn a_previous_version_that_cannot_be_read_is_logged_and_left_out() {
+    for (hangs, why) in [
+        (false, "AWSPREVIOUS is left out: GetSecretValue failed: "),
+        (
+            true,
+            "AWSPREVIOUS is left out: GetSecretValue took too long",
+        ),
+    ] {
+        let world = World::new().await;
+        let url = without_previous(hangs).await;
+        let settings = [
+            ("AGORA_SECRET_ID", ID),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &url),
+        ];
+        let function = Function::start(&world, &settings).await;
+        let body = callback("a", "5", 1, 40, &event_details(40));
+        assert_eq!(function.invoke(event(&body)).await["statusCode"], 200);
+        let log = function.log();
+        assert!(log.iter().any(|line| line.contains(why)), "{log:?}");
+    }
 }

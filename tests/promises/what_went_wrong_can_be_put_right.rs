@@ -1,8 +1,9 @@
 //! Bodies in quarantine can be redriven, unsent alerts resent, with the operator's tool.
 
-use crate::harness::{Fault, Plan, Which, World, callback, event_details, recordings};
+use crate::harness::{Fault, Plan, Which, World, callback, event_details, recordings, verified};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::notification::Unreadable;
+use agora_recording_callbacks::store::QuarantineReason;
 use serde_json::json;
 use testkit::plain::stable;
 use testkit::sns::Mood;
@@ -31,8 +32,8 @@ async fn quarantine(world: &World, bodies: &[String], received_at: u64) {
     for (n, body) in bodies.iter().enumerate() {
         store
             .quarantine(
-                body.as_bytes(),
-                Unreadable::NoSequence,
+                &verified(body.as_bytes()),
+                QuarantineReason::Unreadable(Unreadable::NoSequence),
                 None,
                 received_at + n as u64,
             )
@@ -120,7 +121,12 @@ async fn what_still_cannot_be_read_stays_and_is_shown_without_steering_the_termi
     quarantine(&world, &[hostile.clone(), foreign, check], now_ms).await;
     world
         .store()
-        .quarantine(&[0xff, 0xfe], Unreadable::NotJson, None, now_ms + 9)
+        .quarantine(
+            &verified(&[0xff, 0xfe]),
+            QuarantineReason::Unreadable(Unreadable::NotJson),
+            None,
+            now_ms + 9,
+        )
         .await
         .unwrap();
     let (redriven, ok) = recordings(&world, &["quarantine", "redrive"]).await;

@@ -2,7 +2,7 @@
 //! or no JSON at all. Each is acknowledged, and then it is in the table: as an event, in its session, or in quarantine.
 
 use crate::harness::{Simulation, TABLE, Weather, callback};
-use agora_recording_callbacks::reply::{How, Reply};
+use agora_recording_callbacks::reply::{Freshness, Reply};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,7 +201,10 @@ fn every_field_of_every_event_may_be_anything() {
                         (told.sid.as_str(), told.sequence),
                         (callback.sid.as_str(), callback.sequence)
                     );
-                    assert!(matches!(told.how, How::Stored | How::Late | How::Duplicate));
+                    assert!(matches!(
+                        told.freshness,
+                        Freshness::Newest | Freshness::Late | Freshness::Duplicate
+                    ));
                     if callback.is_heartbeat() {
                         heartbeats.insert(told.sid);
                     } else {

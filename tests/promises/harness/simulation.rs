@@ -5,11 +5,11 @@
 
 use super::world::{TABLE, admission, config};
 use agora_recording_callbacks::aws;
-use agora_recording_callbacks::intake::{Call, Handled, Intake};
-use agora_recording_callbacks::receive::{Receiver, Request};
-use agora_recording_callbacks::secret::Secret;
-use agora_recording_callbacks::secrets::Secrets;
-use agora_recording_callbacks::signature::SignatureHeaders;
+use agora_recording_callbacks::intake::{Intake, Outcome};
+use agora_recording_callbacks::invocation::Invocation;
+use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
+use agora_recording_callbacks::secrets::{Secret, Secrets};
+use agora_recording_callbacks::signature::{Header, SignatureHeaders};
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::sweep::{Run, Sweep, Sweeper};
 use agora_recording_callbacks::topic::Topic;
@@ -166,7 +166,7 @@ impl Simulation {
 
     /// A function, with nothing remembered.
     pub(crate) fn receiver(&self) -> Receiver {
-        let intake = Intake::new(self.store(), self.topic(), config().alert_kinds, None);
+        let intake = Intake::new(self.store(), self.topic(), config().alert_kinds);
         Receiver::new(
             admission(),
             Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]),
@@ -194,7 +194,7 @@ impl Simulation {
     }
 
     /// Invokes `receiver` with a signed body, once; `None` if it was killed before it answered.
-    pub(crate) async fn invoke(&self, receiver: &Receiver, body: &[u8]) -> Option<Handled> {
+    pub(crate) async fn invoke(&self, receiver: &Receiver, body: &[u8]) -> Option<Outcome> {
         let n = self.invocations.fetch_add(1, Ordering::SeqCst);
         let lives = {
             let weather = *self.wire.weather.lock().unwrap();
@@ -203,21 +203,17 @@ impl Simulation {
         };
         let digest = sign::v2(sign::LOCAL_SECRET, body);
         let request = Request {
-            is_post: true,
+            method: &Method::POST,
             signature: SignatureHeaders {
-                v2: &[digest.as_bytes()],
-                v1: &[],
+                v2: Header::Once(digest.as_bytes()),
+                v1: Header::Absent,
             },
-            body: Some(body),
+            body: Body::Bytes(body),
         };
         let request_id = format!("request-{n}");
         let deadline = Instant::now() + Duration::from_secs(9);
-        let call = Call {
-            request_id: &request_id,
-            now_ms: self.now_ms(),
-            deadline,
-        };
-        let handled = receiver.receive(request, call);
+        let invocation = Invocation::new(&request_id, self.now_ms(), deadline);
+        let handled = receiver.receive(request, invocation);
         let handled = match lives {
             None => handled.await,
             Some(lives) => match timeout(lives, handled).await {

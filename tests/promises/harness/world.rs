@@ -3,13 +3,13 @@
 use super::Proxy;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
-use agora_recording_callbacks::intake::{Call, Handled, Intake};
+use agora_recording_callbacks::intake::{Intake, Outcome};
+use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::notification::Sid;
-use agora_recording_callbacks::receive::{Receiver, Request};
-use agora_recording_callbacks::secret::Secret;
-use agora_recording_callbacks::secrets::Secrets;
+use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
+use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::session::{Range, Session};
-use agora_recording_callbacks::signature::SignatureHeaders;
+use agora_recording_callbacks::signature::{Header, SignatureHeaders, Verified, verify};
 use agora_recording_callbacks::store::{Item, Store, read_session};
 use agora_recording_callbacks::sweep::{Run, Sweep, Sweeper};
 use agora_recording_callbacks::topic::Topic;
@@ -84,14 +84,14 @@ impl World {
     pub(crate) async fn receiver_without_table(&self) -> Receiver {
         let nobody = aws::load_local("http://127.0.0.1:9".to_owned()).await;
         let store = aws::store(&nobody, &config());
-        let intake = Intake::new(store, self.topic(), config().alert_kinds, None);
+        let intake = Intake::new(store, self.topic(), config().alert_kinds);
         let secrets = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
         Receiver::new(admission(), secrets, intake)
     }
 
     /// Where authentic bodies go in.
     pub(crate) fn intake(&self) -> Intake {
-        Intake::new(self.store(), self.topic(), config().alert_kinds, None)
+        Intake::new(self.store(), self.topic(), config().alert_kinds)
     }
 
     /// A sweeper in this process, with the rules of the defaults.
@@ -121,7 +121,7 @@ impl World {
     }
 
     /// Sends one signed body to `receiver`, under a request id of its own.
-    pub(crate) async fn deliver(&self, receiver: &Receiver, body: &[u8]) -> Handled {
+    pub(crate) async fn deliver(&self, receiver: &Receiver, body: &[u8]) -> Outcome {
         let n = self.requests.fetch_add(1, Ordering::SeqCst);
         self.deliver_as(
             receiver,
@@ -139,26 +139,19 @@ impl World {
         body: &[u8],
         request_id: &str,
         now_ms: u64,
-    ) -> Handled {
+    ) -> Outcome {
         let digest = sign::v2(sign::LOCAL_SECRET, body);
         let request = Request {
-            is_post: true,
+            method: &Method::POST,
             signature: SignatureHeaders {
-                v2: &[digest.as_bytes()],
-                v1: &[],
+                v2: Header::Once(digest.as_bytes()),
+                v1: Header::Absent,
             },
-            body: Some(body),
+            body: Body::Bytes(body),
         };
         let deadline = Instant::now() + Duration::from_secs(9);
         receiver
-            .receive(
-                request,
-                Call {
-                    request_id,
-                    now_ms,
-                    deadline,
-                },
-            )
+            .receive(request, Invocation::new(request_id, now_ms, deadline))
             .await
     }
 
@@ -351,4 +344,15 @@ pub(crate) fn event_details(event_type: u32) -> Value {
         43 | 44 => json!({"streamUid": "57297", "state": 0, "utcMs": 1_772_460_000_000_u64}),
         _ => json!({"status": 0}),
     }
+}
+
+/// A body that was signed.
+pub(crate) fn verified(body: &[u8]) -> Verified<'_> {
+    let digest = sign::v2(sign::LOCAL_SECRET, body);
+    let headers = SignatureHeaders {
+        v2: Header::Once(digest.as_bytes()),
+        v1: Header::Absent,
+    };
+    let secrets = [Secret::new(sign::LOCAL_SECRET)];
+    verify(headers, body, &secrets, true).unwrap()
 }

@@ -3,12 +3,12 @@
 use crate::Point;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
-use agora_recording_callbacks::intake::{Call, Intake};
+use agora_recording_callbacks::intake::Intake;
+use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::notification::Sid;
-use agora_recording_callbacks::receive::{Receiver, Request};
-use agora_recording_callbacks::secret::Secret;
-use agora_recording_callbacks::secrets::Secrets;
-use agora_recording_callbacks::signature::SignatureHeaders;
+use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
+use agora_recording_callbacks::secrets::{Secret, Secrets};
+use agora_recording_callbacks::signature::{Header, SignatureHeaders};
 use agora_recording_callbacks::store::{Store, size};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -59,7 +59,6 @@ impl Session {
             aws::store(&aws, &config),
             aws::topic(&aws, &config),
             config.alert_kinds.clone(),
-            None,
         );
         let admission = Admission {
             secret: SecretSource::Environment(Vec::new()),
@@ -144,20 +143,17 @@ impl Session {
         .to_string();
         let digest = sign::v2(sign::LOCAL_SECRET, body.as_bytes());
         let request = Request {
-            is_post: true,
+            method: &Method::POST,
             signature: SignatureHeaders {
-                v2: &[digest.as_bytes()],
-                v1: &[],
+                v2: Header::Once(digest.as_bytes()),
+                v1: Header::Absent,
             },
-            body: Some(body.as_bytes()),
+            body: Body::Bytes(body.as_bytes()),
         };
         let started = Instant::now();
-        let call = Call {
-            request_id: &format!("request-{}", self.sequence),
-            now_ms: sendts + 80,
-            deadline: started + Duration::from_secs(9),
-        };
-        let handled = self.receiver.receive(request, call).await;
+        let id = format!("request-{}", self.sequence);
+        let invocation = Invocation::new(&id, sendts + 80, started + Duration::from_secs(9));
+        let handled = self.receiver.receive(request, invocation).await;
         self.times.push(started.elapsed());
         if handled.reply.result() != "stored" {
             return Err(format!("{}: {:?}", handled.reply.result(), handled.error).into());

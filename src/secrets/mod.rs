@@ -1,11 +1,18 @@
-//! The secrets that are accepted now: given in the environment, or kept in Secrets Manager and fetched, cached and renewed here.
+//! The secrets that are accepted now: configured in the environment, or kept in Secrets Manager and
+//! fetched, cached and renewed here.
 //!
-//! From Secrets Manager both `AWSCURRENT` and `AWSPREVIOUS` are accepted. They are fetched anew after five minutes, and when a
-//! signature doesn't hold, which may mean that somebody has rotated them just now. That must not let a flood of false signatures
-//! become a flood of fetches: after a fetch that brought nothing new there is no other for a minute. The last good secrets are
-//! kept when the service fails. Times are those of the callers, in ms since the epoch.
+//! From Secrets Manager both `AWSCURRENT` and `AWSPREVIOUS` are accepted; a previous version that
+//! can't be read is logged and left out. They are fetched anew after five minutes, and when a
+//! signature doesn't hold, which may mean that they have just been rotated. So that a flood of false
+//! signatures doesn't become a flood of fetches, a fetch that brought nothing new is followed by
+//! none for a minute. The last good secrets are kept when the service fails. Times are those of the
+//! callers, in ms since the epoch.
 
-use crate::secret::Secret;
+mod secret;
+
+pub use secret::Secret;
+
+use crate::error::chain;
 use aws_sdk_secretsmanager::Client;
 use serde::Deserialize;
 use std::error::Error;
@@ -24,6 +31,8 @@ const PAUSE_MS: u64 = 60 * 1000;
 const EMPTY_PAUSE_MS: u64 = 1000;
 /// How long a fetch may take.
 const FETCH: Duration = Duration::from_secs(3);
+/// How long the previous version may take, which isn't worth failing for.
+const FETCH_PREVIOUS: Duration = Duration::from_secs(2);
 
 /// Why there is no secret to check a signature with.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +73,7 @@ struct Cache {
     /// When the secrets were fetched.
     fetched_at: u64,
     /// When a fetch last failed or brought nothing new.
-    idle_at: Option<u64>,
+    backing_off_since: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -72,6 +81,11 @@ struct Fetched {
     secrets: Arc<[Secret]>,
     /// The versions they are from: what tells whether they are new.
     versions: Vec<String>,
+}
+
+struct Version {
+    id: String,
+    secrets: Vec<Secret>,
 }
 
 impl fmt::Debug for Managed {
@@ -106,7 +120,7 @@ impl Secrets {
     pub async fn warm(&self, now_ms: u64) -> Result<(), SecretsError> {
         let outcome = self.current(now_ms).await;
         if let (Self::Managed(managed), Err(_)) = (self, &outcome) {
-            managed.cache.lock().await.idle_at = None;
+            managed.cache.lock().await.backing_off_since = None;
         }
         outcome.map(|_| ())
     }
@@ -123,10 +137,10 @@ impl Secrets {
     }
 
     /// Other secrets than those before, if there are any and it is time to ask again.
-    pub async fn newer(&self, now_ms: u64) -> Option<Arc<[Secret]>> {
+    pub async fn refreshed(&self, now_ms: u64) -> Option<Arc<[Secret]>> {
         match self {
             Self::Fixed(_) => None,
-            Self::Managed(managed) => managed.newer(now_ms).await,
+            Self::Managed(managed) => managed.refreshed(now_ms).await,
         }
     }
 }
@@ -137,11 +151,13 @@ impl Managed {
         match &cache.fetched {
             Some(fetched)
                 if now_ms < cache.fetched_at.saturating_add(FRESH_MS)
-                    || cache.rests(now_ms, PAUSE_MS) =>
+                    || cache.is_backing_off(now_ms, PAUSE_MS) =>
             {
                 return Ok(Arc::clone(&fetched.secrets));
             }
-            None if cache.rests(now_ms, EMPTY_PAUSE_MS) => return Err(SecretsError::Waiting),
+            None if cache.is_backing_off(now_ms, EMPTY_PAUSE_MS) => {
+                return Err(SecretsError::Waiting);
+            }
             Some(_) | None => {}
         }
         let outcome = self.renew(&mut cache, now_ms).await;
@@ -152,9 +168,9 @@ impl Managed {
         }
     }
 
-    async fn newer(&self, now_ms: u64) -> Option<Arc<[Secret]>> {
+    async fn refreshed(&self, now_ms: u64) -> Option<Arc<[Secret]>> {
         let mut cache = self.cache.lock().await;
-        if cache.rests(now_ms, PAUSE_MS) {
+        if cache.is_backing_off(now_ms, PAUSE_MS) {
             return None;
         }
         match self.renew(&mut cache, now_ms).await {
@@ -168,11 +184,11 @@ impl Managed {
         let fetched = match timeout(FETCH, self.fetch()).await {
             Ok(Ok(fetched)) => fetched,
             Ok(Err(error)) => {
-                cache.idle_at = Some(now_ms);
+                cache.backing_off_since = Some(now_ms);
                 return Err(error);
             }
             Err(_) => {
-                cache.idle_at = Some(now_ms);
+                cache.backing_off_since = Some(now_ms);
                 return Err(SecretsError::Timeout);
             }
         };
@@ -180,22 +196,25 @@ impl Managed {
             .fetched
             .as_ref()
             .is_none_or(|known| known.versions != fetched.versions);
-        cache.idle_at = (!is_new).then_some(now_ms);
+        cache.backing_off_since = (!is_new).then_some(now_ms);
         cache.fetched = Some(fetched);
         cache.fetched_at = now_ms;
         Ok(is_new)
     }
 
     async fn fetch(&self) -> Result<Fetched, SecretsError> {
-        let (current, previous) =
-            tokio::join!(self.version("AWSCURRENT"), self.version("AWSPREVIOUS"));
-        let Some((version, mut secrets)) = current? else {
-            return Err(SecretsError::Unreadable);
-        };
-        let mut versions = vec![version];
-        if let Some((version, previous)) = previous? {
-            versions.push(version);
-            secrets.extend(previous);
+        let previous = timeout(FETCH_PREVIOUS, self.version("AWSPREVIOUS"));
+        let (current, previous) = tokio::join!(self.version("AWSCURRENT"), previous);
+        let Version { id, mut secrets } = current?.ok_or(SecretsError::Unreadable)?;
+        let mut versions = vec![id];
+        match previous.unwrap_or(Err(SecretsError::Timeout)) {
+            Ok(Some(previous)) => {
+                versions.push(previous.id);
+                secrets.extend(previous.secrets);
+            }
+            Ok(None) => {}
+            // What Agora signs with now is enough to go on.
+            Err(error) => eprintln!("secret: AWSPREVIOUS is left out: {}", chain(&error)),
         }
         Ok(Fetched {
             secrets: secrets.into(),
@@ -203,8 +222,8 @@ impl Managed {
         })
     }
 
-    /// The secrets of a version; none where there is no such version, or the previous one isn't readable.
-    async fn version(&self, stage: &str) -> Result<Option<(String, Vec<Secret>)>, SecretsError> {
+    /// The version under a stage; none if there is none.
+    async fn version(&self, stage: &str) -> Result<Option<Version>, SecretsError> {
         let value = self
             .client
             .get_secret_value()
@@ -222,16 +241,18 @@ impl Managed {
             (Err(error), _) => return Err(SecretsError::Call(Box::new(error))),
         };
         let text = Zeroizing::new(value.secret_string.unwrap_or_default());
-        let secrets = read_secrets(&text);
-        Ok(secrets.map(|secrets| (value.version_id.unwrap_or_default(), secrets)))
+        Ok(Some(Version {
+            id: value.version_id.unwrap_or_default(),
+            secrets: read_secrets(&text).ok_or(SecretsError::Unreadable)?,
+        }))
     }
 }
 
 impl Cache {
     /// True if a fetch that failed or brought nothing new is less than `pause_ms` ago.
-    fn rests(&self, now_ms: u64, pause_ms: u64) -> bool {
-        self.idle_at
-            .is_some_and(|idle_at| now_ms < idle_at.saturating_add(pause_ms))
+    fn is_backing_off(&self, now_ms: u64, pause_ms: u64) -> bool {
+        self.backing_off_since
+            .is_some_and(|backing_off_since| now_ms < backing_off_since.saturating_add(pause_ms))
     }
 }
 
@@ -294,7 +315,7 @@ mod tests {
 
     #[test]
     fn the_template_lets_nothing_into_a_secret_that_isnt_read_as_it_is() {
-        let samples = include_str!("../tests/deploy/parameters.json");
+        let samples = include_str!("../../tests/deploy/parameters.json");
         let samples: serde_json::Value = serde_json::from_str(samples).unwrap();
         for (list, is_read) in [("accepted", true), ("refused", false)] {
             for sample in samples["AgoraSecret"][list].as_array().unwrap() {
