@@ -1,7 +1,9 @@
 //! SIGKILL before and after any request or answer of a function: every alert that was acknowledged or written down is
 //! published at least once, and at most once more than there were kills.
 
-use crate::harness::{Binary, Function, Stop, World, callback, event, event_details, proof, tick};
+use crate::harness::{
+    Binary, Function, Stop, World, callback, event, event_details, proof, text, tick,
+};
 use serde_json::json;
 use testkit::sns::Mood;
 
@@ -131,7 +133,7 @@ async fn callback_function_killed_anywhere() -> Toll {
                 );
             }
             for alert in world.items_with("a", "alert#").await {
-                assert_eq!(alert["state"].as_s().unwrap(), "sent", "{case}");
+                assert_eq!(text(&alert, "state"), "sent", "{case}");
             }
             toll.kills += 1;
             toll.alerts += written;

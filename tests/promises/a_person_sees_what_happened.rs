@@ -230,19 +230,14 @@ async fn recordings_are_listed_newest_first_by_page_channel_state_and_age() {
     };
     let (printed, _) = recordings(&world, &["list"]).await;
     let first = sids(&printed);
-    assert_eq!(
-        (first.len(), first[0].as_str(), first[1].as_str()),
-        (20, "runs", "failed"),
-        "{printed}"
-    );
+    assert_eq!(first.len(), 20, "{printed}");
+    assert_eq!(first[0].as_str(), "runs", "{printed}");
+    assert_eq!(first[1].as_str(), "failed", "{printed}");
     let place = printed.trim_end().rsplit(' ').next().unwrap().to_owned();
     let (printed, _) = recordings(&world, &["list", "--after", &place]).await;
     let second = sids(&printed);
-    assert_eq!(
-        (second.len(), second.last().unwrap().as_str()),
-        (8, "old"),
-        "{printed}"
-    );
+    assert_eq!(second.len(), 8, "{printed}");
+    assert_eq!(second.last().unwrap().as_str(), "old", "{printed}");
     assert!(!printed.contains("--after") && first.iter().all(|sid| !second.contains(sid)));
 
     for (arguments, expected) in [

@@ -1,9 +1,8 @@
 //! An alert that is written down is sent: once, unless somebody crashes at the wrong moment.
 
-use crate::harness::{Function, World, callback, event, event_details};
+use crate::harness::{Function, World, callback, event, event_details, number, text};
 use agora_recording_callbacks::send::AlertOutcome;
 use futures_util::future::join_all;
-use serde_json::json;
 use testkit::sns::Mood;
 
 const KINDS: [(u32, &str); 3] = [
@@ -24,22 +23,15 @@ async fn killed_between_the_item_and_the_publish_the_resend_after_the_lease_publ
         world.sns.asked().await;
         killed.kill().await;
         let alert = world.items_with("a", "alert#").await.remove(0);
-        assert_eq!(
-            (
-                alert["state"].as_s().unwrap().as_str(),
-                alert["kind"].as_s().unwrap().as_str()
-            ),
-            ("pending", kind)
-        );
+        assert_eq!(text(&alert, "state"), "pending");
+        assert_eq!(text(&alert, "kind"), kind);
         assert_eq!(world.sns.published().len(), 0);
 
         world.sns.set_mood(Mood::Well);
         let function = Function::start(&world, &[]).await;
         let within_the_lease = function.invoke(event(&body)).await;
-        assert_eq!(
-            (&within_the_lease["statusCode"], world.sns.published().len()),
-            (&json!(200), 0)
-        );
+        assert_eq!(within_the_lease["statusCode"], 200);
+        assert_eq!(world.sns.published().len(), 0);
 
         world.end_leases("a").await;
         for _ in 0..2 {
@@ -47,13 +39,8 @@ async fn killed_between_the_item_and_the_publish_the_resend_after_the_lease_publ
             assert_eq!(world.sns.published().len(), 1, "{kind}");
         }
         let alert = world.items_with("a", "alert#").await.remove(0);
-        assert_eq!(
-            (
-                alert["state"].as_s().unwrap().as_str(),
-                alert["tries"].as_n().unwrap().as_str()
-            ),
-            ("sent", "2")
-        );
+        assert_eq!(text(&alert, "state"), "sent");
+        assert_eq!(number(&alert, "tries"), 2);
         assert!(
             alert.contains_key("sent_at")
                 && alert.contains_key("sns_message_id")
@@ -78,10 +65,8 @@ async fn a_doubled_callback_at_the_same_moment_publishes_once() {
         for _ in 0..10 {
             let (first, second) =
                 tokio::join!(one.invoke(event(&body)), other.invoke(event(&body)));
-            assert_eq!(
-                (&first["statusCode"], &second["statusCode"]),
-                (&json!(200), &json!(200))
-            );
+            assert_eq!(first["statusCode"], 200);
+            assert_eq!(second["statusCode"], 200);
         }
         assert_eq!(world.sns.published().len(), 1, "{kind}");
     }
@@ -115,10 +100,8 @@ async fn many_copies_after_the_lease_publish_once() {
         let body = callback("a", "5", sequence, 11, &event_details(11));
         world.sns.set_mood(Mood::Down);
         let handled = world.deliver(&receivers[0], body.as_bytes()).await;
-        assert_eq!(
-            (handled.reply.status(), handled.alert),
-            (200, Some(AlertOutcome::Deferred))
-        );
+        assert_eq!(handled.reply.status(), 200);
+        assert_eq!(handled.alert, Some(AlertOutcome::Deferred));
         world.sns.set_mood(Mood::Well);
         let published = world.sns.published().len();
         world.end_leases("a").await;
@@ -145,7 +128,7 @@ async fn with_sns_down_or_hanging_the_callback_is_stored_and_the_alert_stays_pen
         let answer = function.invoke_within(event(&body), 3_000).await;
         assert_eq!(answer["statusCode"], 200, "{mood:?}");
         let alert = world.items_with("a", "alert#").await.remove(0);
-        assert_eq!(alert["state"].as_s().unwrap(), "pending");
+        assert_eq!(text(&alert, "state"), "pending");
         // Whoever looks for due alerts finds it in the index.
         assert_eq!(alert["watch_at"], alert["due_at"]);
         assert!(alert.contains_key("watch_shard"));
@@ -180,7 +163,7 @@ async fn an_alert_is_written_down_before_anything_else() {
     assert_eq!(operations.first().map(String::as_str), Some("PutItem"));
     assert_eq!(operations.len(), 4, "{operations:?}");
     let alert = world.items_with("a", "alert#").await.remove(0);
-    assert_eq!(alert["owner"].as_s().unwrap(), "request-1");
+    assert_eq!(text(&alert, "owner"), "request-1");
 }
 
 #[tokio::test]
@@ -198,21 +181,18 @@ async fn what_is_published_is_what_the_contract_says() {
     assert_eq!(published.default["version"], "1.0");
     assert_eq!(published.default["source"], "custom");
     assert_eq!(published.default["metadata"]["threadId"], "a");
-    assert_eq!(
-        (&context["kind"], &context["severity"], &context["sid"]),
-        (&json!("fatal_error"), &json!("critical"), &json!("a"))
-    );
-    assert_eq!(
-        (&context["errorCode"], &context["sequence"]),
-        (&json!("110"), &json!("3"))
-    );
+    assert_eq!(context["kind"], "fatal_error");
+    assert_eq!(context["severity"], "critical");
+    assert_eq!(context["sid"], "a");
+    assert_eq!(context["errorCode"], "110");
+    assert_eq!(context["sequence"], "3");
     assert_eq!(published.attributes["kind"], "fatal_error");
     assert_eq!(published.attributes["errorCode"], "110");
     assert!(published.sms.len() <= 140 && published.subject.starts_with("[CRITICAL]"));
     let alert = world.items_with("a", "alert#").await.remove(0);
     let event = world.items_with("a", "event#").await.remove(0);
     assert_eq!(
-        alert["item"].as_s().unwrap().strip_prefix("alert#"),
-        event["item"].as_s().unwrap().strip_prefix("event#")
+        text(&alert, "item").strip_prefix("alert#"),
+        text(&event, "item").strip_prefix("event#")
     );
 }

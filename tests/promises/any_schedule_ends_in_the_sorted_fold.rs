@@ -5,7 +5,7 @@
 //! Everything comes from a seed, which a failure tells: `SEED=17 cargo test any_schedule -- --nocapture` plays it again.
 
 use crate::harness::oracle::{by_definition, view, view_in_memory};
-use crate::harness::{Callback, Fate, Schedule, Simulation, TABLE, Weather, proof};
+use crate::harness::{Callback, Fate, Schedule, Simulation, TABLE, Weather, proof, text};
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::session::{Fact, Session};
 use agora_recording_callbacks::store::{Item, read_session, size};
@@ -248,7 +248,7 @@ async fn look(world: &Simulation, came: &[&Callback]) -> Summary {
 
     let published = world.published();
     for key in &alerts {
-        assert_eq!(items[key]["state"].as_s().unwrap(), "sent", "{key}");
+        assert_eq!(text(&items[key], "state"), "sent", "{key}");
     }
     assert_eq!(published.len(), alerts.len(), "{published:?} {alerts:?}");
     let twice: u64 = published.values().map(|times| times - 1).sum();
@@ -280,7 +280,7 @@ async fn items(world: &Simulation) -> BTreeMap<String, Item> {
     let items: Vec<Item> = query.collect::<Result<_, _>>().await.unwrap();
     items
         .into_iter()
-        .map(|item| (item["item"].as_s().unwrap().clone(), item))
+        .map(|item| (text(&item, "item").to_owned(), item))
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! Correctly signed bodies that no sane sender makes: each gets the answer of the table, and the same process goes on.
 
-use crate::harness::{Function, World, callback, event, event_details};
+use crate::harness::{Function, World, callback, event, event_details, text};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -108,12 +108,9 @@ async fn each_gets_its_answer_and_the_process_lives_on() {
     let answer = function
         .invoke(binary_event(long.to_string().as_bytes()))
         .await;
-    assert_eq!(
-        (
-            &answer["statusCode"],
-            answer["body"].as_str().unwrap().contains("stored")
-        ),
-        (&json!(200), true),
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    assert!(
+        answer["body"].as_str().unwrap().contains("stored"),
         "{answer}"
     );
     assert!(agora_recording_callbacks::store::size(&world.session_item("b").await) < 16 * 1024);
@@ -132,5 +129,5 @@ async fn numbers_with_more_digits_than_the_table_holds_are_kept_in_the_body() {
         .deliver(&receiver, &with_details(&format!("{{\"huge\":{number}}}")))
         .await;
     let item = world.items_with("a", "event#").await.remove(0);
-    assert!(item["body"].as_s().unwrap().contains(number));
+    assert!(text(&item, "body").contains(number));
 }

@@ -1,6 +1,6 @@
 //! Whatever order, repetition and loss: the items of the table are those of the sorted callbacks.
 
-use crate::harness::{World, callback};
+use crate::harness::{World, callback, number, text};
 use agora_recording_callbacks::notification::Envelope;
 use agora_recording_callbacks::secrets::Secret;
 use agora_recording_callbacks::session::{Fact, Range, Session};
@@ -366,7 +366,7 @@ async fn a_session_after_a_failover_takes_the_fast_path_again() {
         .await;
     assert_eq!(world.proxy.take().len(), 1);
     let item = world.session_item("a").await;
-    assert_eq!(item["generation"].as_n().unwrap(), "1");
+    assert_eq!(number(&item, "generation"), 1);
     assert_eq!(
         item["progress"].as_m().unwrap()["generation"]
             .as_n()
@@ -461,10 +461,7 @@ async fn a_session_item_spoiled_by_hand_does_not_stop_callbacks() {
         let body = callback("a", "5", 5, 33, &json!({"progress": 1}));
         let handled = world.deliver(&receiver, body.as_bytes()).await;
         assert_eq!(handled.reply.status(), 200, "{spoiled} {:?}", handled.error);
-        assert_eq!(
-            world.session_item("a").await["note"].as_s().unwrap(),
-            "spoiled"
-        );
+        assert_eq!(text(&world.session_item("a").await, "note"), "spoiled");
     }
     assert!(size(&world.session_item("a").await) < 2048);
 }

@@ -1,6 +1,8 @@
 //! What is due is sent once, whoever sweeps and however often; silences and unconfirmed uploads are noticed and taken back.
 
-use crate::harness::{Binary, Function, World, callback, callback_at, event, event_details, tick};
+use crate::harness::{
+    Binary, Function, World, callback, callback_at, event, event_details, number, text, tick,
+};
 use agora_recording_callbacks::store::PUSH_BACK_MS;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
@@ -34,20 +36,16 @@ async fn with_sns_down_for_the_whole_of_a_callback_the_next_sweep_sends_its_aler
 
         let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
         let early = sweeper.invoke(tick()).await;
-        assert_eq!(
-            (&early["published"], world.sns.published().len()),
-            (&json!(0), 0)
-        );
+        assert_eq!(early["published"], 0);
+        assert_eq!(world.sns.published().len(), 0);
         world.end_leases("a").await;
         let sweep = sweeper.invoke(tick()).await;
-        assert_eq!(
-            (&sweep["published"], &sweep["finished"]),
-            (&json!(1), &json!(true))
-        );
+        assert_eq!(sweep["published"], 1);
+        assert_eq!(sweep["finished"], true);
         sweeper.invoke(tick()).await;
         assert_eq!(kinds(&world, "a"), ["abnormal_exit"]);
         let alert = world.items_with("a", "alert#").await.remove(0);
-        assert_eq!(alert["state"].as_s().unwrap(), "sent");
+        assert_eq!(text(&alert, "state"), "sent");
         assert!(!alert.contains_key("watch_at") && !alert.contains_key("watch_shard"));
     }
 }
@@ -59,11 +57,8 @@ async fn rule_events_scheduler_events_and_any_others_start_a_sweep() {
     let scheduler = json!({"version": "0", "detail-type": "Scheduled Event", "source": "aws.scheduler", "detail": "{}"});
     for event in [tick(), scheduler, json!({}), json!("now"), Value::Null] {
         let sweep = sweeper.invoke(event.clone()).await;
-        assert_eq!(
-            (&sweep["finished"], &sweep["errors"]),
-            (&json!(true), &json!(0)),
-            "{event}"
-        );
+        assert_eq!(sweep["finished"], true, "{event}");
+        assert_eq!(sweep["errors"], 0, "{event}");
     }
 }
 
@@ -111,17 +106,20 @@ async fn tries_that_fail_are_further_apart_and_after_a_day_the_alert_is_failed_a
     let sweeper = world.sweeper();
     let due_at = async || -> u64 {
         let alert = world.items_with("a", "alert#").await.remove(0);
-        assert_eq!(alert["state"].as_s().unwrap(), "pending");
+        assert_eq!(text(&alert, "state"), "pending");
         assert_eq!(alert["watch_at"], alert["due_at"]);
-        alert["due_at"].as_n().unwrap().parse().unwrap()
+        number(&alert, "due_at")
     };
     let mut now_ms = due_at().await;
     assert_eq!(now_ms, T0 + 15_000);
     for pause in [30, 60, 120, 240, 300, 300] {
         let early = world.sweep_at(&sweeper, now_ms - 1000).await;
-        assert_eq!((early.deferred, early.held), (0, 0));
+        assert_eq!(early.deferred, 0);
+        assert_eq!(early.held, 0);
         let sweep = world.sweep_at(&sweeper, now_ms).await;
-        assert_eq!((sweep.published, sweep.deferred, sweep.failed), (0, 1, 0));
+        assert_eq!(sweep.published, 0);
+        assert_eq!(sweep.deferred, 1);
+        assert_eq!(sweep.failed, 0);
         assert!(sweep.oldest_pending_ms >= now_ms - T0);
         let due_at = due_at().await;
         let took_ms = due_at - now_ms - pause * 1000;
@@ -129,16 +127,20 @@ async fn tries_that_fail_are_further_apart_and_after_a_day_the_alert_is_failed_a
         now_ms = due_at;
     }
     let nearly_a_day = world.sweep_at(&sweeper, T0 + 24 * 60 * MIN - 6 * MIN).await;
-    assert_eq!((nearly_a_day.deferred, nearly_a_day.failed), (1, 0));
+    assert_eq!(nearly_a_day.deferred, 1);
+    assert_eq!(nearly_a_day.failed, 0);
     let a_day = world.sweep_at(&sweeper, T0 + 24 * 60 * MIN).await;
-    assert_eq!((a_day.deferred, a_day.failed, a_day.published), (1, 1, 0));
+    assert_eq!(a_day.deferred, 1);
+    assert_eq!(a_day.failed, 1);
+    assert_eq!(a_day.published, 0);
     let alert = world.items_with("a", "alert#").await.remove(0);
-    assert_eq!(alert["state"].as_s().unwrap(), "failed");
+    assert_eq!(text(&alert, "state"), "failed");
     // It is where the operator finds it, and nobody tries it any more.
-    assert_eq!(alert["watch_shard"].as_s().unwrap(), "failed");
+    assert_eq!(text(&alert, "watch_shard"), "failed");
     world.sns.set_mood(Mood::Well);
     let sweep = world.sweep_at(&sweeper, T0 + 48 * 60 * MIN).await;
-    assert_eq!((sweep.published, sweep.deferred), (0, 0));
+    assert_eq!(sweep.published, 0);
+    assert_eq!(sweep.deferred, 0);
 }
 
 #[tokio::test]
@@ -363,18 +365,16 @@ async fn a_callback_that_comes_while_a_look_is_being_noted_is_not_undone() {
             handled.reply.result()
         };
         let (sweep, result) = tokio::join!(world.sweep_at(&sweeper, T0 + minute * MIN), callback);
-        assert_eq!(
-            (result, sweep.looked, sweep.found),
-            ("stored", 1, 0),
-            "{operation}"
-        );
+        assert_eq!(result, "stored", "{operation}");
+        assert_eq!(sweep.looked, 1, "{operation}");
+        assert_eq!(sweep.found, 0, "{operation}");
         assert_eq!(kinds(&world, "a").len(), 0);
         let item = world.session_item("a").await;
         assert_eq!(
             item["watch_at"].as_n().unwrap(),
             &(T0 + (minute + 5) * MIN - 1000).to_string()
         );
-        assert_eq!(item["version"].as_n().unwrap(), "3");
+        assert_eq!(number(&item, "version"), 3);
     }
 }
 
@@ -425,12 +425,9 @@ async fn items_that_cannot_be_read_are_told_about_and_put_off_and_stop_nothing()
     }
     let sweeper = world.sweeper();
     let sweep = world.sweep_at(&sweeper, T0 + MIN).await;
-    assert_eq!(
-        (sweep.unreadable, sweep.published, sweep.errors),
-        (6, 1, 0),
-        "{:?}",
-        sweep.remarks
-    );
+    assert_eq!(sweep.unreadable, 6, "{:?}", sweep.remarks);
+    assert_eq!(sweep.published, 1, "{:?}", sweep.remarks);
+    assert_eq!(sweep.errors, 0, "{:?}", sweep.remarks);
     assert!(
         sweep.finished
             && sweep
@@ -464,7 +461,9 @@ async fn alerts_that_sns_does_not_like_stop_no_others() {
     }
     world.sns.set_mood(Mood::Choosy);
     let sweep = world.sweep_at(&world.sweeper(), T0 + MIN).await;
-    assert_eq!((sweep.published, sweep.deferred, sweep.held), (30, 30, 0));
+    assert_eq!(sweep.published, 30);
+    assert_eq!(sweep.deferred, 30);
+    assert_eq!(sweep.held, 0);
     assert!(
         sweep
             .remarks
@@ -486,7 +485,9 @@ async fn while_sns_is_down_sessions_are_looked_at_all_the_same() {
     }
     let sweeper = world.sweeper();
     let sweep = world.sweep_at(&sweeper, T0 + 5 * MIN).await;
-    assert_eq!((sweep.looked, sweep.published, sweep.errors), (40, 0, 0));
+    assert_eq!(sweep.looked, 40);
+    assert_eq!(sweep.published, 0);
+    assert_eq!(sweep.errors, 0);
     assert_eq!(sweep.deferred + sweep.held, 40);
     assert!(
         sweep.deferred < 40,

@@ -27,7 +27,9 @@ pub(crate) use moto::Moto;
 pub(crate) use proxy::{Exchange, Proxy, Stop};
 pub(crate) use schedule::{Callback, Schedule};
 pub(crate) use simulation::{Fate, Simulation, Weather};
-pub(crate) use world::{TABLE, World, callback, callback_at, event_details, verified};
+pub(crate) use world::{
+    TABLE, World, callback, callback_at, event_details, number, text, verified,
+};
 
 /// The DynamoDB engine that the tests are to use instead of their own.
 #[expect(clippy::disallowed_methods, reason = "the tests' own setting")]

@@ -184,7 +184,7 @@ impl World {
         self.items(sid)
             .await
             .into_iter()
-            .filter(|item| item["item"].as_s().unwrap().starts_with(prefix))
+            .filter(|item| text(item, "item").starts_with(prefix))
             .collect()
     }
 
@@ -276,6 +276,22 @@ impl World {
                 .await
                 .unwrap();
         }
+    }
+}
+
+/// The text in an attribute of an item.
+pub(crate) fn text<'a>(item: &'a Item, name: &str) -> &'a str {
+    match item.get(name) {
+        Some(AttributeValue::S(text)) => text,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+/// The number in an attribute of an item.
+pub(crate) fn number(item: &Item, name: &str) -> u64 {
+    match item.get(name) {
+        Some(AttributeValue::N(number)) => number.parse().unwrap(),
+        other => panic!("{name} is {other:?}"),
     }
 }
 
