@@ -69,7 +69,7 @@ fn http_client() -> SharedHttpClient {
 #[must_use]
 pub fn store(aws: &SdkConfig, config: &Config) -> Store {
     Store::new(
-        aws_sdk_dynamodb::Client::new(aws),
+        aws_sdk_dynamodb::config::Builder::from(aws),
         config.table_name.clone(),
         config.retention_secs,
     )

@@ -10,11 +10,11 @@ use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::notification::{CLOUD_RECORDING, Envelope, Notification, Unreadable};
 use crate::reply::{Freshness, Reply, Stored};
-use crate::send::{AlertOutcome, Sent, send};
+use crate::send::{SendOutcome, send};
 use crate::signature::Verified;
 use crate::store::{
-    Claim, EventWrite, KeptDetails, QuarantineReason, QuarantineWrite, Quarantined, SessionWrite,
-    Store, StoreError, keep_details,
+    Claim, EventWrite, KeptDetails, Merge, QuarantineReason, QuarantineWrite, Quarantined,
+    SessionWrite, Store, StoreError, keep_details,
 };
 use crate::topic::Topic;
 
@@ -60,6 +60,26 @@ pub struct Outcome {
     pub quarantined: Option<QuarantineWrite>,
     /// What failed, with its causes.
     pub error: Option<String>,
+}
+
+/// The outcome of a callback's alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertOutcome {
+    /// It was ours to send.
+    Sent(SendOutcome),
+    /// It is another invocation's to send, or sent already.
+    HeldElsewhere,
+}
+
+impl AlertOutcome {
+    /// The outcome in a word, for the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent(outcome) => outcome.as_str(),
+            Self::HeldElsewhere => "held_elsewhere",
+        }
+    }
 }
 
 /// Whether to take what is in quarantine only because it was too old.
@@ -281,16 +301,12 @@ impl Intake {
                 .quarantine(body, QuarantineReason::TooLarge, notice_id, now_ms)
                 .await;
         };
-        let alert = Alert::of(notification, &self.alert_kinds);
-        let claim = match &alert {
+        let claim = match Alert::of(notification, &self.alert_kinds) {
             None => None,
-            Some(alert) => {
-                let claim = self.store.claim_alert(alert, invocation.id, now_ms);
-                match claim.await {
-                    Ok(claim) => Some((alert, claim)),
-                    Err(error) => return Outcome::not_stored(chain(&error)),
-                }
-            }
+            Some(alert) => match self.store.claim_alert(alert, invocation).await {
+                Ok(claim) => Some(claim),
+                Err(error) => return Outcome::not_stored(chain(&error)),
+            },
         };
         let (committed, sent) = tokio::join!(
             self.commit(notification, event, received_at, invocation),
@@ -298,7 +314,7 @@ impl Intake {
         );
         let (alert, mut errors) = match sent {
             None => (None, Vec::new()),
-            Some(sent) => (Some(sent.outcome), Vec::from_iter(sent.error)),
+            Some((alert, error)) => (Some(alert), Vec::from_iter(error)),
         };
         let mut outcome = match committed {
             Ok((freshness, session)) => Outcome {
@@ -323,17 +339,14 @@ impl Intake {
     /// alert is written down.
     async fn send(
         &self,
-        claim: Option<(&Alert, Claim)>,
+        claim: Option<Claim>,
         invocation: Invocation<'_>,
-    ) -> Option<Sent> {
+    ) -> Option<(AlertOutcome, Option<String>)> {
         match claim? {
-            (_, Claim::Others) => Some(Sent {
-                outcome: AlertOutcome::Others,
-                error: None,
-            }),
-            (alert, Claim::Ours) => {
-                let Self { store, topic, .. } = self;
-                Some(send(store, topic, alert, invocation.id, invocation.deadline).await)
+            Claim::HeldElsewhere => Some((AlertOutcome::HeldElsewhere, None)),
+            Claim::Ours(lease) => {
+                let sent = send(&self.store, &self.topic, &lease, invocation).await;
+                Some((AlertOutcome::Sent(sent.outcome), sent.error))
             }
         }
     }
@@ -387,13 +400,13 @@ fn read_again(
 
 /// How a callback relates to what was there, from the outcomes of its two writes.
 fn freshness(event: Option<EventWrite>, session: SessionWrite) -> Freshness {
-    let known = match event {
-        Some(EventWrite::Known) => session.known,
-        // A known number with a fact that wasn't there: some producers never count.
-        Some(EventWrite::New) => false,
-        None => session.known && !session.changed,
+    let is_duplicate = match (event, session.merge) {
+        (Some(EventWrite::Known), Merge::Duplicate | Merge::Conflict) => true,
+        // A known number with a fact that wasn't there: its producer doesn't count.
+        (Some(EventWrite::New), _) | (Some(EventWrite::Known), Merge::New) => false,
+        (None, merge) => merge == Merge::Duplicate,
     };
-    match (known, session.behind) {
+    match (is_duplicate, session.is_late) {
         (true, _) => Freshness::Duplicate,
         (false, true) => Freshness::Late,
         (false, false) => Freshness::Newest,

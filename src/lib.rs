@@ -52,6 +52,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod hash;
 pub mod intake;
 pub mod invocation;
 pub mod lambda;

@@ -1,83 +1,85 @@
-//! Sending an alert that is ours: publish, then note that it is sent. Who may is decided before, in the table.
+//! Sending an alert that is ours: publish it, then mark it as sent. Who may is decided before, in the
+//! table: only a [`Lease`] can be sent, and only until it is over.
+//!
+//! Must not know: what the alert is about.
 
-use crate::alert::{Alert, message};
+use crate::alert::message;
 use crate::error::chain;
-use crate::store::Store;
+use crate::invocation::Invocation;
+use crate::store::{Lease, Store};
 use crate::topic::{PublishError, Topic};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// What is left of the deadline to mark an alert as sent after a slow publish.
-const MARK: Duration = Duration::from_millis(700);
+/// Time reserved for marking an alert as sent after a slow publish.
+const MARK_SENT_RESERVE: Duration = Duration::from_millis(700);
 
-/// What became of an alert.
+/// The outcome of sending an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AlertOutcome {
-    /// Published.
+pub enum SendOutcome {
+    /// It is published.
     Published,
-    /// Somebody else's job, or done already.
-    Others,
-    /// Written down and not published; whoever comes after the lease does it.
+    /// It isn't, and stays pending: it can be sent again once the lease is over.
     Deferred,
-    /// The same, and SNS didn't like this very message.
+    /// The same; SNS rejects its content.
     Refused,
 }
 
-impl AlertOutcome {
+impl SendOutcome {
     /// The outcome in a word, for the log.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Published => "published",
-            Self::Others => "others",
             Self::Deferred => "deferred",
             Self::Refused => "refused",
         }
     }
 }
 
-/// What became of sending, and what failed with its causes.
+/// The outcome of sending an alert, and what failed.
 #[derive(Debug)]
 pub struct Sent {
-    /// What became of the alert.
-    pub outcome: AlertOutcome,
-    /// What failed: the publish, or noting it.
+    /// The outcome.
+    pub outcome: SendOutcome,
+    /// What failed, with its causes: the publish, or marking it as sent.
     pub error: Option<String>,
 }
 
-/// Publishes an alert whose item says that it is `owner`'s to send, and marks it as sent. Ends before `deadline`.
-pub async fn send(
-    store: &Store,
-    topic: &Topic,
-    alert: &Alert,
-    owner: &str,
-    deadline: Instant,
-) -> Sent {
-    let publish_until = deadline.checked_sub(MARK).unwrap_or(deadline);
-    let message = message(alert);
-    let failed = |outcome, error: String| Sent {
+/// Publishes an alert and marks it as sent. Ends before the deadline of `invocation`.
+pub async fn send(store: &Store, topic: &Topic, lease: &Lease, invocation: Invocation<'_>) -> Sent {
+    let not_sent = |outcome, error: String| Sent {
         outcome,
         error: Some(error),
     };
-    let message_id = match timeout_at(publish_until, topic.publish(&message)).await {
+    let left_ms = lease.ends_at().saturating_sub(invocation.now_ms());
+    if left_ms == 0 {
+        let error = "the lease was over before the alert could be published";
+        return not_sent(SendOutcome::Deferred, error.to_owned());
+    }
+    let lease_ends = Instant::now() + Duration::from_millis(left_ms);
+    let deadline = invocation.deadline;
+    let publish_until = deadline.checked_sub(MARK_SENT_RESERVE).unwrap_or(deadline);
+    let message = message(lease.alert());
+    let publish = topic.publish(&message);
+    let message_id = match timeout_at(publish_until.min(lease_ends), publish).await {
         Ok(Ok(message_id)) => message_id,
         Ok(Err(error @ PublishError::Refused(_))) => {
-            return failed(AlertOutcome::Refused, chain(&error));
+            return not_sent(SendOutcome::Refused, chain(&error));
         }
         Ok(Err(error @ PublishError::Failed(_))) => {
-            return failed(AlertOutcome::Deferred, chain(&error));
+            return not_sent(SendOutcome::Deferred, chain(&error));
         }
-        Err(_) => return failed(AlertOutcome::Deferred, "Publish took too long".to_owned()),
+        Err(_) => return not_sent(SendOutcome::Deferred, "Publish took too long".to_owned()),
     };
-    let now_ms = crate::clock::now_ms();
-    let mark = store.mark_sent(alert, owner, &message_id, now_ms);
-    let error = match timeout_at(publish_until + MARK / 2, mark).await {
+    let mark = store.mark_sent(lease, &message_id, invocation.now_ms());
+    let error = match timeout_at(publish_until + MARK_SENT_RESERVE / 2, mark).await {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(chain(&error)),
         Err(_) => Some("marking the alert as sent took too long".to_owned()),
     };
     Sent {
-        outcome: AlertOutcome::Published,
+        outcome: SendOutcome::Published,
         error,
     }
 }

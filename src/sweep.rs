@@ -1,18 +1,19 @@
-//! One sweep: what is due is worked off, oldest first, in eight partitions at once, until nothing is left or the time is up.
-//! What is left stays due, and the next run begins with it.
+//! One sweep: due items are processed, oldest first, in all partitions at once, until nothing is left
+//! or the time is up. What is left stays due, and the next run begins with it.
 //!
-//! Two sweeps at the same moment do no harm: an alert is sent by whoever claims it, and a look counts only if nobody wrote the
-//! session since it was read. Must not know: what started it, HTTP.
+//! Two sweeps at the same moment do no harm, even of one event that was delivered twice: an alert is
+//! sent by whoever holds its lease, and a check counts only if nobody wrote the session since it was
+//! read. Must not know: what started it, HTTP.
 
-use crate::alert::Alert;
 use crate::error::chain;
+use crate::invocation::Invocation;
 use crate::notification::Sid;
-use crate::send::{AlertOutcome, send};
+use crate::send::{SendOutcome, send};
 use crate::store::{
-    Due, DueClaim, Found, FoundSession, LookWrite, Store, StoreError, WATCH_SHARDS,
+    Due, DueClaim, Found, FoundSession, ItemKey, Lease, LookWrite, Shard, Store, StoreError,
 };
 use crate::topic::Topic;
-use crate::watchdog::{Rules, look, over_since};
+use crate::watchdog::{Look, Rules, look, over_since};
 use futures_util::future::join_all;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,39 +22,31 @@ use tokio::time::{Instant, timeout_at};
 
 /// An alert that couldn't be sent for this long is given up, in ms.
 const GIVE_UP_MS: u64 = 24 * 60 * 60 * 1000;
+/// An item that can't be read or written is put off for this long, in ms.
+pub const PUT_OFF_MS: u64 = 60 * 60 * 1000;
 /// How long SNS may take for one alert, so that one that hangs doesn't take the whole run.
 const SEND: Duration = Duration::from_secs(6);
-/// What an item may need, publishing included: with less time left none is begun, so that none is cut off.
+/// Time reserved for one item, publishing included; no item is started with less.
 const ITEM: Duration = Duration::from_millis(1500);
-/// So many publishes failed in a row: SNS is down, and this run leaves the other alerts alone.
+/// Consecutive failed publishes after which SNS counts as down, and this run leaves the other alerts
+/// alone.
 const SNS_IS_DOWN: u32 = 3;
-/// So many requests to the table failed in a row: the shard is left to the next run.
+/// Consecutive failed items after which a partition is left to the next run.
 const TABLE_IS_DOWN: u32 = 3;
-/// How often a session is looked at anew when callbacks keep coming in between.
-const MAX_LOOKS: u32 = 5;
-/// Remarks kept of one sweep; all are counted.
+/// How often a session is checked anew when callbacks keep coming in between.
+const MAX_CHECKS: u32 = 5;
+/// Problems of one sweep that are kept; all are counted.
 const MAX_REMARKS: usize = 50;
 
-/// What a sweep runs under.
-#[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
-    /// Names this run; the owner of the alerts it claims.
-    pub owner: &'a str,
-    /// Now, in ms since the epoch.
-    pub now_ms: u64,
-    /// When the work has to be over.
-    pub deadline: Instant,
-}
-
-/// What a sweep came to.
+/// What a sweep did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sweep {
-    /// Sessions looked at.
+    /// Sessions checked.
     pub looked: u64,
-    /// Sessions that aren't looked at again unless a callback comes.
+    /// Sessions that aren't checked again unless a callback comes.
     pub closed: u64,
-    /// Callbacks that never came, of the closed sessions that are over.
+    /// Missing callbacks of sessions that are over, each counted once.
     pub missing_sequences: u64,
     /// Alerts that the watchdog raised or took back.
     pub found: u64,
@@ -65,25 +58,25 @@ pub struct Sweep {
     pub held: u64,
     /// Alerts that were tried for a day and are given up.
     pub failed: u64,
-    /// Items that can't be read.
+    /// Items that can't be read or written.
     pub unreadable: u64,
     /// Requests to the table that failed.
     pub errors: u64,
     /// The age of the oldest alert that is due and wasn't sent, in ms.
     pub oldest_pending_ms: u64,
-    /// False if the time was up before everything was worked off.
+    /// False if the time was up before everything was processed.
     pub finished: bool,
-    /// What somebody should read: at most 50.
+    /// Problems for people to read: at most 50.
     #[serde(skip)]
     pub remarks: Vec<Remark>,
 }
 
-/// Something about one item that somebody should read.
+/// A problem with one item, or with a partition of the index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remark {
-    /// Its partition key.
+    /// The item's partition key; `watch`, the index, for a partition of it.
     pub sid: String,
-    /// Its sort key.
+    /// The item's sort key; `shard <name>` for a partition of the index.
     pub item: String,
     /// What happened, in a few words.
     pub outcome: &'static str,
@@ -93,10 +86,18 @@ pub struct Remark {
 }
 
 impl Sweep {
-    fn remark(&mut self, sid: &str, item: &str, outcome: &'static str, error: Option<String>) {
+    /// A sweep that has nothing to do.
+    fn nothing() -> Self {
+        Self {
+            finished: true,
+            ..Self::default()
+        }
+    }
+
+    fn remark(&mut self, sid: &str, item: String, outcome: &'static str, error: Option<String>) {
         self.remarks.push(Remark {
             sid: sid.to_owned(),
-            item: item.to_owned(),
+            item,
             outcome,
             error,
         });
@@ -130,17 +131,16 @@ pub struct Sweeper {
 }
 
 /// One partition's part of a sweep.
-struct Shard<'a> {
+struct Part<'a> {
     sweeper: &'a Sweeper,
-    run: Run<'a>,
-    started: Instant,
-    /// Publishes that failed in a row, in all partitions.
+    run: Invocation<'a>,
+    /// Consecutive failed publishes, in all partitions.
     sns_failures: &'a AtomicU32,
     sweep: Sweep,
 }
 
 impl Sweeper {
-    /// Puts the parts together.
+    /// A sweeper of `store` that sends to `topic`.
     #[must_use]
     pub fn new(rules: Rules, store: Store, topic: Topic) -> Self {
         Self {
@@ -150,40 +150,33 @@ impl Sweeper {
         }
     }
 
-    /// Works off what is due.
-    pub async fn sweep(&self, run: Run<'_>) -> Sweep {
-        let started = Instant::now();
+    /// Processes what is due.
+    pub async fn sweep(&self, invocation: Invocation<'_>) -> Sweep {
+        // Lambda may deliver one event twice, under one request id. Two runs are two owners.
+        let owner = format!("{}/{:016x}", invocation.id, fastrand::u64(..));
+        let run = Invocation::new(&owner, invocation.now_ms(), invocation.deadline);
         let sns_failures = AtomicU32::new(0);
-        let shards = (0..WATCH_SHARDS).map(|shard| {
-            let part = Shard {
+        let parts = Shard::swept().map(|shard| {
+            let part = Part {
                 sweeper: self,
                 run,
-                started,
                 sns_failures: &sns_failures,
-                sweep: Sweep {
-                    finished: true,
-                    ..Sweep::default()
-                },
+                sweep: Sweep::nothing(),
             };
-            part.work_off(shard)
+            part.process(shard)
         });
-        let whole = Sweep {
-            finished: true,
-            ..Sweep::default()
-        };
-        join_all(shards).await.into_iter().fold(whole, Sweep::add)
+        join_all(parts)
+            .await
+            .into_iter()
+            .fold(Sweep::nothing(), Sweep::add)
     }
 }
 
-impl Shard<'_> {
-    fn now_ms(&self) -> u64 {
-        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.run.now_ms.saturating_add(elapsed)
-    }
-
-    async fn work_off(mut self, shard: u8) -> Sweep {
-        // Items that become due meanwhile, its own pushed-on ones too, are for the next run.
-        let due_until_ms = self.run.now_ms;
+impl Part<'_> {
+    /// Processes what is due in a partition.
+    async fn process(mut self, shard: Shard) -> Sweep {
+        // What becomes due meanwhile, what it put off itself too, is for the next run.
+        let due_until_ms = self.run.began_at_ms();
         let mut table_failures = 0;
         let mut from = None;
         loop {
@@ -194,9 +187,9 @@ impl Shard<'_> {
                 Ok(Err(error)) => {
                     self.sweep.errors += 1;
                     self.sweep.finished = false;
-                    let key = format!("shard {shard}");
+                    let item = format!("shard {shard}");
                     self.sweep
-                        .remark("watch", &key, "not read", Some(chain(&error)));
+                        .remark("watch", item, "not read", Some(chain(&error)));
                     return self.sweep;
                 }
                 Err(_) => {
@@ -216,7 +209,7 @@ impl Shard<'_> {
                         self.sweep.errors += 1;
                         let error = Some(chain(&error));
                         self.sweep
-                            .remark(&due.sid, &due.item, "not worked off", error);
+                            .remark(&due.sid, due.key.to_string(), "not processed", error);
                     }
                     Err(_) => table_failures = TABLE_IS_DOWN,
                 }
@@ -233,47 +226,48 @@ impl Shard<'_> {
     }
 
     async fn item(&mut self, due: &Due) -> Result<(), StoreError> {
-        if due.item == "session" {
-            self.session(due).await
-        } else if due.item.starts_with("alert#") {
-            self.alert(due).await
-        } else {
-            self.unreadable(due).await
+        match due.key {
+            ItemKey::Session => self.check_session(due).await,
+            ItemKey::Alert(_) => self.send_due(due).await,
+            ItemKey::Event(_) | ItemKey::Missing(_) | ItemKey::Other(_) => {
+                self.put_off(due, "unreadable").await
+            }
         }
     }
 
-    /// An item that can't be read is told about and put off, and doesn't stop the rest.
-    async fn unreadable(&mut self, due: &Due) -> Result<(), StoreError> {
+    /// An item that can't be read or written is reported and put off, and doesn't stop the rest.
+    async fn put_off(&mut self, due: &Due, why: &'static str) -> Result<(), StoreError> {
         self.sweep.unreadable += 1;
-        self.sweep.remark(&due.sid, &due.item, "unreadable", None);
-        self.sweeper.store.push_back(due, self.now_ms()).await
+        self.sweep.remark(&due.sid, due.key.to_string(), why, None);
+        let later_ms = self.run.now_ms() + PUT_OFF_MS;
+        self.sweeper.store.put_off(due, later_ms).await
     }
 
-    async fn alert(&mut self, due: &Due) -> Result<(), StoreError> {
+    /// Sends an alert that is due.
+    async fn send_due(&mut self, due: &Due) -> Result<(), StoreError> {
         if self.sns_is_down() {
             self.sweep.held += 1;
-            self.still_pending(due.watch_at);
+            self.note_oldest_pending(due.watch_at);
             return Ok(());
         }
-        let (store, owner) = (&self.sweeper.store, self.run.owner);
-        let stored = match store.claim_due(due, owner, self.now_ms()).await? {
-            DueClaim::Ours(stored) => stored,
-            DueClaim::Others => return Ok(()),
-            DueClaim::Unreadable => return self.unreadable(due).await,
+        let store = &self.sweeper.store;
+        let lease = match store.claim_due(due, self.run).await? {
+            DueClaim::Ours(lease) => lease,
+            DueClaim::HeldElsewhere => return Ok(()),
+            DueClaim::Unreadable => return self.put_off(due, "unreadable").await,
         };
-        if self.send(&stored.alert).await {
+        if self.send(&lease).await {
             return Ok(());
         }
-        let now_ms = self.now_ms();
-        if stored.created_at.saturating_add(GIVE_UP_MS) <= now_ms {
+        let now_ms = self.run.now_ms();
+        if lease.created_at().saturating_add(GIVE_UP_MS) <= now_ms {
             self.sweep.failed += 1;
-            self.sweep.remark(&due.sid, &due.item, "given up", None);
-            return store.fail_alert(&stored.alert, owner, now_ms).await;
+            self.sweep
+                .remark(&due.sid, due.key.to_string(), "given up", None);
+            return store.fail_alert(&lease, now_ms).await;
         }
-        self.still_pending(stored.created_at);
-        store
-            .defer_alert(&stored.alert, owner, stored.tries, now_ms)
-            .await
+        self.note_oldest_pending(lease.created_at());
+        store.defer_alert(&lease, now_ms).await
     }
 
     fn sns_is_down(&self) -> bool {
@@ -281,26 +275,27 @@ impl Shard<'_> {
     }
 
     /// Sends an alert that is ours; false if it has to be tried again.
-    async fn send(&mut self, alert: &Alert) -> bool {
+    async fn send(&mut self, lease: &Lease) -> bool {
         let Sweeper { store, topic, .. } = self.sweeper;
         let deadline = self.run.deadline.min(Instant::now() + SEND);
-        let sent = send(store, topic, alert, self.run.owner, deadline).await;
+        let sent = send(store, topic, lease, self.run.until(deadline)).await;
         if sent.error.is_some() {
-            let outcome = sent.outcome.as_str();
+            let alert = lease.alert();
+            let (key, outcome) = (ItemKey::Alert(alert.key.clone()), sent.outcome.as_str());
             self.sweep
-                .remark(&alert.sid, alert.key.as_str(), outcome, sent.error);
+                .remark(&alert.sid, key.to_string(), outcome, sent.error);
         }
         match sent.outcome {
-            AlertOutcome::Published => {
+            SendOutcome::Published => {
                 self.sns_failures.store(0, Ordering::Relaxed);
                 self.sweep.published += 1;
                 true
             }
-            AlertOutcome::Refused => {
+            SendOutcome::Refused => {
                 self.sweep.deferred += 1;
                 false
             }
-            AlertOutcome::Deferred | AlertOutcome::Others => {
+            SendOutcome::Deferred => {
                 self.sns_failures.fetch_add(1, Ordering::Relaxed);
                 self.sweep.deferred += 1;
                 false
@@ -308,71 +303,74 @@ impl Shard<'_> {
         }
     }
 
-    async fn session(&mut self, due: &Due) -> Result<(), StoreError> {
-        let (store, owner) = (&self.sweeper.store, self.run.owner);
-        let mut said = Vec::new();
-        for _ in 0..MAX_LOOKS {
-            let now_ms = self.now_ms();
+    /// Checks a session that is due, and sends what was found.
+    async fn check_session(&mut self, due: &Due) -> Result<(), StoreError> {
+        let store = &self.sweeper.store;
+        let mut claimed_before = Vec::new();
+        for _ in 0..MAX_CHECKS {
+            let now_ms = self.run.now_ms();
             let found = match store.due_session(due, now_ms).await? {
                 Found::Session(found) => found,
                 Found::NotDue => return Ok(()),
-                Found::Unreadable => return self.unreadable(due).await,
+                Found::Unreadable => return self.put_off(due, "unreadable").await,
             };
             let mut look = look(&found.watched, &self.sweeper.rules, now_ms);
-            look.alerts.retain(|alert| !said.contains(&alert.key));
-            // A session may be closed several times; what is missing counts once.
+            look.alerts
+                .retain(|alert| !claimed_before.contains(&alert.key));
             let counted = look.standing.missing_counted.unwrap_or(0);
-            let is_over = over_since(&found.watched).is_some();
-            let missing = if look.next.is_none() && is_over {
-                counted.max(self.missing(&found).await?)
-            } else {
-                counted
-            };
+            let missing = self.missing(&found, &look).await?.unwrap_or(0).max(counted);
             look.standing.missing_counted = Some(missing).filter(|missing| *missing > 0);
-            match store.note_look(&found, &look, owner, now_ms).await? {
-                LookWrite::Written => {
+            match store.note_look(&found, &look, self.run).await? {
+                LookWrite::Written(leases) => {
                     self.sweep.looked += 1;
-                    for alert in &look.alerts {
-                        self.sweep.found += 1;
-                        if self.sns_is_down() {
-                            self.sweep.held += 1;
-                            self.still_pending(now_ms);
-                        } else if !self.send(alert).await {
-                            self.still_pending(now_ms);
-                        }
-                    }
-                    if look.next.is_none() {
-                        self.sweep.closed += 1;
-                        self.sweep.missing_sequences += missing - counted;
-                    }
+                    self.sweep.closed += u64::from(look.next.is_none());
+                    self.sweep.missing_sequences += missing - counted;
+                    self.send_found(&leases).await;
                     return Ok(());
                 }
                 LookWrite::Overtaken => {}
-                LookWrite::Said(known) => said.extend(
-                    known
-                        .into_iter()
-                        .filter_map(|index| Some(look.alerts.get(index)?.key.clone())),
-                ),
+                LookWrite::AlreadyClaimed(keys) => claimed_before.extend(keys),
+                LookWrite::Unwritable => return self.put_off(due, "unwritable").await,
             }
         }
-        Err(StoreError::Conflict)
+        Err(StoreError::Conflict {
+            what: "the session",
+            tries: MAX_CHECKS,
+        })
     }
 
-    /// How many callbacks of a session never came.
-    async fn missing(&self, found: &FoundSession) -> Result<u64, StoreError> {
-        let Some(sid) = Sid::new(&found.watched.sid) else {
-            return Ok(0);
+    /// Sends what a check found. What can't be sent now is due once its lease is over.
+    async fn send_found(&mut self, leases: &[Lease]) {
+        for lease in leases {
+            self.sweep.found += 1;
+            if self.sns_is_down() {
+                self.sweep.held += 1;
+                self.note_oldest_pending(lease.created_at());
+            } else if !self.send(lease).await {
+                self.note_oldest_pending(lease.created_at());
+            }
+        }
+    }
+
+    /// How many callbacks are missing of a session that is over and isn't checked again. Later checks
+    /// may close it again; `missing_counted` keeps what was counted from being counted twice.
+    async fn missing(&self, found: &FoundSession, look: &Look) -> Result<Option<u64>, StoreError> {
+        let watched = &found.watched;
+        let is_closed = look.next.is_none() && over_since(watched).is_some();
+        let Some(sid) = Sid::new(&watched.sid).filter(|_| is_closed) else {
+            return Ok(None);
         };
         let mut missing = 0;
-        for recorder in &found.watched.session.recorders {
+        for recorder in &watched.session.recorders {
             let ranges = self.sweeper.store.missing(&sid, recorder).await?;
             missing += ranges.iter().map(|(from, to)| to - from + 1).sum::<u64>();
         }
-        Ok(missing)
+        Ok(Some(missing))
     }
 
-    fn still_pending(&mut self, since_ms: u64) {
-        let age_ms = self.now_ms().saturating_sub(since_ms);
+    /// Notes the age of an alert that isn't sent.
+    fn note_oldest_pending(&mut self, since_ms: u64) {
+        let age_ms = self.run.now_ms().saturating_sub(since_ms);
         self.sweep.oldest_pending_ms = self.sweep.oldest_pending_ms.max(age_ms);
     }
 }

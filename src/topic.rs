@@ -3,7 +3,7 @@
 use crate::alert::Message;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::config::Builder;
-use aws_sdk_sns::operation::publish::PublishError as sns;
+use aws_sdk_sns::operation::publish::PublishError as SdkPublishError;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 /// Why an alert isn't published, or perhaps is: an answer can be lost. It stays pending, and is sent again.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// SNS doesn't like this message; another one may well go through.
+    /// SNS rejects it for its content; a retry won't help, and others may well go through.
     #[error("Publish was refused")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
     /// SNS can't be reached, or fails.
@@ -72,7 +72,8 @@ impl Topic {
             .await
             .map_err(|error| match error.as_service_error() {
                 Some(
-                    sns::InvalidParameterException(_) | sns::InvalidParameterValueException(_),
+                    SdkPublishError::InvalidParameterException(_)
+                    | SdkPublishError::InvalidParameterValueException(_),
                 ) => PublishError::Refused(Box::new(error)),
                 Some(_) | None => PublishError::Failed(Box::new(error)),
             })?;

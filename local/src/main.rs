@@ -18,11 +18,12 @@ use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
 use agora_recording_callbacks::intake::Intake;
+use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::log::{Format, Level, Log};
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::store::Store;
-use agora_recording_callbacks::sweep::{Run, Sweeper};
+use agora_recording_callbacks::sweep::Sweeper;
 use agora_recording_callbacks::topic::Topic;
 use agora_recording_callbacks::watchdog::Rules;
 use clap::Parser;
@@ -130,12 +131,10 @@ async fn run(options: Options) -> Result<ExitCode, AnyError> {
 /// One sweep, and a line if it did anything.
 async fn sweep(sweeper: &Sweeper) {
     let now_ms = now_ms();
-    let run = Run {
-        owner: &format!("local-sweep-{now_ms}"),
-        now_ms,
-        deadline: Instant::now() + Duration::from_secs(30),
-    };
-    let sweep = sweeper.sweep(run).await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let sweep = sweeper
+        .sweep(Invocation::new("local-sweep", now_ms, deadline))
+        .await;
     for remark in &sweep.remarks {
         let error = remark.error.as_deref().unwrap_or_default();
         println!(

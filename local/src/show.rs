@@ -39,7 +39,7 @@ impl Row {
         let callback: serde_json::Value = serde_json::from_str(first)?;
         let sid = Sid::new(callback["payload"]["sid"].as_str().unwrap_or_default())
             .ok_or("a sample without a sid")?;
-        let store = Store::new(world.dynamodb.clone(), table.to_owned(), 1);
+        let store = Store::new(world.dynamodb.config().to_builder(), table.to_owned(), 1);
         let item = store.session(&sid).await?.unwrap_or_default();
         let session = read_session(&item);
         let missing = match session.current() {

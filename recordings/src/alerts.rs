@@ -4,8 +4,9 @@ use crate::deployment::{Deployment, PATIENCE};
 use crate::outcome::{AnyError, Outcome};
 use crate::terminal::{say, table};
 use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::record::{AlertState, StoredAlert};
-use agora_recording_callbacks::send::{AlertOutcome, send};
+use agora_recording_callbacks::send::{SendOutcome, send};
 use agora_recording_callbacks::text::{clean, utc};
 use clap::Subcommand;
 use tokio::time::Instant;
@@ -87,21 +88,19 @@ async fn resend(
             left += 1;
             continue;
         }
-        if !store
-            .reopen_alert(stored, &deployment.owner, now_ms)
-            .await?
-        {
-            say!("{id}  left alone: somebody else has just taken it");
+        let deadline = Instant::now() + PATIENCE;
+        let invocation = Invocation::new(&deployment.owner, now_ms, deadline);
+        let Some(lease) = store.reopen_alert(stored, invocation).await? else {
+            say!("{id}  left alone: the sweeper has just taken it");
             left += 1;
             continue;
-        }
-        let deadline = Instant::now() + PATIENCE;
-        let sent = send(&store, &topic, &stored.alert, &deployment.owner, deadline).await;
+        };
+        let sent = send(&store, &topic, &lease, invocation).await;
         let error = sent
             .error
             .map_or_else(String::new, |error| format!(" ({error})"));
         say!("{id}  {}{error}", sent.outcome.as_str());
-        left += usize::from(sent.outcome != AlertOutcome::Published);
+        left += usize::from(sent.outcome != SendOutcome::Published);
     }
     Ok(Outcome::of_left(left))
 }

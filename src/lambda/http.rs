@@ -4,15 +4,15 @@
 use super::{is_first, time_left};
 use crate::clock::now_ms;
 use crate::event::Event;
-use crate::intake::Outcome;
+use crate::intake::{AlertOutcome, Outcome};
 use crate::invocation::Invocation;
 use crate::log::{Entry, Level, Log, Metric};
 use crate::notification::Notification;
 use crate::receive::{self, Receiver};
 use crate::reply::{Freshness, Reply, Stored};
-use crate::send::AlertOutcome;
+use crate::send::SendOutcome;
 use crate::signature::SignatureHeaders;
-use crate::store::{QuarantineReason, QuarantineWrite};
+use crate::store::{Merge, QuarantineReason, QuarantineWrite};
 use crate::text::clean;
 use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_runtime::Context;
@@ -190,7 +190,7 @@ fn metrics(outcome: &Outcome, now_ms: u64) -> Vec<(Metric, u64)> {
         ),
         is(
             Metric::SequenceConflicts,
-            session.is_some_and(|session| session.known && session.changed),
+            session.is_some_and(|session| session.merge == Merge::Conflict),
         ),
         // The first try is the fast path, the second one the slow path; from there on it was
         // contention.
@@ -200,13 +200,15 @@ fn metrics(outcome: &Outcome, now_ms: u64) -> Vec<(Metric, u64)> {
         ),
         is(
             Metric::AlertsPublished,
-            outcome.alert == Some(AlertOutcome::Published),
+            outcome.alert == Some(AlertOutcome::Sent(SendOutcome::Published)),
         ),
         is(
             Metric::AlertsDeferred,
             matches!(
                 outcome.alert,
-                Some(AlertOutcome::Deferred | AlertOutcome::Refused)
+                Some(AlertOutcome::Sent(
+                    SendOutcome::Deferred | SendOutcome::Refused
+                ))
             ),
         ),
     ];

@@ -3,8 +3,9 @@
 
 use super::{is_first, time_left};
 use crate::clock::now_ms;
+use crate::invocation::Invocation;
 use crate::log::{Entry, Level, Log, Metric};
-use crate::sweep::{Run, Sweep, Sweeper};
+use crate::sweep::{Sweep, Sweeper};
 use lambda_runtime::{Error, LambdaEvent};
 use serde::Serialize;
 use serde::de::IgnoredAny;
@@ -19,7 +20,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// Handles one invocation, and answers with what the sweep came to.
 ///
 /// # Errors
-/// Nothing could be worked off because the table can't be reached: the schedule's own retries and alarms are for that.
+/// Nothing could be processed because the table can't be reached: the schedule's own retries and alarms are for that.
 pub async fn invoke(
     sweeper: &Sweeper,
     log: &Log,
@@ -28,16 +29,13 @@ pub async fn invoke(
     let started = Instant::now();
     let now_ms = now_ms();
     let time = time_left(&event.context, now_ms, PATIENCE);
-    let run = Run {
-        owner: &event.context.request_id,
-        now_ms,
-        deadline: started + time.saturating_sub(ANSWER),
-    };
-    let sweep = sweeper.sweep(run).await;
+    let deadline = started + time.saturating_sub(ANSWER);
+    let invocation = Invocation::new(&event.context.request_id, now_ms, deadline);
+    let sweep = sweeper.sweep(invocation).await;
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    write_lines(log, &sweep, run, milliseconds);
+    write_lines(log, &sweep, invocation, milliseconds);
     if sweep.errors > 0 && sweep.looked + sweep.published == 0 {
-        return Err("nothing could be worked off: the table can't be reached".into());
+        return Err("nothing could be processed: the table can't be reached".into());
     }
     Ok(sweep)
 }
@@ -50,8 +48,8 @@ struct Fields<'a> {
 }
 
 /// One line a run, and one for everything that somebody should read.
-fn write_lines(log: &Log, sweep: &Sweep, run: Run<'_>, milliseconds: u64) {
-    let (request_id, now_ms) = (run.owner, run.now_ms);
+fn write_lines(log: &Log, sweep: &Sweep, invocation: Invocation<'_>, milliseconds: u64) {
+    let (request_id, now_ms) = (invocation.id, invocation.began_at_ms());
     for remark in &sweep.remarks {
         log.write(Entry {
             level: Level::Error,

@@ -1,227 +1,261 @@
-//! An alert's item: written down before anything is sent, claimed by lease, marked when it is sent, or given up, which stays to
-//! be seen.
+//! An alert's item: written down before anything is sent, leased to whoever sends it, marked as sent,
+//! or given up, which stays to be seen.
 
+use super::index::{Due, Shard, watch_entry};
 use super::item::{Item, number, read_number, read_text, text};
-use super::watch::{Due, WATCH_SHARDS};
-use super::{IS_NEW, Store, StoreError, refused, watch_shard};
-use crate::alert::{Alert, AlertKey, AlertKind};
+use super::key::{EXPIRES_AT, ITEM, ItemKey, SID, WATCH_AT};
+use super::{IS_NEW, Store, StoreError, is_invalid, refused};
+use crate::alert::{Alert, AlertKind};
+use crate::invocation::Invocation;
 use crate::record::{AlertState, StoredAlert};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
-/// How long whoever wrote or claimed an alert has to send it before somebody else may, in ms.
+/// How long a lease lasts, from the write that takes it, in ms.
 pub const LEASE_MS: u64 = 15_000;
-/// The alert still has to be sent, and whoever had the job is late.
+/// The alert still has to be sent, and its lease is over.
 const IS_DUE: &str = "#state = :pending AND due_at <= :now";
-/// The alert still has to be sent, and the job is ours.
+/// The alert still has to be sent, and its lease is ours.
 const IS_OURS: &str = "#state = :pending AND #owner = :owner";
-
-/// Nobody took the job since the alert was read.
+/// Nobody took the lease since the alert was read.
 const IS_AS_READ: &str = "#state = :state AND due_at = :read_due_at";
-/// Alerts that were given up are in this partition of the `watch` index, which nobody works off.
-pub(super) const FAILED_SHARD: &str = "failed";
 /// The first pause after a try that failed, in ms; it doubles with every further one.
 const BACKOFF_MS: u64 = 15_000;
 /// The longest pause between two tries, in ms.
 const MAX_BACKOFF_MS: u64 = 5 * 60 * 1000;
 
-/// What came of claiming an alert that is due.
+/// An alert that is ours to send until the lease is over. Only a write to the table makes one, so that
+/// nothing is sent that isn't written down and claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    alert: Alert,
+    owner: String,
+    ends_at: u64,
+    tries: u64,
+    created_at: u64,
+}
+
+impl Lease {
+    /// The lease of a new alert, to be written now.
+    pub(super) fn new(alert: Alert, invocation: Invocation<'_>) -> Self {
+        let now_ms = invocation.now_ms();
+        Self {
+            alert,
+            owner: invocation.id.to_owned(),
+            ends_at: now_ms + LEASE_MS,
+            tries: 1,
+            created_at: now_ms,
+        }
+    }
+
+    /// The alert.
+    #[must_use]
+    pub fn alert(&self) -> &Alert {
+        &self.alert
+    }
+
+    /// When it is over, ms since the epoch: from then on somebody else may send the alert.
+    #[must_use]
+    pub fn ends_at(&self) -> u64 {
+        self.ends_at
+    }
+
+    /// When the alert was written down, ms since the epoch.
+    #[must_use]
+    pub fn created_at(&self) -> u64 {
+        self.created_at
+    }
+}
+
+/// Who may send an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// We may.
+    Ours(Box<Lease>),
+    /// Its lease is held elsewhere, or it is done.
+    HeldElsewhere,
+}
+
+/// Who may send an alert that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DueClaim {
-    /// It is ours to send.
-    Ours(Box<StoredAlert>),
-    /// Somebody else's, done, or gone.
-    Others,
-    /// The item isn't an alert that can be read.
+    /// We may.
+    Ours(Box<Lease>),
+    /// Its lease is held elsewhere, or it is done, or gone.
+    HeldElsewhere,
+    /// The item isn't an alert that can be read, or be written.
     Unreadable,
 }
 
-/// Whose job it is to send an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// Ours.
-    Ours,
-    /// Somebody else's, or it is done.
-    Others,
-}
-
 impl Store {
-    /// Writes an alert down and takes the job of sending it, or takes it over from somebody who is late. `owner` names us.
+    /// Writes an alert down and takes its lease, or takes it over once the lease of another is over.
     ///
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn claim_alert(
         &self,
-        alert: &Alert,
-        owner: &str,
-        now_ms: u64,
+        alert: Alert,
+        invocation: Invocation<'_>,
     ) -> Result<Claim, StoreError> {
-        let item = alert_item(alert, owner, now_ms, self.expires_at(now_ms));
+        let lease = Lease::new(alert, invocation);
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(item))
+            .set_item(Some(alert_item(&lease, self.expires_at(lease.created_at))))
             .condition_expression(IS_NEW)
             .return_values_on_condition_check_failure(AllOld);
         let stored = match put.send().await {
-            Ok(_) => return Ok(Claim::Ours),
-            Err(error) => refused(error, "PutItem alert")?.unwrap_or_default(),
+            Ok(_) => return Ok(Claim::Ours(Box::new(lease))),
+            Err(error) => refused("PutItem alert", error)?.unwrap_or_default(),
         };
         // The SDK tries again when an answer is lost, and finds its own write.
-        if is_ours(&stored, owner) {
-            return Ok(Claim::Ours);
+        if is_ours(&stored, invocation) {
+            return Ok(Claim::Ours(Box::new(lease)));
         }
-        if read_text(&stored, "state") != Some(AlertState::Pending.as_str()) {
-            return Ok(Claim::Others);
+        if read_state(&stored) != Some(AlertState::Pending) {
+            return Ok(Claim::HeldElsewhere);
         }
-        self.take_over_alert(alert, owner, now_ms).await
+        self.take_over_alert(lease.alert, &stored, invocation).await
     }
 
     async fn take_over_alert(
         &self,
-        alert: &Alert,
-        owner: &str,
-        now_ms: u64,
+        alert: Alert,
+        stored: &Item,
+        invocation: Invocation<'_>,
     ) -> Result<Claim, StoreError> {
-        let update = self.claim_request(&alert.sid, &sort_key(alert), owner, now_ms);
-        match update.send().await {
-            Ok(_) => Ok(Claim::Ours),
+        let mut lease = Lease::new(alert, invocation);
+        lease.tries = read_number(stored, "tries").unwrap_or(0) + 1;
+        lease.created_at = read_number(stored, "created_at").unwrap_or(lease.created_at);
+        let key = alert_key(&lease.alert).of(&lease.alert.sid);
+        let is_taken = match self.claim_request(key, invocation).send().await {
+            Ok(_) => true,
+            // The sweeper reports it; the callback is stored all the same.
+            Err(error) if is_invalid(&error) => false,
             Err(error) => {
-                let stored = refused(error, "UpdateItem alert claim")?.unwrap_or_default();
-                Ok(if is_ours(&stored, owner) {
-                    Claim::Ours
-                } else {
-                    Claim::Others
-                })
+                let stored = refused("UpdateItem alert claim", error)?.unwrap_or_default();
+                is_ours(&stored, invocation)
             }
-        }
+        };
+        Ok(if is_taken {
+            Claim::Ours(Box::new(lease))
+        } else {
+            Claim::HeldElsewhere
+        })
     }
 
-    /// Notes that an alert is sent, if the job is still ours.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn mark_sent(
-        &self,
-        alert: &Alert,
-        owner: &str,
-        message_id: &str,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
-        let update = self
-            .alert_request(&alert.sid, &sort_key(alert), owner)
-            .update_expression(
-                "SET #state = :sent, sns_message_id = :message_id, sent_at = :now REMOVE watch_shard, watch_at",
-            )
-            .condition_expression(IS_OURS)
-            .expression_attribute_values(":sent", text(AlertState::Sent { at: None }.as_str()))
-            .expression_attribute_values(":message_id", text(message_id))
-            .expression_attribute_values(":now", number(now_ms));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused(error, "UpdateItem alert sent").map(|_| ()),
-        }
-    }
-
-    /// Takes the job of sending an alert that is due, and reads it.
+    /// Takes the lease of an alert that is due, and reads it.
     ///
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn claim_due(
         &self,
         due: &Due,
-        owner: &str,
-        now_ms: u64,
+        invocation: Invocation<'_>,
     ) -> Result<DueClaim, StoreError> {
+        let now_ms = invocation.now_ms();
         let claim = self
-            .claim_request(&due.sid, &due.item, owner, now_ms)
+            .claim_request(due.key.of(&due.sid), invocation)
             .return_values(ReturnValue::AllNew);
         let stored = match claim.send().await {
             Ok(claimed) => claimed.attributes.unwrap_or_default(),
-            Err(error) => match refused(error, "UpdateItem alert claim")? {
-                None => return Ok(DueClaim::Others),
+            Err(error) if is_invalid(&error) => return Ok(DueClaim::Unreadable),
+            Err(error) => match refused("UpdateItem alert claim", error)? {
+                None => return Ok(DueClaim::HeldElsewhere),
                 // The SDK tries again when an answer is lost, and finds its own write.
-                Some(stored) if is_ours(&stored, owner) => stored,
+                Some(stored) if is_ours(&stored, invocation) => stored,
                 // What the index said is no longer so.
-                Some(stored) if is_settled(&stored) => return Ok(DueClaim::Others),
-                Some(stored) if read_number(&stored, "watch_at") > Some(now_ms) => {
-                    return Ok(DueClaim::Others);
+                Some(stored) if is_settled(&stored) => return Ok(DueClaim::HeldElsewhere),
+                Some(stored) if read_number(&stored, WATCH_AT).is_none_or(|at| at > now_ms) => {
+                    return Ok(DueClaim::HeldElsewhere);
                 }
-                Some(stored) if !stored.contains_key("watch_at") => return Ok(DueClaim::Others),
                 Some(_) => return Ok(DueClaim::Unreadable),
             },
         };
         Ok(match read_alert(&stored) {
-            Some(alert) => DueClaim::Ours(Box::new(alert)),
+            Some(stored) => DueClaim::Ours(Box::new(Lease {
+                alert: stored.alert,
+                owner: invocation.id.to_owned(),
+                ends_at: stored.due_at,
+                tries: stored.tries,
+                created_at: stored.created_at,
+            })),
             None => DueClaim::Unreadable,
         })
     }
 
-    /// Puts off an alert that is ours after its `tries`-th try failed: 15 s, 30 s, 1 min … 5 min.
+    /// Notes that an alert is sent, if the lease is still ours.
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn defer_alert(
+    pub async fn mark_sent(
         &self,
-        alert: &Alert,
-        owner: &str,
-        tries: u64,
+        lease: &Lease,
+        message_id: &str,
         now_ms: u64,
     ) -> Result<(), StoreError> {
+        let sent = AlertState::Sent { at: Some(now_ms) };
         let update = self
-            .alert_request(&alert.sid, &sort_key(alert), owner)
-            .update_expression("SET due_at = :due_at, watch_at = :due_at")
-            .condition_expression(IS_OURS)
-            .expression_attribute_values(":due_at", number(now_ms + backoff_ms(tries)));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused(error, "UpdateItem alert deferred").map(|_| ()),
-        }
-    }
-
-    /// Gives up an alert that is ours. It stays, and is found in the index under `failed`.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn fail_alert(
-        &self,
-        alert: &Alert,
-        owner: &str,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
-        let update = self
-            .alert_request(&alert.sid, &sort_key(alert), owner)
-            .update_expression("SET #state = :failed, watch_shard = :shard, watch_at = :now")
-            .condition_expression(IS_OURS)
-            .expression_attribute_values(":failed", text(AlertState::Failed.as_str()))
-            .expression_attribute_values(":shard", text(FAILED_SHARD))
+            .leased_request(lease)
+            .update_expression(
+                "SET #state = :sent, sns_message_id = :message_id, sent_at = :now \
+                 REMOVE watch_shard, watch_at",
+            )
+            .expression_attribute_values(":sent", text(sent.as_str()))
+            .expression_attribute_values(":message_id", text(message_id))
             .expression_attribute_values(":now", number(now_ms));
         match update.send().await {
             Ok(_) => Ok(()),
-            Err(error) => refused(error, "UpdateItem alert failed").map(|_| ()),
+            Err(error) => refused("UpdateItem alert sent", error).map(|_| ()),
         }
     }
 
-    /// All alerts that are pending or were given up, oldest first; those that can't be read aren't among them.
+    /// Puts off an alert after a try that failed: 15 s, 30 s, 1 min … 5 min.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn defer_alert(&self, lease: &Lease, now_ms: u64) -> Result<(), StoreError> {
+        let update = self
+            .leased_request(lease)
+            .update_expression("SET due_at = :due_at, watch_at = :due_at")
+            .expression_attribute_values(":due_at", number(now_ms + backoff_ms(lease.tries)));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => refused("UpdateItem alert deferred", error).map(|_| ()),
+        }
+    }
+
+    /// Gives an alert up. It stays, in [`Shard::Failed`] of the index.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn fail_alert(&self, lease: &Lease, now_ms: u64) -> Result<(), StoreError> {
+        let update = self
+            .leased_request(lease)
+            .update_expression("SET #state = :failed, watch_shard = :shard, watch_at = :now")
+            .expression_attribute_values(":failed", text(AlertState::Failed.as_str()))
+            .expression_attribute_values(":shard", Shard::Failed.attribute())
+            .expression_attribute_values(":now", number(now_ms));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => refused("UpdateItem alert failed", error).map(|_| ()),
+        }
+    }
+
+    /// All alerts that are pending or were given up, oldest first; those that can't be read aren't
+    /// among them.
     ///
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn unsent_alerts(&self) -> Result<Vec<StoredAlert>, StoreError> {
-        let shards = (0..WATCH_SHARDS).map(|shard| shard.to_string());
         let mut unsent = Vec::new();
-        for shard in shards.chain([FAILED_SHARD.to_owned()]) {
-            let mut from = None;
-            loop {
-                let page = self.watch_page(&shard, u64::MAX, from).await?;
-                for due in page.due.iter().filter(|due| due.item.starts_with("alert#")) {
-                    let stored = self.item(&due.sid, &due.item).await?;
+        for shard in Shard::swept().chain([Shard::Failed]) {
+            for due in self.all_in(shard).await? {
+                if let ItemKey::Alert(_) = due.key {
+                    let stored = self.item(&due.sid, &due.key).await?;
                     unsent.extend(stored.as_ref().and_then(read_alert));
-                }
-                from = page.next;
-                if from.is_none() {
-                    break;
                 }
             }
         }
@@ -230,46 +264,44 @@ impl Store {
         Ok(unsent)
     }
 
-    /// Takes the job of sending an alert that wasn't sent, due or not; false if somebody took it since it was read.
+    /// Takes the lease of an alert that wasn't sent, due or not; `None` if somebody else took it since
+    /// it was read.
     ///
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn reopen_alert(
         &self,
         stored: &StoredAlert,
-        owner: &str,
-        now_ms: u64,
-    ) -> Result<bool, StoreError> {
-        let alert = &stored.alert;
+        invocation: Invocation<'_>,
+    ) -> Result<Option<Lease>, StoreError> {
+        let mut lease = Lease::new(stored.alert.clone(), invocation);
+        lease.tries = stored.tries + 1;
+        lease.created_at = stored.created_at;
         let update = self
-            .alert_request(&alert.sid, &sort_key(alert), owner)
+            .alert_request(alert_key(&lease.alert).of(&lease.alert.sid), &lease.owner)
             .update_expression(
-                "SET #state = :pending, #owner = :owner, due_at = :due_at, watch_at = :due_at, watch_shard = :shard \
-                 ADD tries :one",
+                "SET #state = :pending, #owner = :owner, due_at = :due_at, \
+                 watch_at = :due_at, watch_shard = :shard ADD tries :one",
             )
             .condition_expression(IS_AS_READ)
             .expression_attribute_values(":state", text(stored.state.as_str()))
             .expression_attribute_values(":read_due_at", number(stored.due_at))
-            .expression_attribute_values(":due_at", number(now_ms + LEASE_MS))
-            .expression_attribute_values(":shard", text(watch_shard(&alert.sid)))
+            .expression_attribute_values(":due_at", number(lease.ends_at))
+            .expression_attribute_values(":shard", Shard::of(&lease.alert.sid).attribute())
             .expression_attribute_values(":one", number(1));
-        match update.send().await {
-            Ok(_) => Ok(true),
+        let is_taken = match update.send().await {
+            Ok(_) => true,
             Err(error) => {
-                let stored = refused(error, "UpdateItem alert reopened")?;
-                Ok(stored.is_some_and(|stored| is_ours(&stored, owner)))
+                let stored = refused("UpdateItem alert reopened", error)?;
+                stored.is_some_and(|stored| is_ours(&stored, invocation))
             }
-        }
+        };
+        Ok(is_taken.then_some(lease))
     }
 
-    fn claim_request(
-        &self,
-        sid: &str,
-        item: &str,
-        owner: &str,
-        now_ms: u64,
-    ) -> UpdateItemFluentBuilder {
-        self.alert_request(sid, item, owner)
+    fn claim_request(&self, key: Item, invocation: Invocation<'_>) -> UpdateItemFluentBuilder {
+        let now_ms = invocation.now_ms();
+        self.alert_request(key, invocation.id)
             .update_expression(
                 "SET #owner = :owner, due_at = :due_at, watch_at = :due_at ADD tries :one",
             )
@@ -279,12 +311,16 @@ impl Store {
             .expression_attribute_values(":one", number(1))
     }
 
-    fn alert_request(&self, sid: &str, item: &str, owner: &str) -> UpdateItemFluentBuilder {
+    fn leased_request(&self, lease: &Lease) -> UpdateItemFluentBuilder {
+        self.alert_request(alert_key(&lease.alert).of(&lease.alert.sid), &lease.owner)
+            .condition_expression(IS_OURS)
+    }
+
+    fn alert_request(&self, key: Item, owner: &str) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.table)
-            .key("sid", text(sid))
-            .key("item", text(item))
+            .set_key(Some(key))
             .return_values_on_condition_check_failure(AllOld)
             .expression_attribute_names("#state", "state")
             .expression_attribute_names("#owner", "owner")
@@ -300,9 +336,9 @@ fn backoff_ms(tries: u64) -> u64 {
     BACKOFF_MS.saturating_mul(factor).min(MAX_BACKOFF_MS)
 }
 
-fn is_ours(stored: &Item, owner: &str) -> bool {
-    read_text(stored, "owner") == Some(owner)
-        && read_text(stored, "state") == Some(AlertState::Pending.as_str())
+fn is_ours(stored: &Item, invocation: Invocation<'_>) -> bool {
+    read_text(stored, "owner") == Some(invocation.id)
+        && read_state(stored) == Some(AlertState::Pending)
 }
 
 /// True if nobody has to send it any more.
@@ -313,16 +349,30 @@ fn is_settled(stored: &Item) -> bool {
     )
 }
 
+fn read_state(item: &Item) -> Option<AlertState> {
+    let at = read_number(item, "sent_at");
+    let states = [
+        AlertState::Pending,
+        AlertState::Sent { at },
+        AlertState::Failed,
+    ];
+    let word = read_text(item, "state")?;
+    states.into_iter().find(|state| state.as_str() == word)
+}
+
 /// Reads an alert from its item; `None` if a part that the message needs isn't there.
 #[must_use]
 pub fn read_alert(item: &Item) -> Option<StoredAlert> {
     let string = |name| read_text(item, name).map(str::to_owned);
     let codes = item.get("codes")?.as_m().ok()?;
+    let ItemKey::Alert(key) = ItemKey::parse(read_text(item, ITEM)?) else {
+        return None;
+    };
     Some(StoredAlert {
         alert: Alert {
             kind: AlertKind::read(read_text(item, "kind")?)?,
-            key: AlertKey::from_stored(read_text(item, "item")?.strip_prefix("alert#")?),
-            sid: string("sid")?,
+            key,
+            sid: string(SID)?,
             cname: string("channel")?,
             uid: string("uid")?,
             sequence: read_number(item, "sequence")?,
@@ -340,38 +390,28 @@ pub fn read_alert(item: &Item) -> Option<StoredAlert> {
     })
 }
 
-fn read_state(item: &Item) -> Option<AlertState> {
-    let at = read_number(item, "sent_at");
-    let states = [
-        AlertState::Pending,
-        AlertState::Sent { at },
-        AlertState::Failed,
-    ];
-    let word = read_text(item, "state")?;
-    states.into_iter().find(|state| state.as_str() == word)
+/// The key of an alert's item.
+pub(super) fn alert_key(alert: &Alert) -> ItemKey {
+    ItemKey::Alert(alert.key.clone())
 }
 
-/// The sort key of an alert.
-fn sort_key(alert: &Alert) -> String {
-    format!("alert#{}", alert.key)
-}
-
-/// The item of an alert that `owner` has to send.
-pub(super) fn alert_item(alert: &Alert, owner: &str, now_ms: u64, expires_at: u64) -> Item {
+/// The item of a new alert and its lease.
+pub(super) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
+    let alert = &lease.alert;
     let codes = alert
         .codes
         .iter()
         .map(|(name, value)| (name.clone(), text(value.as_str())))
         .collect();
-    Item::from([
-        ("sid".to_owned(), text(alert.sid.as_str())),
-        ("item".to_owned(), text(sort_key(alert))),
+    let mut item = alert_key(alert).of(&alert.sid);
+    item.extend(watch_entry(Shard::of(&alert.sid), lease.ends_at));
+    item.extend([
         ("kind".to_owned(), text(alert.kind.as_str())),
         ("severity".to_owned(), text(alert.kind.severity().as_str())),
         ("state".to_owned(), text(AlertState::Pending.as_str())),
-        ("owner".to_owned(), text(owner)),
-        ("due_at".to_owned(), number(now_ms + LEASE_MS)),
-        ("tries".to_owned(), number(1)),
+        ("owner".to_owned(), text(lease.owner.as_str())),
+        ("due_at".to_owned(), number(lease.ends_at)),
+        ("tries".to_owned(), number(lease.tries)),
         // Not `cname`: that name is the key of an index of sessions.
         ("channel".to_owned(), text(alert.cname.as_str())),
         ("uid".to_owned(), text(alert.uid.as_str())),
@@ -379,11 +419,10 @@ pub(super) fn alert_item(alert: &Alert, owner: &str, now_ms: u64, expires_at: u6
         ("event_type".to_owned(), number(alert.event_type)),
         ("at".to_owned(), number(alert.at)),
         ("codes".to_owned(), AttributeValue::M(codes)),
-        ("created_at".to_owned(), number(now_ms)),
-        ("expires_at".to_owned(), number(expires_at)),
-        ("watch_shard".to_owned(), text(watch_shard(&alert.sid))),
-        ("watch_at".to_owned(), number(now_ms + LEASE_MS)),
-    ])
+        ("created_at".to_owned(), number(lease.created_at)),
+        (EXPIRES_AT.to_owned(), number(expires_at)),
+    ]);
+    item
 }
 
 #[cfg(test)]
@@ -404,7 +443,7 @@ mod tests {
     fn an_alert_is_read_as_it_was_written() {
         let alert = Alert {
             kind: AlertKind::FatalError,
-            key: AlertKey::from_stored("0000000003#1#0a1b2c3d"),
+            key: crate::alert::AlertKey::from_stored("0000000003#1#0a1b2c3d"),
             sid: "38f8e3cfdc474cd56fc1ceba380d7e1a".to_owned(),
             cname: String::new(),
             uid: "5".to_owned(),
@@ -413,7 +452,14 @@ mod tests {
             at: 1_772_460_000_123,
             codes: [("errorCode".to_owned(), "110".to_owned())].into(),
         };
-        let mut item = alert_item(&alert, "us", 1_000, 9);
+        let lease = Lease {
+            alert: alert.clone(),
+            owner: "us".to_owned(),
+            ends_at: 1_000 + LEASE_MS,
+            tries: 1,
+            created_at: 1_000,
+        };
+        let mut item = alert_item(&lease, 9);
         let stored = read_alert(&item).unwrap();
         assert_eq!((stored.alert, stored.tries), (alert, 1));
         assert_eq!(

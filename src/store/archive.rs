@@ -1,20 +1,21 @@
 //! The archive: ranges of missing callbacks that have no room in their session's item.
 
 use super::item::{Item, number, text};
-use super::page::{Page, flat_ranges, page_key, read_page};
+use super::key::{EXPIRES_AT, ITEM, SID, VERSION};
+use super::page::{Page, flat_ranges, missing, owned_keys, read_page};
 use super::{MAX_ATTEMPTS, Store, StoreError, failed, refused};
 use crate::notification::Sid;
 use crate::session::{Ledger, Noted, Range, Recorder};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-/// No page yet, or one from an earlier version of the session.
-const IS_NO_OLDER: &str = "attribute_not_exists(sid) OR version <= :version";
-/// Nobody took a number out of the page since it was read.
+/// No page yet, or one of this version of the session or of an earlier one.
+const PAGE_IS_NOT_NEWER: &str = "attribute_not_exists(sid) OR version <= :version";
+/// No number was taken out of the page since it was read.
 const IS_SAME_PAGE: &str = "ranges = :stored";
 
 impl Store {
-    /// Puts pages of the archive, unless a later version of the session did. The session's item owns them only once it is
-    /// written, too.
+    /// Puts pages of the archive, unless a later version of the session did. The session's item owns
+    /// them only once it is written, too.
     pub(super) async fn put_pages(
         &self,
         sid: &Sid,
@@ -27,25 +28,26 @@ impl Store {
                 .client
                 .put_item()
                 .table_name(&self.table)
-                .item("sid", text(sid.as_str()))
-                .item("item", text(page.key()))
+                .item(SID, text(sid.as_str()))
+                .item(ITEM, text(page.key()))
                 .item("ranges", flat_ranges(&page.ranges))
-                .item("version", number(version))
-                .item("expires_at", number(self.expires_at(now_ms)))
-                .condition_expression(IS_NO_OLDER)
+                .item(VERSION, number(version))
+                .item(EXPIRES_AT, number(self.expires_at(now_ms)))
+                .condition_expression(PAGE_IS_NOT_NEWER)
                 .expression_attribute_values(":version", number(version));
             match put.send().await {
                 Ok(_) => {}
                 Err(error) => {
-                    refused(error, "PutItem missing")?;
+                    refused("PutItem missing", error)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Takes the number of a late callback out of the archive; false if it isn't missing there. `version` is the session's: later
-    /// than that of any page it owns, so that no latecomer puts the page again as it was.
+    /// Takes the number of a late callback out of the archive; false if it isn't missing there.
+    /// `version` is the session's: later than that of any page it owns, so that no latecomer puts the
+    /// page again as it was.
     pub(super) async fn fill_page(
         &self,
         sid: &Sid,
@@ -65,7 +67,7 @@ impl Store {
                 return Ok(false);
             };
             let stored = page.remove("ranges").unwrap_or(AttributeValue::Null(true));
-            page.retain(|name, _| name == "sid" || name == "item");
+            page.retain(|name, _| name == SID || name == ITEM);
             let update = self
                 .client
                 .update_item()
@@ -78,10 +80,13 @@ impl Store {
                 .expression_attribute_values(":version", number(version));
             match update.send().await {
                 Ok(_) => return Ok(true),
-                Err(error) => refused(error, "UpdateItem missing")?,
+                Err(error) => refused("UpdateItem missing", error)?,
             };
         }
-        Err(StoreError::Conflict)
+        Err(StoreError::Conflict {
+            what: "a page of missing callbacks",
+            tries: MAX_ATTEMPTS,
+        })
     }
 
     /// All callbacks of one recorder of a session that are missing, archive included, as sorted ranges.
@@ -89,17 +94,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn missing(&self, sid: &Sid, recorder: &Recorder) -> Result<Vec<Range>, StoreError> {
-        let mut ranges = recorder.ledger.missing_ranges();
+        let mut pages = Vec::new();
         if recorder.ledger.truncated {
-            ranges.extend(self.pages(sid, recorder).await?.iter().flat_map(read_page));
+            pages = self.pages(sid, recorder).await?;
         }
-        ranges.sort_unstable();
-        Ok(ranges)
+        Ok(missing(recorder, pages.iter()))
     }
 
     /// The pages of the archive that a recorder's ledger owns.
     async fn pages(&self, sid: &Sid, recorder: &Recorder) -> Result<Vec<Item>, StoreError> {
-        let last_page = recorder.ledger.received_from.saturating_sub(1);
+        let (first, last) = owned_keys(recorder).into_inner();
         let mut pages = self
             .client
             .query()
@@ -107,8 +111,8 @@ impl Store {
             .key_condition_expression("sid = :sid AND #item BETWEEN :first AND :last")
             .expression_attribute_names("#item", "item")
             .expression_attribute_values(":sid", text(sid.as_str()))
-            .expression_attribute_values(":first", text(page_key(&recorder.uid, 0)))
-            .expression_attribute_values(":last", text(page_key(&recorder.uid, last_page)))
+            .expression_attribute_values(":first", text(first))
+            .expression_attribute_values(":last", text(last))
             .consistent_read(true)
             .into_paginator()
             .items()

@@ -2,9 +2,10 @@
 //! `archive`.
 
 use super::item::{Item, number, number_size, read_int, size, write_session};
+use crate::hash::short_hash;
 use crate::session::{Ledger, Range, Recorder, Session, WINDOW};
 use aws_sdk_dynamodb::types::AttributeValue;
-use sha2::{Digest, Sha256};
+use std::ops::RangeInclusive;
 
 /// DynamoDB bills writes in units of this many bytes of the whole item.
 const WRITE_UNIT: usize = 1024;
@@ -92,7 +93,7 @@ pub(super) struct Page {
 impl Page {
     /// The sort keys of a recorder's pages begin with this.
     pub(super) fn prefix(uid: &str) -> String {
-        format!("missing#{}#", short_hash(uid.as_bytes()))
+        format!("missing#{}#", short_hash(uid.as_bytes(), 4))
     }
 
     pub(super) fn key(&self) -> String {
@@ -127,20 +128,30 @@ pub(super) fn read_page(item: &Item) -> Vec<Range> {
         .collect()
 }
 
+/// The sort keys of the pages that a recorder's ledger owns, if it is truncated: those that begin
+/// below its window.
+pub(super) fn owned_keys(recorder: &Recorder) -> RangeInclusive<String> {
+    let last = recorder.ledger.received_from.saturating_sub(1);
+    page_key(&recorder.uid, 0)..=page_key(&recorder.uid, last)
+}
+
+/// All callbacks of a recorder that are missing, as sorted ranges: what its ledger knows, and what
+/// the pages it owns hold.
+pub(super) fn missing<'a>(
+    recorder: &Recorder,
+    owned: impl Iterator<Item = &'a Item>,
+) -> Vec<Range> {
+    let mut ranges = recorder.ledger.missing_ranges();
+    ranges.extend(owned.flat_map(read_page));
+    ranges.sort_unstable();
+    ranges
+}
+
 /// How many bytes the item can grow before its window folds: the window's numbers, and some for registers that grow.
 fn growth(ledger: &Ledger) -> usize {
     const REGISTERS: usize = 40;
     let widest = number_size(&ledger.last.unwrap_or(0).to_string()) + 1;
     WINDOW.saturating_sub(ledger.received.len()) * widest + REGISTERS
-}
-
-/// The first 8 hex digits of the SHA-256.
-fn short_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use super::item::{Item, number, read_number, read_text, text};
 use super::kept_body::{keep_beginning, keep_body, read_body};
+use super::key::{EXPIRES_AT, ITEM, SID};
 use super::{Store, StoreError, failed};
+use crate::hash::short_hash;
 use crate::notification::Unreadable;
 use crate::signature::Verified;
-use sha2::{Digest, Sha256};
+use jiff::Timestamp;
 
 /// Why an authentic body isn't stored as a callback. Its `Display` is kept beside the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,8 +82,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<QuarantineWrite, StoreError> {
         let body = body.body();
-        let digest = hex(&Sha256::digest(body));
-        let hash = digest.get(..16).unwrap_or(&digest);
+        let hash = short_hash(body, 8);
         let whole = keep_body(body);
         let write = match whole {
             Some(_) => QuarantineWrite::Whole,
@@ -92,19 +93,19 @@ impl Store {
             .client
             .put_item()
             .table_name(&self.table)
-            .item("sid", text(partition(now_ms)))
-            .item("item", text(format!("{now_ms}#{hash}")))
+            .item(SID, text(partition(now_ms)))
+            .item(ITEM, text(format!("{now_ms}#{hash}")))
             .item(name, attribute)
             .item("reason", text(reason.to_string()))
             .item("received_at", number(now_ms))
-            .item("expires_at", number(self.expires_at(now_ms)));
+            .item(EXPIRES_AT, number(self.expires_at(now_ms)));
         if let Some(notice_id) = notice_id {
             put = put.item("notice_id", text(notice_id));
         }
         if write == QuarantineWrite::Cut {
             put = put
                 .item("body_length", number(body.len()))
-                .item("body_sha256", text(digest.as_str()));
+                .item("body_sha256", text(short_hash(body, 32)));
         }
         put.send()
             .await
@@ -143,8 +144,8 @@ impl Store {
         self.client
             .delete_item()
             .table_name(&self.table)
-            .key("sid", text(quarantined.sid.as_str()))
-            .key("item", text(quarantined.item.as_str()))
+            .key(SID, text(quarantined.sid.as_str()))
+            .key(ITEM, text(quarantined.item.as_str()))
             .send()
             .await
             .map(|_| ())
@@ -156,8 +157,8 @@ fn read_quarantined(item: &Item) -> Option<Quarantined> {
     let body = read_body(item)?;
     let cut_from = read_number(item, "body_length").and_then(|length| length.try_into().ok());
     Some(Quarantined {
-        sid: read_text(item, "sid")?.to_owned(),
-        item: read_text(item, "item")?.to_owned(),
+        sid: read_text(item, SID)?.to_owned(),
+        item: read_text(item, ITEM)?.to_owned(),
         reason: read_text(item, "reason").unwrap_or_default().to_owned(),
         received_at: read_number(item, "received_at")?,
         length: cut_from.unwrap_or(body.len()),
@@ -166,14 +167,29 @@ fn read_quarantined(item: &Item) -> Option<Quarantined> {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+/// The partition of a time's UTC day. It is a key, not a text for people: no change of how dates are
+/// shown may change it.
+fn partition(ms: u64) -> String {
+    let time = i64::try_from(ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .unwrap_or_default();
+    format!("quarantine#{}", time.strftime("%Y-%m-%d"))
 }
 
-/// The partition of a time's UTC day.
-fn partition(ms: u64) -> String {
-    let day = crate::text::date(ms);
-    format!("quarantine#{day}")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_the_partition_that_it_always_had() {
+        for (ms, key) in [
+            (1_772_460_333_480, "quarantine#2026-03-02"),
+            (1_772_409_599_999, "quarantine#2026-03-01"),
+            (1_772_409_600_000, "quarantine#2026-03-02"),
+            (0, "quarantine#1970-01-01"),
+        ] {
+            assert_eq!(partition(ms), key);
+        }
+    }
 }

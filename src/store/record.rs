@@ -3,20 +3,23 @@
 use super::alert::read_alert;
 use super::item::{Item, number, read_number, read_text, text};
 use super::kept_body::read_body;
-use super::page::{page_key, read_page};
-use super::watch::{WATCH_SHARDS, read_watched};
-use super::{Store, StoreError, failed};
+use super::key::{FIRST_SENDTS, ITEM, ItemKey, SID};
+use super::look::read_watched;
+use super::page::{missing, owned_keys};
+use super::{Shard, Store, StoreError, failed};
 use crate::notification::Sid;
 use crate::record::{Record, StoredEvent, StoredSession};
-use crate::session::Session;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use serde_json::{Map, Number, Value};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// `BatchGetItem` takes this many keys.
 const BATCH: usize = 100;
 /// A batch that the table gives back unread is asked for again this often.
 const MAX_ASKS: u32 = 8;
+/// The first pause before keys that were left unread are asked for again is twice that; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The key of a session in the index of channels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,27 +51,35 @@ impl Store {
         while let Some(item) = items.next().await {
             let item = item.map_err(|error| failed("Query session", error))?;
             found = true;
-            let key = read_text(&item, "item").unwrap_or_default();
-            if key == "session" {
-                record.watched = read_watched(&item);
-            } else if key.starts_with("event#") {
-                match read_event(&item) {
+            let key = read_text(&item, ITEM).unwrap_or_default();
+            match ItemKey::parse(key) {
+                ItemKey::Session => record.watched = read_watched(&item),
+                ItemKey::Event(_) => match read_event(&item) {
                     Some(event) => record.events.push(event),
                     None => record.unreadable += 1,
-                }
-            } else if key.starts_with("alert#") {
-                match read_alert(&item) {
+                },
+                ItemKey::Alert(_) => match read_alert(&item) {
                     Some(alert) => record.alerts.push(alert),
                     None => record.unreadable += 1,
-                }
-            } else if key.starts_with("missing#") {
-                pages.push((key.to_owned(), read_page(&item)));
+                },
+                ItemKey::Missing(_) => pages.push((key.to_owned(), item)),
+                ItemKey::Other(_) => {}
             }
         }
         if record.watched.sid.is_empty() {
             sid.as_str().clone_into(&mut record.watched.sid);
         }
-        record.missing = missing(&record.watched.session, &pages);
+        let recorders = record.watched.session.recorders.iter();
+        record.missing = recorders
+            .map(|recorder| {
+                let owned = owned_keys(recorder);
+                let pages = pages.iter();
+                let owned = pages
+                    .filter(|(key, _)| recorder.ledger.truncated && owned.contains(key))
+                    .map(|(_, page)| page);
+                missing(recorder, owned)
+            })
+            .collect();
         Ok(found.then_some(record))
     }
 
@@ -85,8 +96,8 @@ impl Store {
     ) -> Result<Vec<Opened>, StoreError> {
         let mut opened = Vec::new();
         let mut read = |item: &Item| {
-            opened.extend(read_number(item, "first_sendts").and_then(|first_sendts| {
-                let sid = read_text(item, "sid")?.to_owned();
+            opened.extend(read_number(item, FIRST_SENDTS).and_then(|first_sendts| {
+                let sid = read_text(item, SID)?.to_owned();
                 Some(Opened { first_sendts, sid })
             }));
         };
@@ -131,17 +142,10 @@ impl Store {
     /// [`StoreError::Call`].
     pub async fn watched_sids(&self) -> Result<Vec<String>, StoreError> {
         let mut sids = Vec::new();
-        for shard in 0..WATCH_SHARDS {
-            let mut from = None;
-            loop {
-                let page = self.watch_page(&shard.to_string(), u64::MAX, from).await?;
-                let sessions = page.due.into_iter().filter(|due| due.item == "session");
-                sids.extend(sessions.map(|due| due.sid));
-                from = page.next;
-                if from.is_none() {
-                    break;
-                }
-            }
+        for shard in Shard::sessions() {
+            let watched = self.all_in(shard).await?.into_iter();
+            let sessions = watched.filter(|due| due.key == ItemKey::Session);
+            sids.extend(sessions.map(|due| due.sid));
         }
         // One whose mark is moved meanwhile comes twice.
         sids.sort_unstable();
@@ -161,7 +165,7 @@ impl Store {
                 if let Some(item) = items.remove(sid) {
                     sessions.push(StoredSession {
                         watched: read_watched(&item),
-                        first_sendts: read_number(&item, "first_sendts").unwrap_or(0),
+                        first_sendts: read_number(&item, FIRST_SENDTS).unwrap_or(0),
                     });
                 }
             }
@@ -175,12 +179,7 @@ impl Store {
             call: "BatchGetItem sessions",
             source: Box::new(source),
         };
-        let keys = batch.iter().map(|sid| {
-            Item::from([
-                ("sid".to_owned(), text(sid.as_str())),
-                ("item".to_owned(), text("session")),
-            ])
-        });
+        let keys = batch.iter().map(|sid| ItemKey::Session.of(sid));
         let wanted = KeysAndAttributes::builder()
             .set_keys(Some(keys.collect()))
             .build()
@@ -192,7 +191,7 @@ impl Store {
                 break;
             };
             if ask > 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(50 << ask)).await;
+                tokio::time::sleep(FIRST_PAUSE * (1 << ask)).await;
             }
             let got = self
                 .client
@@ -207,7 +206,7 @@ impl Store {
                 .flatten()
                 .flat_map(|(_, items)| items)
             {
-                if let Some(sid) = read_text(&item, "sid") {
+                if let Some(sid) = read_text(&item, SID) {
                     items.insert(sid.to_owned(), item);
                 }
             }
@@ -221,23 +220,6 @@ impl Store {
         }
         Ok(items)
     }
-}
-
-/// What is missing of each recorder, with the pages that its ledger owns.
-fn missing(session: &Session, pages: &[(String, Vec<(u64, u64)>)]) -> Vec<Vec<(u64, u64)>> {
-    let recorders = session.recorders.iter();
-    let missing = recorders.map(|recorder| {
-        let mut ranges = recorder.ledger.missing_ranges();
-        if recorder.ledger.truncated {
-            let last_page = recorder.ledger.received_from.saturating_sub(1);
-            let owned = page_key(&recorder.uid, 0)..=page_key(&recorder.uid, last_page);
-            let owned = pages.iter().filter(|(key, _)| owned.contains(key));
-            ranges.extend(owned.flat_map(|(_, ranges)| ranges));
-        }
-        ranges.sort_unstable();
-        ranges
-    });
-    missing.collect()
 }
 
 fn read_event(item: &Item) -> Option<StoredEvent> {

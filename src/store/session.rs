@@ -1,22 +1,26 @@
 //! A session's item: the fast path that reads nothing, and the slow path that merges.
 
+use super::index::{Shard, watch_entry};
 use super::item::{
     Item, number, read_number, read_session, register_attribute, text, write_session,
 };
+use super::key::{CNAME, EXPIRES_AT, FIRST_SENDTS, ItemKey, VERSION, WATCH_AT, WATCH_SHARD};
 use super::page::make_room;
-use super::{IS_NEW, MAX_ATTEMPTS, Store, StoreError, refused, watch_shard};
+use super::{IS_NEW, MAX_ATTEMPTS, Store, StoreError, is_invalid, refused};
 use crate::notification::{Notification, Sid};
 use crate::session::{Fact, Noted, Register, Session, WINDOW};
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
+use std::collections::HashMap;
 use std::time::Duration;
 
-/// Sessions with more than one recorder whose generation is remembered, at most.
+/// How many sessions with more than one recorder have their generation remembered, at most.
 const MAX_GENERATIONS: usize = 256;
-/// After that many tries there are others who write the same session all the time.
-const CROWD: u32 = 4;
-/// The longest pause between two tries of a write that others are faster with, in ms.
+/// After so many tries there is contention: the next one waits.
+const CONTENTION: u32 = 4;
+/// The first pause under contention is at most twice as long, and each further one twice that, in ms.
+const PAUSE_MS: u64 = 5;
+/// The longest pause under contention, in ms.
 const MAX_PAUSE_MS: u64 = 400;
 /// The callback is newer than all of the recorder at work, and the window has room.
 const IS_NEWEST: &str =
@@ -25,254 +29,206 @@ const IS_NEWEST: &str =
 pub(super) const IS_UNCHANGED: &str = "version = :version";
 /// The session was not there when it was read.
 const HAS_NO_VERSION: &str = "attribute_not_exists(version)";
+/// What only the callback that opens a session writes, and the placeholder of its value. A value that
+/// stands in several places is sent once.
+const OPENING: [(&str, &str); 7] = [
+    ("#schema", ":one"),
+    (CNAME, ":cname"),
+    (FIRST_SENDTS, ":sendts"),
+    ("since", ":sendts"),
+    ("received_from", ":zero"),
+    (WATCH_SHARD, ":watch_shard"),
+    (WATCH_AT, ":watch_at"),
+];
+/// What every callback on the fast path writes, and the placeholder of its value.
+const ALWAYS: [(&str, &str); 6] = [
+    ("uid", ":uid"),
+    ("generation", ":generation"),
+    ("last_sequence", ":n"),
+    ("last_sendts", ":sendts"),
+    ("updated_at", ":now"),
+    (EXPIRES_AT, ":expires_at"),
+];
 
-/// What became of the session's item.
+/// The outcome of merging a callback into its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionWrite {
-    /// The callback's number was known already.
-    pub known: bool,
-    /// Newer callbacks came before it.
-    pub behind: bool,
-    /// It said something new.
-    pub changed: bool,
-    /// Tries it took; the first is the fast path.
+    /// How it relates to the callbacks before it.
+    pub merge: Merge,
+    /// Callbacks with a higher number came before it, or a newer recorder is at work.
+    pub is_late: bool,
+    /// How many tries it took; the first is the fast path.
     pub attempts: u32,
 }
 
-/// What came of the fast path.
-enum Newest {
+/// How a callback relates to those before it in its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// Its number is new.
+    New,
+    /// Its number was known, and it says nothing new: a resend, as a rule.
+    Duplicate,
+    /// Its number was known, and it says something new: its producer doesn't count.
+    Conflict,
+}
+
+/// The outcome of one try to write a session.
+enum Attempt {
     Written,
-    /// The condition doesn't hold; the item that is there.
-    Refused(Option<Item>),
+    /// Its condition doesn't hold: somebody else wrote the session, and this is what is there now.
+    Overtaken(Option<Item>),
+}
+
+/// A callback on its way into its session.
+struct Arrival<'a> {
+    notification: &'a Notification,
+    fact: Fact,
+    now_ms: u64,
+    expires_at: u64,
+    first_look_at: u64,
 }
 
 impl Store {
     /// Merges `notification` into its session.
     ///
     /// # Errors
-    /// [`StoreError::Call`], and [`StoreError::Conflict`] when others are always faster.
+    /// [`StoreError::Call`], and [`StoreError::Conflict`] when it lost every race.
     pub async fn write_session(
         &self,
         notification: &Notification,
         now_ms: u64,
     ) -> Result<SessionWrite, StoreError> {
-        let fact = Fact::of(notification);
-        // A callback that announces another recorder says something about two of them: never the fast path.
+        let sid = &notification.sid;
+        let arrival = Arrival {
+            notification,
+            fact: Fact::of(notification),
+            now_ms,
+            expires_at: self.expires_at(now_ms),
+            first_look_at: now_ms + self.first_look_ms,
+        };
+        let fact = &arrival.fact;
+        // A callback that announces another recorder says something about two of them: never the
+        // fast path.
         let mut stored = if fact.new_uid.is_some() {
-            self.session(&notification.sid).await?
+            self.session(sid).await?
         } else {
-            match self.write_newest(notification, &fact, now_ms).await? {
-                Newest::Written => {
+            match self.write_newest(&arrival).await? {
+                Attempt::Written => {
                     return Ok(SessionWrite {
-                        known: false,
-                        behind: false,
-                        changed: true,
+                        merge: Merge::New,
+                        is_late: false,
                         attempts: 1,
                     });
                 }
-                Newest::Refused(item) => item,
+                Attempt::Overtaken(item) => item,
             }
         };
         let mut found_in_archive = false;
-        for attempts in 2..MAX_ATTEMPTS {
+        for attempts in 2..=MAX_ATTEMPTS {
             let mut session = stored.as_ref().map(read_session).unwrap_or_default();
             let pages = stored
                 .as_ref()
                 .map_or_else(Vec::new, |item| make_room(&mut session, item));
             let version = stored
                 .as_ref()
-                .and_then(|item| read_number(item, "version"))
+                .and_then(|item| read_number(item, VERSION))
                 .unwrap_or(0);
-            let roomy = session.clone();
-            let merged = session.apply(&fact);
-            self.remember_generation(&notification.sid, session.generation());
+            let before = session.clone();
+            let merged = session.apply(fact);
+            self.remember_generation(sid, session.generation());
             match (merged.noted, session.recorder_of(&fact.uid)) {
-                // Its own number may be among those that have to make room: archive first, then look there.
+                // Its own number may be among those that have to make room: archive first, then look
+                // there.
                 (Noted::Archived, _) if !pages.is_empty() => {
-                    self.put_pages(&notification.sid, &pages, version, now_ms)
-                        .await?;
-                    self.replace_session(notification, &fact, &roomy, stored, now_ms)
-                        .await?;
-                    stored = self.session(&notification.sid).await?;
+                    self.put_pages(sid, &pages, version, now_ms).await?;
+                    self.replace_session(&arrival, &before, stored).await?;
+                    stored = self.session(sid).await?;
                     continue;
                 }
                 (Noted::Archived, Some(recorder)) => {
                     let filled = self
-                        .fill_page(&notification.sid, recorder, fact.sequence, version)
+                        .fill_page(sid, recorder, fact.sequence, version)
                         .await?;
                     found_in_archive |= filled;
                 }
                 (Noted::New | Noted::Known | Noted::Archived, _) => {}
             }
+            let is_new = merged.noted == Noted::New || found_in_archive;
             let write = SessionWrite {
-                known: merged.noted != Noted::New && !found_in_archive,
-                behind: merged.behind,
-                changed: merged.changed || found_in_archive,
+                merge: match (is_new, merged.changed) {
+                    (true, _) => Merge::New,
+                    (false, true) => Merge::Conflict,
+                    (false, false) => Merge::Duplicate,
+                },
+                is_late: merged.behind,
                 attempts,
             };
             if !merged.changed && stored.is_some() {
                 return Ok(write);
             }
-            self.put_pages(&notification.sid, &pages, version, now_ms)
-                .await?;
-            match self
-                .replace_session(notification, &fact, &session, stored, now_ms)
-                .await?
-            {
-                None => return Ok(write),
-                Some(newer) => stored = newer,
+            self.put_pages(sid, &pages, version, now_ms).await?;
+            match self.replace_session(&arrival, &session, stored).await? {
+                Attempt::Written => return Ok(write),
+                Attempt::Overtaken(newer) => stored = newer,
             }
-            // In a crowd, what the refusal brought is old after a pause: look again rather than be refused again.
-            if attempts >= CROWD {
-                let longest_ms = MAX_PAUSE_MS.min(5 << attempts.min(10));
+            // Under contention, what the refusal brought is old after a pause: read again rather than
+            // lose again.
+            if attempts >= CONTENTION {
+                let longest_ms = MAX_PAUSE_MS.min(PAUSE_MS << attempts.min(10));
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=longest_ms))).await;
-                stored = self.session(&notification.sid).await?;
+                stored = self.session(sid).await?;
             }
         }
-        Err(StoreError::Conflict)
+        Err(StoreError::Conflict {
+            what: "the session",
+            tries: MAX_ATTEMPTS,
+        })
     }
 
-    /// The fast path: one request that writes blindly what a callback newer than all says, and opens a session. A callback that
-    /// says nothing about the session's state leaves the watchdog's mark alone, so that stragglers don't make a session that is
-    /// over be looked at again; it doesn't open one this way either.
-    async fn write_newest(
-        &self,
-        notification: &Notification,
-        fact: &Fact,
-        now_ms: u64,
-    ) -> Result<Newest, StoreError> {
-        let generation = self.guess_generation(&notification.sid);
-        // Attribute, placeholder. A value that stands in several places is sent once.
-        let opening = [
-            ("#schema", ":one"),
-            ("cname", ":cname"),
-            ("first_sendts", ":sendts"),
-            ("since", ":sendts"),
-            ("received_from", ":zero"),
-            ("watch_shard", ":watch_shard"),
-            ("watch_at", ":watch_at"),
-        ];
-        let always = [
-            ("uid", ":uid"),
-            ("generation", ":generation"),
-            ("last_sequence", ":n"),
-            ("last_sendts", ":sendts"),
-            ("updated_at", ":now"),
-            ("expires_at", ":expires_at"),
-        ];
-        let opens = fact.tells_state();
-        let condition = if generation == 0 && opens {
-            format!("{IS_NEW} OR ({IS_NEWEST})")
-        } else {
-            IS_NEWEST.to_owned()
-        };
-        let mut set = String::with_capacity(512);
-        let mut request = self
+    /// The fast path: one request that reads nothing.
+    async fn write_newest(&self, arrival: &Arrival<'_>) -> Result<Attempt, StoreError> {
+        let sid = &arrival.notification.sid;
+        let update = newest_update(arrival, self.guess_generation(sid));
+        let request = self
             .client
             .update_item()
             .table_name(&self.table)
-            .key("sid", text(notification.sid.as_str()))
-            .key("item", text("session"))
-            .condition_expression(condition)
-            .return_values_on_condition_check_failure(AllOld)
-            .expression_attribute_values(":n", number(fact.sequence))
-            .expression_attribute_values(":window", number(WINDOW))
-            .expression_attribute_values(
-                ":received",
-                AttributeValue::Ns(vec![fact.sequence.to_string()]),
-            )
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":uid", text(fact.uid.as_str()))
-            .expression_attribute_values(":generation", number(generation))
-            .expression_attribute_values(":sendts", number(fact.sendts))
-            .expression_attribute_values(":now", number(now_ms))
-            .expression_attribute_values(":expires_at", number(self.expires_at(now_ms)));
-        if opens {
-            request = request
-                .expression_attribute_names("#schema", "schema")
-                .expression_attribute_values(":zero", number(0))
-                .expression_attribute_values(
-                    ":watch_shard",
-                    text(watch_shard(notification.sid.as_str())),
-                )
-                .expression_attribute_values(":watch_at", number(now_ms + self.first_look_ms));
-            let cname = channel(notification);
-            if let Some(cname) = cname {
-                request = request.expression_attribute_values(":cname", text(cname));
-            }
-            for (name, value) in opening {
-                if name != "cname" || cname.is_some() {
-                    set.push_str(&format!("{name} = if_not_exists({name}, {value}), "));
-                }
-            }
-        }
-        for (name, fields) in &fact.registers {
-            let name = name.as_str();
-            let register = Register {
-                sequence: fact.sequence,
-                at: fact.sendts,
-                fields: fields.clone(),
-            };
-            set.push_str(&format!("#{name} = :{name}, "));
-            request = request
-                .expression_attribute_names(format!("#{name}"), name)
-                .expression_attribute_values(
-                    format!(":{name}"),
-                    register_attribute(&register, generation),
-                );
-        }
-        if fact.has_stream {
-            request = request.expression_attribute_values(":true", AttributeValue::Bool(true));
-            request = request.expression_attribute_names("#stream", "stream");
-            set.push_str("#stream = :true, ");
-        }
-        let always = always.map(|(name, value)| format!("{name} = {value}"));
-        set.push_str(&always.join(", "));
-        // Seen at work after a failure: it is healed.
-        let healed = if fact.shows_work() {
-            " REMOVE failure"
-        } else {
-            ""
-        };
-        let update = format!("SET {set} ADD received :received, version :one{healed}");
-        match request.update_expression(update).send().await {
-            Ok(_) => Ok(Newest::Written),
+            .set_key(Some(ItemKey::Session.of(sid.as_str())))
+            .condition_expression(update.condition)
+            .update_expression(update.expression)
+            .set_expression_attribute_names(Some(update.names).filter(|names| !names.is_empty()))
+            .set_expression_attribute_values(Some(update.values))
+            .return_values_on_condition_check_failure(AllOld);
+        match request.send().await {
+            Ok(_) => Ok(Attempt::Written),
             // An attribute that somebody spoiled by hand: the slow path reads around it.
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.code() == Some("ValidationException")) =>
-            {
-                self.session(&notification.sid).await.map(Newest::Refused)
-            }
-            Err(error) => refused(error, "UpdateItem session").map(Newest::Refused),
+            Err(error) if is_invalid(&error) => self.session(sid).await.map(Attempt::Overtaken),
+            Err(error) => refused("UpdateItem session", error).map(Attempt::Overtaken),
         }
     }
 
-    /// The slow path's write. `None`: written. `Some`: somebody was faster, and this is what is there now.
+    /// The slow path's write: `session` over what is `stored`.
     async fn replace_session(
         &self,
-        notification: &Notification,
-        fact: &Fact,
+        arrival: &Arrival<'_>,
         session: &Session,
         stored: Option<Item>,
-        now_ms: u64,
-    ) -> Result<Option<Option<Item>>, StoreError> {
-        let opens_recorder =
-            stored.as_ref().is_none_or(|item| !item.contains_key("uid")) && !fact.is_beside;
-        let mut item = stored.unwrap_or_else(|| opened(notification));
-        let version = item.get("version").cloned();
-        let next_version = read_number(&item, "version").unwrap_or(0) + 1;
+    ) -> Result<Attempt, StoreError> {
+        let is_watched = |item: &Item| item.contains_key("uid");
+        let opens_recorder = !arrival.fact.is_beside && !stored.as_ref().is_some_and(is_watched);
+        let mut item = stored.unwrap_or_else(|| arrival.opened());
+        let version = item.get(VERSION).cloned();
+        let next_version = read_number(&item, VERSION).unwrap_or(0) + 1;
         write_session(session, &mut item);
-        let expires_at = self
-            .expires_at(now_ms)
-            .max(read_number(&item, "expires_at").unwrap_or(0));
-        if (fact.tells_state() || opens_recorder) && !item.contains_key("watch_at") {
-            item.extend(self.watch_mark(notification, now_ms));
+        let expires_at = arrival
+            .expires_at
+            .max(read_number(&item, EXPIRES_AT).unwrap_or(0));
+        if (arrival.fact.tells_state() || opens_recorder) && !item.contains_key(WATCH_AT) {
+            item.extend(arrival.watch_entry());
         }
-        item.insert("updated_at".to_owned(), number(now_ms));
-        item.insert("expires_at".to_owned(), number(expires_at));
-        item.insert("version".to_owned(), number(next_version));
+        item.insert("updated_at".to_owned(), number(arrival.now_ms));
+        item.insert(EXPIRES_AT.to_owned(), number(expires_at));
+        item.insert(VERSION.to_owned(), number(next_version));
         let mut request = self
             .client
             .put_item()
@@ -286,22 +242,9 @@ impl Store {
             None => request.condition_expression(HAS_NO_VERSION),
         };
         match request.send().await {
-            Ok(_) => Ok(None),
-            Err(error) => refused(error, "PutItem session").map(Some),
+            Ok(_) => Ok(Attempt::Written),
+            Err(error) => refused("PutItem session", error).map(Attempt::Overtaken),
         }
-    }
-
-    /// What lets the watchdog find a session.
-    fn watch_mark(
-        &self,
-        notification: &Notification,
-        now_ms: u64,
-    ) -> [(String, AttributeValue); 2] {
-        let shard = watch_shard(notification.sid.as_str());
-        [
-            ("watch_shard".to_owned(), text(shard)),
-            ("watch_at".to_owned(), number(now_ms + self.first_look_ms)),
-        ]
     }
 
     /// The session's item, read consistently.
@@ -309,7 +252,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn session(&self, sid: &Sid) -> Result<Option<Item>, StoreError> {
-        self.item(sid.as_str(), "session").await
+        self.item(sid.as_str(), &ItemKey::Session).await
     }
 
     fn guess_generation(&self, sid: &Sid) -> u64 {
@@ -333,20 +276,212 @@ impl Store {
     }
 }
 
-/// What only the callback that opens a session writes.
-fn opened(notification: &Notification) -> Item {
-    let sid = notification.sid.as_str();
-    let mut item = Item::from([
-        ("sid".to_owned(), text(sid)),
-        ("item".to_owned(), text("session")),
-        ("schema".to_owned(), number(1)),
-        ("first_sendts".to_owned(), number(notification.sendts)),
-    ]);
-    item.extend(channel(notification).map(|cname| ("cname".to_owned(), text(cname))));
-    item
+impl Arrival<'_> {
+    /// What only the callback that opens a session writes.
+    fn opened(&self) -> Item {
+        let mut item = ItemKey::Session.of(self.notification.sid.as_str());
+        item.insert("schema".to_owned(), number(1));
+        item.insert(FIRST_SENDTS.to_owned(), number(self.fact.sendts));
+        item.extend(self.cname().map(|cname| (CNAME.to_owned(), text(cname))));
+        item
+    }
+
+    /// What lets the watchdog find the session.
+    fn watch_entry(&self) -> [(String, AttributeValue); 2] {
+        let shard = Shard::of(self.notification.sid.as_str());
+        watch_entry(shard, self.first_look_at)
+    }
+
+    /// The channel as an index key, which can't be empty.
+    fn cname(&self) -> Option<&str> {
+        Some(self.notification.cname.as_str()).filter(|cname| !cname.is_empty())
+    }
 }
 
-/// The channel as an index key, which can't be empty.
-fn channel(notification: &Notification) -> Option<&str> {
-    Some(notification.cname.as_str()).filter(|cname| !cname.is_empty())
+/// The parts of an `UpdateItem`.
+struct Update {
+    condition: String,
+    expression: String,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+/// The fast path's write: it sets blindly what a callback newer than all before it says, and opens a
+/// session. A callback that says nothing about the session's state leaves the watchdog's mark alone,
+/// so that stragglers don't make a session that is over be watched again; it doesn't open one this way
+/// either.
+fn newest_update(arrival: &Arrival<'_>, generation: u64) -> Update {
+    let fact = &arrival.fact;
+    let opens = fact.tells_state();
+    let condition = if generation == 0 && opens {
+        format!("{IS_NEW} OR ({IS_NEWEST})")
+    } else {
+        IS_NEWEST.to_owned()
+    };
+    let received = AttributeValue::Ns(vec![fact.sequence.to_string()]);
+    let mut names = HashMap::new();
+    let mut values = HashMap::from([
+        (":n".to_owned(), number(fact.sequence)),
+        (":window".to_owned(), number(WINDOW)),
+        (":received".to_owned(), received),
+        (":one".to_owned(), number(1)),
+        (":uid".to_owned(), text(fact.uid.as_str())),
+        (":generation".to_owned(), number(generation)),
+        (":sendts".to_owned(), number(fact.sendts)),
+        (":now".to_owned(), number(arrival.now_ms)),
+        (":expires_at".to_owned(), number(arrival.expires_at)),
+    ]);
+    let mut set = String::with_capacity(512);
+    if opens {
+        let shard = Shard::of(arrival.notification.sid.as_str());
+        names.insert("#schema".to_owned(), "schema".to_owned());
+        values.insert(":zero".to_owned(), number(0));
+        values.insert(":watch_shard".to_owned(), shard.attribute());
+        values.insert(":watch_at".to_owned(), number(arrival.first_look_at));
+        let cname = arrival.cname();
+        values.extend(cname.map(|cname| (":cname".to_owned(), text(cname))));
+        for (name, value) in OPENING {
+            if name != CNAME || cname.is_some() {
+                set.push_str(&format!("{name} = if_not_exists({name}, {value}), "));
+            }
+        }
+    }
+    for (name, fields) in &fact.registers {
+        let name = name.as_str();
+        let register = Register {
+            sequence: fact.sequence,
+            at: fact.sendts,
+            fields: fields.clone(),
+        };
+        set.push_str(&format!("#{name} = :{name}, "));
+        names.insert(format!("#{name}"), name.to_owned());
+        values.insert(
+            format!(":{name}"),
+            register_attribute(&register, generation),
+        );
+    }
+    if fact.has_stream {
+        values.insert(":true".to_owned(), AttributeValue::Bool(true));
+        names.insert("#stream".to_owned(), "stream".to_owned());
+        set.push_str("#stream = :true, ");
+    }
+    set.push_str(
+        &ALWAYS
+            .map(|(name, value)| format!("{name} = {value}"))
+            .join(", "),
+    );
+    // Seen at work after a failure: it is healed.
+    let healed = if fact.shows_work() {
+        " REMOVE failure"
+    } else {
+        ""
+    };
+    Update {
+        condition,
+        expression: format!("SET {set} ADD received :received, version :one{healed}"),
+        names,
+        values,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use serde_json::{Value, json};
+
+    fn update(event_type: u32, details: &Value, cname: &str, generation: u64) -> Update {
+        let notification = Notification {
+            sid: Sid::new("a").unwrap(),
+            cname: cname.to_owned(),
+            uid: "5".to_owned(),
+            sequence: 7,
+            sendts: 1_772_460_000_123,
+            service_type: None,
+            service_scene: None,
+            event_type,
+            event: Event::read(event_type, details),
+            details: details.clone(),
+            notice_id: None,
+            notify_ms: None,
+        };
+        let arrival = Arrival {
+            notification: &notification,
+            fact: Fact::of(&notification),
+            now_ms: 1_000,
+            expires_at: 9,
+            first_look_at: 2_000,
+        };
+        newest_update(&arrival, generation)
+    }
+
+    #[test]
+    fn a_heartbeat_opens_a_session_or_is_newer_than_all_before_it() {
+        let update = update(33, &json!({"progress": 10_000}), "math-101", 0);
+        assert_eq!(update.condition, format!("{IS_NEW} OR ({IS_NEWEST})"));
+        for part in [
+            "cname = if_not_exists(cname, :cname), ",
+            "watch_at = if_not_exists(watch_at, :watch_at), ",
+            "#progress = :progress, ",
+            "last_sequence = :n, ",
+            " ADD received :received, version :one",
+        ] {
+            assert!(
+                update.expression.contains(part),
+                "{part}: {}",
+                update.expression
+            );
+        }
+    }
+
+    #[test]
+    fn every_placeholder_has_a_value_and_every_value_a_placeholder() {
+        for (event_type, details, cname, generation) in [
+            (33, json!({"progress": 1}), "math-101", 0),
+            (33, json!({"progress": 1}), "", 3),
+            (43, json!({}), "math-101", 0),
+            (40, json!({"status": 0}), "", 0),
+        ] {
+            let update = update(event_type, &details, cname, generation);
+            let text = format!("{} {}", update.condition, update.expression);
+            let is_name = |c: char| c.is_alphanumeric() || c == '_';
+            let used = |sign: char| -> std::collections::BTreeSet<String> {
+                text.match_indices(sign)
+                    .map(|(at, _)| {
+                        let name: String =
+                            text[at + 1..].chars().take_while(|c| is_name(*c)).collect();
+                        format!("{sign}{name}")
+                    })
+                    .collect()
+            };
+            assert_eq!(
+                used('#'),
+                update.names.keys().cloned().collect(),
+                "{event_type}"
+            );
+            assert_eq!(
+                used(':'),
+                update.values.keys().cloned().collect(),
+                "{event_type}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_callback_that_says_nothing_about_the_state_opens_nothing() {
+        let update = update(43, &json!({"streamType": 0}), "math-101", 0);
+        assert_eq!(update.condition, IS_NEWEST);
+        assert!(
+            !update.expression.contains("watch_at"),
+            "{}",
+            update.expression
+        );
+    }
+
+    #[test]
+    fn a_later_generation_opens_nothing() {
+        let update = update(33, &json!({"progress": 1}), "math-101", 2);
+        assert_eq!(update.condition, IS_NEWEST);
+        assert_eq!(update.values[":generation"], number(2));
+    }
 }

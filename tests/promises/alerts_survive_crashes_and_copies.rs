@@ -1,7 +1,8 @@
 //! An alert that is written down is sent: once, unless somebody crashes at the wrong moment.
 
 use crate::harness::{Function, World, callback, event, event_details, number, text};
-use agora_recording_callbacks::send::AlertOutcome;
+use agora_recording_callbacks::intake::AlertOutcome;
+use agora_recording_callbacks::send::SendOutcome;
 use futures_util::future::join_all;
 use testkit::sns::Mood;
 
@@ -84,7 +85,7 @@ async fn many_copies_in_one_moment_publish_each_alert_once() {
         let outcomes = join_all(copies).await;
         let published = outcomes
             .iter()
-            .filter(|handled| handled.alert == Some(AlertOutcome::Published))
+            .filter(|handled| handled.alert == Some(AlertOutcome::Sent(SendOutcome::Published)))
             .count();
         assert_eq!(published, 1);
         assert!(outcomes.iter().all(|handled| handled.reply.status() == 200));
@@ -101,7 +102,10 @@ async fn many_copies_after_the_lease_publish_once() {
         world.sns.set_mood(Mood::Down);
         let handled = world.deliver(&receivers[0], body.as_bytes()).await;
         assert_eq!(handled.reply.status(), 200);
-        assert_eq!(handled.alert, Some(AlertOutcome::Deferred));
+        assert_eq!(
+            handled.alert,
+            Some(AlertOutcome::Sent(SendOutcome::Deferred))
+        );
         world.sns.set_mood(Mood::Well);
         let published = world.sns.published().len();
         world.end_leases("a").await;
@@ -153,7 +157,10 @@ async fn an_alert_is_written_down_before_anything_else() {
             callback("a", "5", 1, 11, &event_details(11)).as_bytes(),
         )
         .await;
-    assert_eq!(handled.alert, Some(AlertOutcome::Published));
+    assert_eq!(
+        handled.alert,
+        Some(AlertOutcome::Sent(SendOutcome::Published))
+    );
     let operations: Vec<_> = world
         .proxy
         .take()

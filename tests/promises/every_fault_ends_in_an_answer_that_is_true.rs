@@ -167,6 +167,11 @@ async fn cell(place: Place, fault: Fault, which: Which) -> Result<&'static str, 
     if is_for_good && place.is_needed && !is_read_around && status != 503 {
         return Err(format!("{status} though it failed for good"));
     }
+    // A transaction is over in a moment; only a write meets it.
+    let is_over = fault == Fault::Conflict && which != Which::Always;
+    if is_over && place.operation != "GetItem" && status != 200 {
+        return Err(format!("{status} for a write that met a transaction"));
+    }
     if !place.is_needed && status != 200 {
         return Err(format!("{status} for what doesn't matter to the sender"));
     }
@@ -201,7 +206,7 @@ async fn every_fault_at_every_place_first_second_and_always() {
             [Which::First, Which::Second, Which::Always].map(|which| (place, fault, which))
         })
         .collect();
-    assert_eq!(cells.len(), 8 * 9 * 3);
+    assert_eq!(cells.len(), 8 * 10 * 3);
     let outcomes: Vec<_> = stream::iter(cells)
         .map(|(place, fault, which)| async move {
             let outcome = cell(place, fault, which).await;

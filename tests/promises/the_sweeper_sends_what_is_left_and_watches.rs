@@ -3,7 +3,7 @@
 use crate::harness::{
     Binary, Function, World, callback, callback_at, event, event_details, number, text, tick,
 };
-use agora_recording_callbacks::store::PUSH_BACK_MS;
+use agora_recording_callbacks::sweep::PUT_OFF_MS;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -440,7 +440,7 @@ async fn items_that_cannot_be_read_are_told_about_and_put_off_and_stop_nothing()
     assert_eq!(world.sweep_at(&sweeper, T0 + 2 * MIN).await.unreadable, 0);
     assert_eq!(
         world
-            .sweep_at(&sweeper, T0 + 2 * MIN + PUSH_BACK_MS)
+            .sweep_at(&sweeper, T0 + 2 * MIN + PUT_OFF_MS)
             .await
             .unreadable,
         6

@@ -1,8 +1,9 @@
 //! However much is due: run after run works it off, nothing twice, nothing forgotten.
 
 use crate::harness::{TABLE, World, callback_at, event_details, text};
+use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::store::{Item, LEASE_MS};
-use agora_recording_callbacks::sweep::{Run, Sweep};
+use agora_recording_callbacks::sweep::Sweep;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -43,12 +44,8 @@ async fn five_thousand_alerts_and_twenty_thousand_sessions() {
         let both = sweepers.iter().enumerate().map(|(n, sweeper)| {
             let owner = format!("run-{runs}-{n}");
             async move {
-                let run = Run {
-                    owner: &owner,
-                    now_ms: NOW,
-                    deadline: Instant::now() + Duration::from_secs(4),
-                };
-                sweeper.sweep(run).await
+                let deadline = Instant::now() + Duration::from_secs(4);
+                sweeper.sweep(Invocation::new(&owner, NOW, deadline)).await
             }
         });
         let both = futures_util::future::join_all(both).await;

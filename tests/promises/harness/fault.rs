@@ -19,12 +19,14 @@ pub(crate) enum Fault {
     Validation,
     AccessDenied,
     ExpiredToken,
+    /// A transaction of somebody else's holds the item.
+    Conflict,
     /// 200, and what isn't JSON.
     Malformed,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Throttled,
         Self::Internal,
         Self::Reset,
@@ -33,6 +35,7 @@ impl Fault {
         Self::Validation,
         Self::AccessDenied,
         Self::ExpiredToken,
+        Self::Conflict,
         Self::Malformed,
     ];
 
@@ -49,6 +52,7 @@ impl Fault {
             Self::Validation => error(StatusCode::BAD_REQUEST, "ValidationException"),
             Self::AccessDenied => error(StatusCode::BAD_REQUEST, "AccessDeniedException"),
             Self::ExpiredToken => error(StatusCode::BAD_REQUEST, "ExpiredTokenException"),
+            Self::Conflict => error(StatusCode::BAD_REQUEST, "TransactionConflictException"),
             Self::Malformed => Some((StatusCode::OK, "<html>").into_response()),
             Self::Reset | Self::AnswerLost => Some(broken()),
             Self::Hang => None,

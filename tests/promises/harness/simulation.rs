@@ -11,7 +11,7 @@ use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
 use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::signature::{Header, SignatureHeaders};
 use agora_recording_callbacks::store::Store;
-use agora_recording_callbacks::sweep::{Run, Sweep, Sweeper};
+use agora_recording_callbacks::sweep::{Sweep, Sweeper};
 use agora_recording_callbacks::topic::Topic;
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::http::{
@@ -44,6 +44,8 @@ pub(crate) enum Fate {
     Answered,
     /// Refused as too much, without being carried out.
     Throttled,
+    /// Refused because a transaction holds the item; a read is throttled instead.
+    Conflict,
     /// Answered with an error of the service, without being carried out.
     Failed,
     /// The connection breaks before it is carried out.
@@ -253,11 +255,7 @@ impl Simulation {
         let owner = format!("sweep-{n}");
         let deadline = Instant::now() + Duration::from_secs(30);
         sweeper
-            .sweep(Run {
-                owner: &owner,
-                now_ms: self.now_ms(),
-                deadline,
-            })
+            .sweep(Invocation::new(&owner, self.now_ms(), deadline))
             .await
     }
 
@@ -333,7 +331,12 @@ impl Wire {
         match fate {
             Fate::Lost => return None,
             Fate::Late => sleep(Duration::from_millis(2000 + 50 * way)).await,
-            Fate::Answered | Fate::Throttled | Fate::Failed | Fate::Refused | Fate::AnswerLost => {
+            Fate::Answered
+            | Fate::Throttled
+            | Fate::Conflict
+            | Fate::Failed
+            | Fate::Refused
+            | Fate::AnswerLost => {
                 sleep(Duration::from_millis(way)).await;
             }
         }
@@ -342,6 +345,16 @@ impl Wire {
             Fate::Throttled => (
                 400,
                 r#"{"__type":"ThrottlingException","message":"slow down"}"#.to_owned(),
+            ),
+            Fate::Conflict => (
+                400,
+                match operation.as_deref() {
+                    Some("PutItem" | "UpdateItem" | "DeleteItem") => {
+                        r#"{"__type":"TransactionConflictException","message":"later"}"#
+                    }
+                    Some(_) | None => r#"{"__type":"ThrottlingException","message":"slow down"}"#,
+                }
+                .to_owned(),
             ),
             Fate::Failed => (
                 500,
@@ -379,6 +392,7 @@ impl Wire {
         let fate = if rng.f64() < faults {
             let faults = [
                 Fate::Throttled,
+                Fate::Conflict,
                 Fate::Failed,
                 Fate::Refused,
                 Fate::AnswerLost,

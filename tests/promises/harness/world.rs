@@ -11,7 +11,7 @@ use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::session::{Range, Session};
 use agora_recording_callbacks::signature::{Header, SignatureHeaders, Verified, verify};
 use agora_recording_callbacks::store::{Item, Store, read_session};
-use agora_recording_callbacks::sweep::{Run, Sweep, Sweeper};
+use agora_recording_callbacks::sweep::{Sweep, Sweeper};
 use agora_recording_callbacks::topic::Topic;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -102,12 +102,11 @@ impl World {
     /// One sweep with plenty of time, at a given moment.
     pub(crate) async fn sweep_at(&self, sweeper: &Sweeper, now_ms: u64) -> Sweep {
         let n = self.requests.fetch_add(1, Ordering::SeqCst);
-        let run = Run {
-            owner: &format!("sweep-{n}"),
-            now_ms,
-            deadline: Instant::now() + Duration::from_secs(600),
-        };
-        sweeper.sweep(run).await
+        let deadline = Instant::now() + Duration::from_secs(600);
+        let owner = format!("sweep-{n}");
+        sweeper
+            .sweep(Invocation::new(&owner, now_ms, deadline))
+            .await
     }
 
     /// A topic of this process.

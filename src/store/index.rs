@@ -1,0 +1,172 @@
+//! The index `watch`: what is due, oldest first, in partitions that are read at the same time.
+
+use super::item::{Item, number, read_number, read_text, text};
+use super::key::{ITEM, ItemKey, SID, WATCH_AT, WATCH_SHARD};
+use super::{Store, StoreError, failed, refused};
+use aws_sdk_dynamodb::types::AttributeValue;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// Partitions among which the sessions are spread by hash.
+const HASHES: u8 = 8;
+/// How many keys one request reads: some 30 KB of them.
+const PAGE: i32 = 200;
+
+/// A partition of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shard {
+    /// Sessions whose `sid` has this hash, and their alerts.
+    Hash(u8),
+    /// What has to be sent. Nothing is put there yet; a later version will, and this one serves it.
+    Due,
+    /// Alerts that were given up: for people to find, not for the sweeper.
+    Failed,
+}
+
+impl Shard {
+    /// The partitions that a sweep works through.
+    pub fn swept() -> impl Iterator<Item = Self> {
+        Self::sessions().chain([Self::Due])
+    }
+
+    /// The partitions that sessions are in.
+    pub fn sessions() -> impl Iterator<Item = Self> {
+        (0..HASHES).map(Self::Hash)
+    }
+
+    /// The partition of a session and its alerts.
+    #[must_use]
+    pub fn of(sid: &str) -> Self {
+        let hash = Sha256::digest(sid.as_bytes()).first().copied().unwrap_or(0);
+        Self::Hash(hash % HASHES)
+    }
+
+    pub(super) fn attribute(self) -> AttributeValue {
+        text(self.to_string())
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hash(hash) => write!(f, "{hash}"),
+            Self::Due => f.write_str("due"),
+            Self::Failed => f.write_str("failed"),
+        }
+    }
+}
+
+/// An item that is due, by its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The recording.
+    pub sid: String,
+    /// What the item is.
+    pub key: ItemKey,
+    /// Since when it is due, ms since the epoch.
+    pub watch_at: u64,
+}
+
+/// Some of what is due.
+#[derive(Clone, Debug)]
+pub struct DuePage {
+    /// Oldest first.
+    pub due: Vec<Due>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Item>,
+}
+
+impl Store {
+    /// Reads which items of a partition are due at `until_ms`, a page at a time.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn due(
+        &self,
+        shard: Shard,
+        until_ms: u64,
+        from: Option<Item>,
+    ) -> Result<DuePage, StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("watch")
+            .key_condition_expression("watch_shard = :shard AND watch_at <= :until")
+            .expression_attribute_values(":shard", shard.attribute())
+            .expression_attribute_values(":until", number(until_ms))
+            .set_exclusive_start_key(from)
+            .limit(PAGE)
+            .send()
+            .await
+            .map_err(|error| failed("Query watch", error))?;
+        Ok(DuePage {
+            due: page.items().iter().filter_map(read_due).collect(),
+            next: page.last_evaluated_key,
+        })
+    }
+
+    /// Everything in a partition, due or not.
+    pub(super) async fn all_in(&self, shard: Shard) -> Result<Vec<Due>, StoreError> {
+        let (mut all, mut from) = (Vec::new(), None);
+        loop {
+            let page = self.due(shard, u64::MAX, from).await?;
+            all.extend(page.due);
+            from = page.next;
+            if from.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Puts off an item that can't be handled until `later_ms`, so that it doesn't block the others.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn put_off(&self, due: &Due, later_ms: u64) -> Result<(), StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(due.key.of(&due.sid)))
+            .update_expression("SET watch_at = :later")
+            .condition_expression("attribute_exists(watch_at)")
+            .expression_attribute_values(":later", number(later_ms));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => refused("UpdateItem put off", error).map(|_| ()),
+        }
+    }
+}
+
+fn read_due(item: &Item) -> Option<Due> {
+    Some(Due {
+        sid: read_text(item, SID)?.to_owned(),
+        key: ItemKey::parse(read_text(item, ITEM)?),
+        watch_at: read_number(item, WATCH_AT)?,
+    })
+}
+
+/// The attributes that put an item into the index.
+pub(super) fn watch_entry(shard: Shard, watch_at: u64) -> [(String, AttributeValue); 2] {
+    [
+        (WATCH_SHARD.to_owned(), shard.attribute()),
+        (WATCH_AT.to_owned(), number(watch_at)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_the_same_in_every_version() {
+        for (sid, shard) in [
+            ("a", "2"),
+            ("b", "6"),
+            ("38f8e3cfdc474cd56fc1ceba380d7e1a", "3"),
+        ] {
+            assert_eq!(Shard::of(sid).to_string(), shard, "{sid}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The keys of the table, and the names of the attributes that more than one file reads or writes.
+//! Pure.
+
+use super::item::{Item, text};
+use crate::alert::AlertKey;
+use std::fmt;
+
+/// The partition key: the recording, or what else an item belongs to.
+pub(super) const SID: &str = "sid";
+/// The sort key: what an item is, an [`ItemKey`].
+pub(super) const ITEM: &str = "item";
+/// When DynamoDB may delete the item, s since the epoch.
+pub(super) const EXPIRES_AT: &str = "expires_at";
+/// Counts the writes of a session's item; a page has that of the session that put it.
+pub(super) const VERSION: &str = "version";
+/// The index `watch`: its partition, a [`Shard`](super::Shard).
+pub(super) const WATCH_SHARD: &str = "watch_shard";
+/// The index `watch`: since when an item is due, ms since the epoch.
+pub(super) const WATCH_AT: &str = "watch_at";
+/// The index `channel`: its partition.
+pub(super) const CNAME: &str = "cname";
+/// The index `channel`: `sendts` of the callback that opened the session, ms since the epoch.
+pub(super) const FIRST_SENDTS: &str = "first_sendts";
+
+/// What an item is, by its sort key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ItemKey {
+    /// A session.
+    Session,
+    /// A callback that came, by the name of its fact.
+    Event(String),
+    /// An alert.
+    Alert(AlertKey),
+    /// A page of the archive of missing callbacks.
+    Missing(String),
+    /// Something that this version doesn't know.
+    Other(String),
+}
+
+impl ItemKey {
+    const SESSION: &str = "session";
+    const EVENT: &str = "event#";
+    const ALERT: &str = "alert#";
+    const MISSING: &str = "missing#";
+
+    /// Reads a sort key.
+    #[must_use]
+    pub fn parse(key: &str) -> Self {
+        let after = |prefix| key.strip_prefix(prefix).map(str::to_owned);
+        if key == Self::SESSION {
+            Self::Session
+        } else if let Some(fact) = after(Self::EVENT) {
+            Self::Event(fact)
+        } else if let Some(alert) = after(Self::ALERT) {
+            Self::Alert(AlertKey::from_stored(&alert))
+        } else if let Some(page) = after(Self::MISSING) {
+            Self::Missing(page)
+        } else {
+            Self::Other(key.to_owned())
+        }
+    }
+
+    /// The primary key of this item of `sid`.
+    pub(super) fn of(&self, sid: &str) -> Item {
+        Item::from([
+            (SID.to_owned(), text(sid)),
+            (ITEM.to_owned(), text(self.to_string())),
+        ])
+    }
+}
+
+impl fmt::Display for ItemKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session => f.write_str(Self::SESSION),
+            Self::Event(fact) => write!(f, "{}{fact}", Self::EVENT),
+            Self::Alert(alert) => write!(f, "{}{alert}", Self::ALERT),
+            Self::Missing(page) => write!(f, "{}{page}", Self::MISSING),
+            Self::Other(key) => f.write_str(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sort_key_is_read_as_it_is_written() {
+        for (key, item) in [
+            ("session", ItemKey::Session),
+            (
+                "event#0000000003#1#0a1b",
+                ItemKey::Event("0000000003#1#0a1b".to_owned()),
+            ),
+            (
+                "alert#failover#0a1b",
+                ItemKey::Alert(AlertKey::from_stored("failover#0a1b")),
+            ),
+            (
+                "missing#0a1b#0000000051",
+                ItemKey::Missing("0a1b#0000000051".to_owned()),
+            ),
+            ("notice#x#y", ItemKey::Other("notice#x#y".to_owned())),
+            ("sessions", ItemKey::Other("sessions".to_owned())),
+        ] {
+            assert_eq!(ItemKey::parse(key), item);
+            assert_eq!(item.to_string(), key);
+        }
+    }
+}
