@@ -1,4 +1,5 @@
-//! The AWS clients, made once, with time limits that leave room for a second try before Agora gives up; one connector for all.
+//! The AWS clients, made once, with time limits that leave room for a second try before Agora gives
+//! up; one connector for all.
 
 use crate::config::{Config, SecretSource};
 use crate::secrets::Secrets;
@@ -52,8 +53,8 @@ fn loader() -> ConfigLoader {
         .http_client(http_client())
 }
 
-/// What the SDK would use, made once. By itself it makes two for each client, the first only to see that it can, and each of them
-/// reads all the system's roots.
+/// What the SDK would use, made once. By itself it makes two for each client, the first only to see
+/// that it can, and each of them reads all the system's roots.
 fn http_client() -> SharedHttpClient {
     let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT);
     let connector = aws_smithy_http_client::Connector::builder()
@@ -87,7 +88,8 @@ pub fn secrets(aws: &SdkConfig, source: &SecretSource) -> Secrets {
     }
 }
 
-/// The topic that `config` names. Publishing isn't idempotent: a slow answer is waited for rather than asked for again.
+/// The topic that `config` names. Publishing isn't idempotent: a slow answer is waited for rather
+/// than asked for again.
 #[must_use]
 pub fn topic(aws: &SdkConfig, config: &Config) -> Topic {
     let patient = TimeoutConfig::builder()

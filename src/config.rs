@@ -1,4 +1,5 @@
-//! Configuration: every variable that is read, what it means, and its default. Reads through a lookup, never the environment.
+//! Configuration: every variable that is read, what it means, and its default. Reads through a
+//! lookup, never the environment.
 
 use crate::alert::AlertKind;
 use crate::log::{Format, Level, Log};
@@ -16,7 +17,8 @@ pub struct Config {
     pub retention_secs: u64,
     /// `ALERT_KINDS`: which alerts are sent. Default [`AlertKind::DEFAULT`].
     pub alert_kinds: Vec<AlertKind>,
-    /// `SESSION_SILENT_MINUTES` and `UPLOAD_UNCONFIRMED_MINUTES`: the watchdog. Default 5 and 30 min, 0 for off.
+    /// `SESSION_SILENT_MINUTES` and `UPLOAD_UNCONFIRMED_MINUTES`: the watchdog. Default 5 and 30
+    /// min, 0 for off.
     pub rules: Rules,
     /// `LOG_LEVEL`, `LOG_DETAIL`, and Lambda's own settings of the log. Default `INFO` and `false`.
     pub log: Log,
@@ -152,7 +154,8 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
 }
 
 impl Config {
-    /// Reads the configuration. `lookup` gives the value of a variable; an empty value counts as not set.
+    /// Reads the configuration. `lookup` gives the value of a variable; an empty value counts as
+    /// not set.
     ///
     /// # Errors
     /// The first variable that is missing or malformed.

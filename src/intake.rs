@@ -2,8 +2,8 @@
 //! whether it comes from Agora or out of quarantine.
 //!
 //! Invariants: an alert is written down before anything else, and published only by its owner; what
-//! is answered as stored has its event, its session and its alert in the table; what can't be stored
-//! is kept in quarantine.
+//! is answered as stored has its event, its session and its alert in the table; what can't be
+//! stored is kept in quarantine.
 
 use crate::alert::{Alert, AlertKind};
 use crate::error::chain;

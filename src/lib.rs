@@ -1,5 +1,5 @@
-//! Receives the callbacks of Agora Cloud Recording, keeps the state of every recording session in DynamoDB, and sends an alert
-//! through SNS when a recording is in danger.
+//! Receives the callbacks of Agora Cloud Recording, keeps the state of every recording session in
+//! DynamoDB, and sends an alert through SNS when a recording is in danger.
 //!
 //! # The way of a callback
 //!
@@ -11,7 +11,8 @@
 //!                             what is due          what it means
 //! ```
 //!
-//! Data moves one way: no step calls an earlier one. [`receive`] and [`sweep`] are the only places with a deadline.
+//! Data moves one way: no step calls an earlier one. [`receive`] and [`sweep`] are the only places
+//! with a deadline.
 //!
 //! | module | owns | must not know |
 //! | --- | --- | --- |
@@ -36,13 +37,17 @@
 //!
 //! # What always holds
 //!
-//! - A session's state depends on the set of its callbacks, never on their order, repetition or speed.
-//! - Every write is conditional and idempotent: a crash at any point followed by a resend ends in the same items.
+//! - A session's state depends on the set of its callbacks, never on their order, repetition or
+//!   speed.
+//! - Every write is conditional and idempotent: a crash at any point followed by a resend ends in
+//!   the same items.
 //! - 200 for a callback means that its event, its session and its alert are in the table.
 //! - An alert is written down before it is sent, and only its owner sends it.
-//! - A look at a session counts only if no callback came meanwhile, and is noted together with what it found.
+//! - A look at a session counts only if no callback came meanwhile, and is noted together with what
+//!   it found.
 //! - Nothing authentic is dropped: what can't be read is kept whole in quarantine.
-//! - No panic on anything that comes from outside; no secret, body, header or channel name in a log.
+//! - No panic on anything that comes from outside; no secret, body, header or channel name in a
+//!   log.
 
 #![forbid(unsafe_code)]
 

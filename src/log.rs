@@ -2,16 +2,17 @@
 //! metrics, not what makes them count.
 //!
 //! The line is in CloudWatch's embedded metric format: CloudWatch reads the metrics off it, and a
-//! person or a query the rest. Counts of 0 are left out, because log bytes are what a heartbeat pays
-//! for after its write. The one dimension is the function's name: what has many values, a `sid` above
-//! all, is a field and never a dimension. There are crates for the format (metrique); with their
-//! queues and macros they are more than the few derived structs that one line an invocation needs.
+//! person or a query the rest. Counts of 0 are left out, because log bytes are what a heartbeat
+//! pays for after its write. The one dimension is the function's name: what has many values, a
+//! `sid` above all, is a field and never a dimension. There are crates for the format (metrique);
+//! with their queues and macros they are more than the few derived structs that one line an
+//! invocation needs.
 //!
-//! `LOG_LEVEL` drops the fields of lines below it, never the metrics. Lambda has a filter of its own,
-//! `AWS_LAMBDA_LOG_LEVEL`, which drops whole lines, and takes a line without a level or a timestamp
-//! for `INFO`: so every line has both, and a line of metrics alone has a level that this filter lets
-//! through. With `AWS_LAMBDA_LOG_FORMAT` `Text` the fields are a line of text and the metrics a line
-//! of JSON beside it.
+//! `LOG_LEVEL` drops the fields of lines below it, never the metrics. Lambda has a filter of its
+//! own, `AWS_LAMBDA_LOG_LEVEL`, which drops whole lines, and takes a line without a level or a
+//! timestamp for `INFO`: so every line has both, and a line of metrics alone has a level that this
+//! filter lets through. With `AWS_LAMBDA_LOG_FORMAT` `Text` the fields are a line of text and the
+//! metrics a line of JSON beside it.
 
 use serde::Serialize;
 use std::collections::BTreeMap;

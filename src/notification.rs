@@ -1,5 +1,5 @@
-//! The envelope that every callback comes in, read tolerantly, with `details` kept verbatim; and the
-//! name of the fact it reports, which the table uses as a key. Must not know the table.
+//! The envelope that every callback comes in, read tolerantly, with `details` kept verbatim; and
+//! the name of the fact it reports, which the table uses as a key. Must not know the table.
 //!
 //! Reading takes two steps, because some answers are due before the callback has to be complete:
 //! [`Envelope::read`] needs JSON and no more; [`Envelope::into_notification`] needs what a stored
@@ -17,7 +17,8 @@ use std::fmt;
 pub const CLOUD_RECORDING: u64 = 3;
 /// The highest `sequence` that can be stored: it has ten digits in a [`Notification::fact_key`].
 pub const MAX_SEQUENCE: u64 = 9_999_999_999;
-/// A longer `cname`, `uid` or `noticeId` is cut, in bytes. Agora's own limits are 64 for a channel and 10 digits for a recorder.
+/// A longer `cname`, `uid` or `noticeId` is cut, in bytes. Agora's own limits are 64 for a channel
+/// and 10 digits for a recorder.
 const MAX_NAME: usize = 256;
 /// How far ahead the sender's clock may be without being counted, in ms.
 const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
@@ -174,8 +175,8 @@ impl Envelope {
         })
     }
 
-    /// True for the Agora console's check. A first channel is often called `test`: with the `sid` of
-    /// a recording it is one.
+    /// True for the Agora console's check. A first channel is often called `test`: with the `sid`
+    /// of a recording it is one.
     #[must_use]
     pub fn is_check(&self) -> bool {
         match self.cname().as_deref() {
@@ -286,7 +287,8 @@ fn short_hash(text: &str) -> String {
     format!("{hash:016x}")
 }
 
-/// Appends `value` as compact JSON with the keys of every object sorted, whatever order the parser keeps them in.
+/// Appends `value` as compact JSON with the keys of every object sorted, whatever order the parser
+/// keeps them in.
 fn canonical_json(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {

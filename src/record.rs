@@ -1,4 +1,5 @@
-//! What the table holds about a session, as plain data: `store` fills it in, `report` reads it. Pure.
+//! What the table holds about a session, as plain data: `store` fills it in, `report` reads it.
+//! Pure.
 //!
 //! Must not know: how it is stored, and what a person sees of it. Times are ms since the epoch.
 

@@ -1,5 +1,5 @@
-//! Every answer, in one table. A status code is an instruction to Agora: 200 means "durably ours, don't send it again";
-//! anything else makes it try again, three times at most.
+//! Every answer, in one table. A status code is an instruction to Agora: 200 means "durably ours,
+//! don't send it again"; anything else makes it try again, three times at most.
 
 use crate::store::QuarantineReason;
 use lambda_http::http::{HeaderValue, Response, StatusCode, header};

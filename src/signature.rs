@@ -2,9 +2,9 @@
 //! callback says.
 //!
 //! `Agora-Signature-V2` (HMAC-SHA256) counts; `Agora-Signature` (HMAC-SHA1) only where V2 is absent
-//! and not required. A wrong V2 is final. A digest is lower-case hex, as Agora prints it, in exactly
-//! one header. Neither header carries a time: a captured request verifies for ever, and what
-//! protects from a replay is idempotence and the age of `notifyMs`.
+//! and not required. A wrong V2 is final. A digest is lower-case hex, as Agora prints it, in
+//! exactly one header. Neither header carries a time: a captured request verifies for ever, and
+//! what protects from a replay is idempotence and the age of `notifyMs`.
 
 use crate::secrets::Secret;
 use hmac::{Hmac, KeyInit, Mac};
@@ -95,8 +95,8 @@ pub enum SignatureError {
 /// Checks the signature of `body` against every secret, in constant time.
 ///
 /// # Errors
-/// [`SignatureError::Missing`] without any signature header, [`SignatureError::Wrong`] for everything
-/// else.
+/// [`SignatureError::Missing`] without any signature header, [`SignatureError::Wrong`] for
+/// everything else.
 pub fn verify<'a>(
     headers: SignatureHeaders<'_>,
     body: &'a [u8],
@@ -118,8 +118,8 @@ pub fn verify<'a>(
     }
 }
 
-/// True if `digest` is the hex HMAC of `body` under one of `secrets`; every secret is tried, so that
-/// time tells nothing.
+/// True if `digest` is the hex HMAC of `body` under one of `secrets`; every secret is tried, so
+/// that time tells nothing.
 fn matches<M: Mac + KeyInit, const LEN: usize>(
     digest: &[u8],
     body: &[u8],

@@ -1,5 +1,6 @@
-//! Reads a JSON value as the type the specification promises, where traffic deviates: numbers as strings, strings as
-//! numbers, booleans as strings. Reads only; what can't be read is `None` and stays in the verbatim details.
+//! Reads a JSON value as the type the specification promises, where traffic deviates: numbers as
+//! strings, strings as numbers, booleans as strings. Reads only; what can't be read is `None` and
+//! stays in the verbatim details.
 
 use serde_json::{Map, Value};
 
@@ -41,7 +42,8 @@ pub(crate) fn boolean(value: &Value) -> Option<bool> {
     }
 }
 
-/// A time in ms since the epoch. Sister products send seconds; a number that can only be seconds is read as such.
+/// A time in ms since the epoch. Sister products send seconds; a number that can only be seconds is
+/// read as such.
 pub(crate) fn time_ms(value: &Value) -> Option<u64> {
     const SECONDS: std::ops::Range<u64> = 1_000_000_000..100_000_000_000;
     uint(value).map(|time| {
@@ -53,8 +55,8 @@ pub(crate) fn time_ms(value: &Value) -> Option<u64> {
     })
 }
 
-/// Fields of an object by name, read tolerantly. Of several names the first one present and readable counts, so that two
-/// editions of a field have one accessor.
+/// Fields of an object by name, read tolerantly. Of several names the first one present and
+/// readable counts, so that two editions of a field have one accessor.
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'a>(pub(crate) Option<&'a Map<String, Value>>);
 

@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::sync::OnceLock;
 
-/// Why an alert isn't published, or perhaps is: an answer can be lost. It stays pending, and is sent again.
+/// Why an alert isn't published, or perhaps is: an answer can be lost. It stays pending, and is
+/// sent again.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// SNS rejects it for its content; a retry won't help, and others may well go through.

@@ -1,4 +1,5 @@
-//! Any body with a true signature: read or refused with a reason, merged in any order to the same, alerting words, no panic.
+//! Any body with a true signature: read or refused with a reason, merged in any order to the same,
+//! alerting words, no panic.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Any item that somebody may have put into the table: read without a panic, and callbacks can still be merged in.
+//! Any item that somebody may have put into the table: read without a panic, and callbacks can
+//! still be merged in.
 
 #![no_main]
 

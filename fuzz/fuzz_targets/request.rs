@@ -1,5 +1,5 @@
-//! Any event that Lambda may hand us, from anybody: an answer, and no panic. Nothing here is signed, so nothing goes on to the
-//! table.
+//! Any event that Lambda may hand us, from anybody: an answer, and no panic. Nothing here is
+//! signed, so nothing goes on to the table.
 
 #![no_main]
 

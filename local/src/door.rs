@@ -1,4 +1,5 @@
-//! The receiver behind plain HTTP, the pages of the sessions beside it, and the client that replays through it.
+//! The receiver behind plain HTTP, the pages of the sessions beside it, and the client that replays
+//! through it.
 
 use crate::pages;
 use agora_recording_callbacks::clock::now_ms;
@@ -20,8 +21,8 @@ use testkit::sign;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-/// Serves `receiver` on `listener`, and prints a line for every callback while `loud` is set; the pages of the sessions in
-/// `pages`, to whoever asks with GET.
+/// Serves `receiver` on `listener`, and prints a line for every callback while `loud` is set; the
+/// pages of the sessions in `pages`, to whoever asks with GET.
 pub(crate) fn serve(
     listener: TcpListener,
     receiver: Arc<Receiver>,

@@ -1,6 +1,8 @@
-//! Everything on a laptop: a DynamoDB engine, an SNS endpoint, and the receiver behind HTTP; no account, nothing to install.
+//! Everything on a laptop: a DynamoDB engine, an SNS endpoint, and the receiver behind HTTP; no
+//! account, nothing to install.
 //!
-//! Replays the sample sessions through the HTTP door, shows what became of them, then keeps listening.
+//! Replays the sample sessions through the HTTP door, shows what became of them, then keeps
+//! listening.
 
 #![allow(
     clippy::print_stdout,
@@ -62,10 +64,12 @@ struct Options {
     /// Keep the table in this folder; without it, it is gone with the process
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// Sweep this often, in seconds: send what is due, look at sessions of which nothing comes; 0 for never
+    /// Sweep this often, in seconds: send what is due, look at sessions of which nothing comes; 0
+    /// for never
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     sweep_every: u64,
-    /// How old the last heartbeat may be before a session counts as silent, in seconds; 0 for no limit
+    /// How old the last heartbeat may be before a session counts as silent, in seconds; 0 for no
+    /// limit
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     silent_after: u64,
     /// How long after its end a session's upload may take, in seconds; 0 for no limit
@@ -269,8 +273,8 @@ fn open_database(folder: &PathBuf) -> Result<dynoxide::Database, AnyError> {
     Ok(dynoxide::Database::new(&file.to_string_lossy()).map_err(|error| unusable(&error))?)
 }
 
-/// Sends every sample session through the door, in order; then, to a table of its own, doubled and shuffled. True if all came out
-/// as they should.
+/// Sends every sample session through the door, in order; then, to a table of its own, doubled and
+/// shuffled. True if all came out as they should.
 async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
     let started = now_ms();
     let shuffled_table = format!("{TABLE}-shuffled");

@@ -1,4 +1,5 @@
-//! The sessions in a browser: a list at `/`, a page each at `/sessions/<sid>`, refreshed as long as they are open.
+//! The sessions in a browser: a list at `/`, a page each at `/sessions/<sid>`, refreshed as long as
+//! they are open.
 
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::notification::Sid;

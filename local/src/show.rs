@@ -110,7 +110,8 @@ impl Row {
         })
     }
 
-    /// What isn't as the sample says. In a table that was kept, the alerts were sent when it was new.
+    /// What isn't as the sample says. In a table that was kept, the alerts were sent when it was
+    /// new.
     pub(crate) fn problems(&self, sample: &SampleSession, is_new: bool) -> Vec<String> {
         let mut problems = Vec::new();
         let mut expect = |what: &str, is: String, should_be: String| {

@@ -1,7 +1,8 @@
-//! What to do about an error of AWS, for whoever typed the command. Looks at the words of its causes: the SDK's types differ from
-//! call to call, its words don't.
+//! What to do about an error of AWS, for whoever typed the command. Looks at the words of its
+//! causes: the SDK's types differ from call to call, its words don't.
 
-/// A hint for an error and its causes in one line, as `error::chain` gives it; `None` if it speaks for itself.
+/// A hint for an error and its causes in one line, as `error::chain` gives it; `None` if it speaks
+/// for itself.
 pub(crate) fn advice(error: &str) -> Option<&'static str> {
     let hints: [(&[&str], &str); 9] = [
         (

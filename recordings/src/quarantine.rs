@@ -28,7 +28,8 @@ pub(crate) enum Command {
         #[arg(long)]
         raw: bool,
     },
-    /// Read bodies again, store what can be read now, alert if it is alarming, and take it out of quarantine
+    /// Read bodies again, store what can be read now, alert if it is alarming, and take it out of
+    /// quarantine
     Redrive {
         /// Their keys, as `list` prints them; without any, all of the days asked for
         keys: Vec<String>,

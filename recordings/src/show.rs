@@ -77,7 +77,8 @@ async fn read(deployment: &Deployment, sid: &str) -> Result<Option<Record>, AnyE
     }
 }
 
-/// Prints what is new every time it looks, until the recording is over and its files are accounted for.
+/// Prints what is new every time it looks, until the recording is over and its files are accounted
+/// for.
 async fn follow(deployment: &Deployment, sid: &str, mut report: Report) -> Result<(), AnyError> {
     let key = |entry: &Entry| (entry.at, entry.sequence, entry.text());
     let mut shown: HashSet<_> = report.timeline.iter().map(key).collect();

@@ -1,4 +1,5 @@
-//! `recordings test-alert`: one marked alert of each kind, so that whoever should get them can say so.
+//! `recordings test-alert`: one marked alert of each kind, so that whoever should get them can say
+//! so.
 
 use crate::advice::advice;
 use crate::deployment::Deployment;

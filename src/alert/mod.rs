@@ -1,5 +1,5 @@
-//! Which callback is an alarm, how bad it is, and everything its message needs. Pure; what tells one
-//! trouble from another is in `key`, the sentences are in `words`, the message is in `message`.
+//! Which callback is an alarm, how bad it is, and everything its message needs. Pure; what tells
+//! one trouble from another is in `key`, the sentences are in `words`, the message is in `message`.
 //!
 //! An [`Alert`] is what is written down before anything is sent: from its fields alone the message
 //! can be made again, by whoever sends it in the end. Its id never changes, so that a receiver can

@@ -1,4 +1,5 @@
-//! An alert that isn't one: to see whether alerts arrive. Marked so that neither a person nor a program can mistake it. Pure.
+//! An alert that isn't one: to see whether alerts arrive. Marked so that neither a person nor a
+//! program can mistake it. Pure.
 
 use super::message::{MAX_SMS, MAX_SUBJECT, Message, message};
 use super::{Alert, AlertKey, AlertKind};
@@ -10,9 +11,9 @@ const MARK: &str = "[TEST]";
 const EXPLANATION: &str =
     "This is a test. Nothing is wrong. Someone is checking that alerts reach you.";
 
-/// The message of a test alert of `kind`, as a real one but for its marks: `[TEST]` in every text, `test` among the attributes
-/// and in `metadata.additionalContext`. Its attributes are otherwise those of a real one, so that filters treat it alike.
-/// `now_ms`: ms since the epoch.
+/// The message of a test alert of `kind`, as a real one but for its marks: `[TEST]` in every text,
+/// `test` among the attributes and in `metadata.additionalContext`. Its attributes are otherwise
+/// those of a real one, so that filters treat it alike. `now_ms`: ms since the epoch.
 #[must_use]
 pub fn rehearsal(kind: AlertKind, now_ms: u64) -> Message {
     let real = message(&Alert {

@@ -333,7 +333,8 @@ fn the_words_of_a_gap_tell_how_much_is_lost() {
     );
 }
 
-/// Texts that somebody might send: any at all, words of ours on lines of their own, absurdly long ones.
+/// Texts that somebody might send: any at all, words of ours on lines of their own, absurdly long
+/// ones.
 fn hostile_text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),

@@ -42,8 +42,8 @@ async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
     let aws = aws::load().await;
     let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
     let secrets = aws::secrets(&aws, &admission.secret);
-    // While the secret is fetched, the connection to DynamoDB is made at no cost. With nothing to wait
-    // for, warming would put one more DynamoDB round trip before the first answer.
+    // While the secret is fetched, the connection to DynamoDB is made at no cost. With nothing to
+    // wait for, warming would put one more DynamoDB round trip before the first answer.
     if let Secrets::Managed(_) = secrets {
         let ((), secret) = tokio::join!(store.warm(), secrets.warm(clock::now_ms()));
         if let Err(error) = secret {

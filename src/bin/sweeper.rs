@@ -1,4 +1,5 @@
-//! The Lambda function on the schedule: sends what is due, and looks at sessions of which nothing comes.
+//! The Lambda function on the schedule: sends what is due, and looks at sessions of which nothing
+//! comes.
 
 use agora_recording_callbacks::config::Config;
 use agora_recording_callbacks::sweep::Sweeper;

@@ -1,12 +1,14 @@
 //! Agora's code tables: numbers that stay numbers, and what they mean in words.
 //!
-//! Each code is a newtype over the integer that was received, with named constants for the values the specification knows
-//! and a `meaning` for a person. A value nobody has documented keeps its number; nothing here refuses or maps to "ok".
+//! Each code is a newtype over the integer that was received, with named constants for the values
+//! the specification knows and a `meaning` for a person. A value nobody has documented keeps its
+//! number; nothing here refuses or maps to "ok".
 
 use super::scene::is_web_page;
 use std::fmt;
 
-/// Declares an open code: a newtype over an integer, a constant and words for each documented value.
+/// Declares an open code: a newtype over an integer, a constant and words for each documented
+/// value.
 macro_rules! code {
     ($(#[$doc:meta])* $name:ident { $($rest:tt)* }) => {
         code! { $(#[$doc])* $name: i64 { $($rest)* } }
@@ -92,7 +94,8 @@ impl EventType {
 }
 
 code! {
-    /// `serviceType`: which part of the service speaks (section "Fields in payload", newer ones from the field).
+    /// `serviceType`: which part of the service speaks (section "Fields in payload", newer ones
+    /// from the field).
     ServiceType {
         CLOUD_RECORDING = 0 => "cloud recording service",
         RECORDER = 1 => "recorder module",
@@ -135,7 +138,8 @@ impl ErrorLevel {
 }
 
 code! {
-    /// `errorCode` of event 1 where the module is the uploader (section "Error codes related to uploading").
+    /// `errorCode` of event 1 where the module is the uploader (section "Error codes related to
+    /// uploading").
     UploadErrorCode {
         STORAGE_CONFIGURATION = 32 => "the configuration of the third-party cloud storage is wrong",
         UPLOAD_FAILED = 47 => "the recording file upload failed",
@@ -144,7 +148,8 @@ code! {
 }
 
 code! {
-    /// `errorCode` of event 1 where the module is the platform (section "Error codes for the Agora Cloud Recording platform").
+    /// `errorCode` of event 1 where the module is the platform (section "Error codes for the Agora
+    /// Cloud Recording platform").
     PlatformErrorCode {
         UPLOAD_TIMEOUT = 50 => "uploading the recorded files timed out",
         START_TIMEOUT = 52 => "starting the Cloud Recording Service timed out",
@@ -152,7 +157,8 @@ code! {
 }
 
 code! {
-    /// `errorCode` of event 1 where the module is the recorder: the recording SDK's and the RTC engine's numbers.
+    /// `errorCode` of event 1 where the module is the recorder: the recording SDK's and the RTC
+    /// engine's numbers.
     RecorderErrorCode {
         OK = 0 => "no error",
         GENERAL = 1 => "general error",
@@ -177,7 +183,8 @@ code! {
 }
 
 code! {
-    /// `warnCode` of event 2 where the module is the uploader (section "Warning codes related to uploading").
+    /// `warnCode` of event 2 where the module is the uploader (section "Warning codes related to
+    /// uploading").
     UploadWarnCode {
         REUPLOAD_TO_STORAGE = 31 => "the slice file is uploaded again to the specified cloud storage",
         REUPLOAD_TO_BACKUP = 32 => "the slice file is uploaded again, to Agora Cloud Backup",
@@ -261,8 +268,8 @@ impl LeaveStatus {
 }
 
 code! {
-    /// `recordingMode` of event 3, as the specification prints it. Other editions print 0 and 1 the other way round, so no
-    /// decision is made on it.
+    /// `recordingMode` of event 3, as the specification prints it. Other editions print 0 and 1 the
+    /// other way round, so no decision is made on it.
     RecordingMode {
         INDIVIDUAL = 0 => "individual",
         COMPOSITE = 1 => "composite",

@@ -1,9 +1,9 @@
 //! Every event type of the specification, and the newer ones the field has seen, as typed variants.
 //!
-//! This is the only place that knows Agora's numbers, words and the fields of `details`. Every field
-//! is optional: one that is missing or can't be read is `None`, an event type nobody has documented
-//! is [`Event::Other`]; nothing is refused here, and the verbatim `details` are kept beside the
-//! reading. Times are ms since the epoch.
+//! This is the only place that knows Agora's numbers, words and the fields of `details`. Every
+//! field is optional: one that is missing or can't be read is `None`, an event type nobody has
+//! documented is [`Event::Other`]; nothing is refused here, and the verbatim `details` are kept
+//! beside the reading. Times are ms since the epoch.
 
 mod codes;
 mod rtmp;

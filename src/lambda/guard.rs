@@ -6,7 +6,8 @@
 //! path and query stay if they are of characters that can't go wrong.
 //!
 //! One trap is out of reach: some 30,000 different headers panic while the event is read. No front
-//! end of Lambda passes on so many. Written against version 1.3.2 of `lambda_http`, which is pinned.
+//! end of Lambda passes on so many. Written against version 1.3.2 of `lambda_http`, which is
+//! pinned.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -268,7 +269,8 @@ mod tests {
                 ] {
                     let mut event = event();
                     put(&mut event, field, trap);
-                    // What can't be a header makes the event unreadable; anything else is a request.
+                    // What can't be a header makes the event unreadable; anything else is a
+                    // request.
                     let is_header = field.contains("eaders/");
                     let request = convert(&event);
                     assert!(request.is_some() || is_header, "{field} {trap:?}");

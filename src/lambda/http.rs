@@ -1,5 +1,5 @@
-//! The callback function's entry point: a request in, its answer and its log line out. What comes as
-//! an event passes [`super::guard`] first.
+//! The callback function's entry point: a request in, its answer and its log line out. What comes
+//! as an event passes [`super::guard`] first.
 
 use super::{is_first, time_left};
 use crate::clock::now_ms;
@@ -132,8 +132,8 @@ fn write_line(log: &Log, outcome: &Outcome, invocation: Invocation<'_>, is_cold:
     });
 }
 
-/// What the line says on its own. The usual line says no more than a word, because its bytes are what
-/// a heartbeat pays for after its write; what somebody has to read is a sentence.
+/// What the line says on its own. The usual line says no more than a word, because its bytes are
+/// what a heartbeat pays for after its write; what somebody has to read is a sentence.
 fn message(outcome: &Outcome) -> (Level, Cow<'static, str>) {
     match (&outcome.reply, &outcome.error) {
         (Reply::NotStored, Some(error)) => (Level::Error, format!("not stored: {error}").into()),

@@ -8,8 +8,8 @@ use lambda_runtime::Context;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How much time an invocation has: what Lambda leaves, and no more than `patience`. A deadline that
-/// was over before the invocation came isn't one: cargo-lambda sends a constant.
+/// How much time an invocation has: what Lambda leaves, and no more than `patience`. A deadline
+/// that was over before the invocation came isn't one: cargo-lambda sends a constant.
 fn time_left(context: &Context, now_ms: u64, patience: Duration) -> Duration {
     match context.deadline.checked_sub(now_ms) {
         Some(left_ms) => Duration::from_millis(left_ms).min(patience),

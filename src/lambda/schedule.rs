@@ -1,5 +1,5 @@
-//! The sweeper's door: a tick of an EventBridge rule or of EventBridge Scheduler. What the event says doesn't matter, so any is
-//! taken; Scheduler lets its users write it themselves.
+//! The sweeper's door: a tick of an EventBridge rule or of EventBridge Scheduler. What the event
+//! says doesn't matter, so any is taken; Scheduler lets its users write it themselves.
 
 use super::{is_first, time_left};
 use crate::clock::now_ms;
@@ -20,7 +20,13 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// Handles one invocation, and answers with what the sweep came to.
 ///
 /// # Errors
-/// Nothing could be processed because the table can't be reached: the schedule's own retries and alarms are for that.
+<<<<<<< HEAD
+/// Nothing could be processed because the table can't be reached: the schedule's own retries and
+/// alarms are for that.
+=======
+/// Nothing could be worked off because the table can't be reached: the schedule's own retries and
+/// alarms are for that.
+>>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
 pub async fn invoke(
     sweeper: &Sweeper,
     log: &Log,

@@ -1,5 +1,5 @@
-//! The answers to what a person asks first: how it goes, since when, who worked, where the files are.
-//! Pure.
+//! The answers to what a person asks first: how it goes, since when, who worked, where the files
+//! are. Pure.
 
 use super::state::{failure, int};
 use super::{Answer, Line, MAX_NAME, Question, Report, Tone, list, missing, words};

@@ -1,7 +1,8 @@
-//! A report as one page that needs nothing else: inline style, script and picture, and a policy that
-//! forbids the rest. Pure.
+//! A report as one page that needs nothing else: inline style, script and picture, and a policy
+//! that forbids the rest. Pure.
 //!
-//! maud escapes every text and attribute. Nothing from outside stands in the script, in the style, or in a link.
+//! maud escapes every text and attribute. Nothing from outside stands in the script, in the style,
+//! or in a link.
 
 use super::lanes::picture;
 use super::svg::chart;

@@ -178,7 +178,8 @@ pub struct Report {
     pub newest: u64,
     /// When it was over, ms since the epoch.
     pub over: Option<u64>,
-    /// Nothing more is expected: it is over, and its files are accounted for or nothing has come for minutes.
+    /// Nothing more is expected: it is over, and its files are accounted for or nothing has come
+    /// for minutes.
     pub done: bool,
     /// The moment it is looked at from, ms since the epoch.
     pub now_ms: u64,

@@ -3,10 +3,10 @@
 //!
 //! From Secrets Manager both `AWSCURRENT` and `AWSPREVIOUS` are accepted; a previous version that
 //! can't be read is logged and left out. They are fetched anew after five minutes, and when a
-//! signature doesn't hold, which may mean that they have just been rotated. So that a flood of false
-//! signatures doesn't become a flood of fetches, a fetch that brought nothing new is followed by
-//! none for a minute. The last good secrets are kept when the service fails. Times are those of the
-//! callers, in ms since the epoch.
+//! signature doesn't hold, which may mean that they have just been rotated. So that a flood of
+//! false signatures doesn't become a flood of fetches, a fetch that brought nothing new is followed
+//! by none for a minute. The last good secrets are kept when the service fails. Times are those of
+//! the callers, in ms since the epoch.
 
 mod secret;
 

@@ -1,5 +1,5 @@
-//! The secrets that Agora signs with. They can be used for an HMAC and for nothing else: not printed, not compared, wiped
-//! from memory when dropped.
+//! The secrets that Agora signs with. They can be used for an HMAC and for nothing else: not
+//! printed, not compared, wiped from memory when dropped.
 
 use std::fmt;
 use zeroize::Zeroizing;

@@ -1,19 +1,23 @@
-//! Which callbacks of one recorder came: exactly, in bounded space. Pure; knows numbers, not what they mean.
+//! Which callbacks of one recorder came: exactly, in bounded space. Pure; knows numbers, not what
+//! they mean.
 //!
-//! The newest numbers are in a window (`received`, all at or above `received_from`), so that a new one is added without
-//! reading anything. A window that is full is folded: the holes below its last number become ranges in `missing`, and the
-//! window starts again there. Ranges that become too many are archived: they go elsewhere, and `truncated` says so. A number
-//! that comes late splits the range it is missing from. What is missing is the archive, the ranges and the holes of the
+//! The newest numbers are in a window (`received`, all at or above `received_from`), so that a new
+//! one is added without reading anything. A window that is full is folded: the holes below its last
+//! number become ranges in `missing`, and the window starts again there. Ranges that become too
+//! many are archived: they go elsewhere, and `truncated` says so. A number that comes late splits
+//! the range it is missing from. What is missing is the archive, the ranges and the holes of the
 //! window together; the places of folds and archives make no difference to it.
 //!
 //! Invariant: `missing` is sorted, disjoint, and lies below `received_from`.
 
 use std::collections::BTreeSet;
 
-/// A window of this many numbers is full. It decides how often the window folds, each time for one more request and unit, or two
-/// where ranges are archived, and how large a session item gets, 4 bytes a number. At 51 it folds twice in any 100 callbacks.
+/// A window of this many numbers is full. It decides how often the window folds, each time for one
+/// more request and unit, or two where ranges are archived, and how large a session item gets, 4
+/// bytes a number. At 51 it folds twice in any 100 callbacks.
 pub const WINDOW: usize = 51;
-/// More ranges than this aren't kept where nobody archives them: the oldest go, and the ledger says so.
+/// More ranges than this aren't kept where nobody archives them: the oldest go, and the ledger says
+/// so.
 pub const MAX_RANGES: usize = 100;
 
 /// The sequences from the first to the second, both included.
@@ -32,7 +36,8 @@ pub struct Ledger {
     pub received: BTreeSet<u64>,
     /// Numbers below `received_from` never received.
     pub missing: Vec<Range>,
-    /// True if `missing` isn't all: older ranges are in the archive, or forgotten where there is none.
+    /// True if `missing` isn't all: older ranges are in the archive, or forgotten where there is
+    /// none.
     pub truncated: bool,
 }
 
@@ -60,7 +65,8 @@ impl Ledger {
         }
     }
 
-    /// Notes `sequence` as received. `from_zero`: the numbers below the first one received count as missing too.
+    /// Notes `sequence` as received. `from_zero`: the numbers below the first one received count as
+    /// missing too.
     pub fn insert(&mut self, sequence: u64, from_zero: bool) -> Noted {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             *self = Self {
@@ -108,7 +114,8 @@ impl Ledger {
             self.cap_ranges();
             return Noted::New;
         }
-        // Below the first number of a ledger that doesn't start at zero: what lies between is missing from now on.
+        // Below the first number of a ledger that doesn't start at zero: what lies between is
+        // missing from now on.
         if sequence < first && !self.leads_from_zero() {
             if sequence + 1 < first {
                 self.missing.insert(0, (sequence + 1, first - 1));
@@ -143,7 +150,8 @@ impl Ledger {
         self.missing.first().is_some_and(|(from, _)| *from == 0)
     }
 
-    /// Everything missing between the start and the highest number, but for the archive, as sorted ranges.
+    /// Everything missing between the start and the highest number, but for the archive, as sorted
+    /// ranges.
     #[must_use]
     pub fn missing_ranges(&self) -> Vec<Range> {
         let mut ranges = self.missing.clone();
@@ -173,8 +181,8 @@ impl Ledger {
         self.received_from = last;
     }
 
-    /// Takes the ranges out, for the archive. The numbers before the first one received stay: whether they are missing depends
-    /// on the other recorders.
+    /// Takes the ranges out, for the archive. The numbers before the first one received stay:
+    /// whether they are missing depends on the other recorders.
     pub fn archive(&mut self) -> Vec<Range> {
         self.truncated = true;
         self.missing.split_off(usize::from(self.leads_from_zero()))
@@ -184,7 +192,8 @@ impl Ledger {
         self.forget_all_but(MAX_RANGES);
     }
 
-    /// Forgets the oldest ranges beyond the newest `most`; the numbers before the first one received stay, they are one range.
+    /// Forgets the oldest ranges beyond the newest `most`; the numbers before the first one
+    /// received stay, they are one range.
     pub fn forget_all_but(&mut self, most: usize) {
         let oldest = usize::from(self.leads_from_zero());
         while self.missing.len() > most.max(1) {

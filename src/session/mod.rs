@@ -1,10 +1,13 @@
-//! The state of a recording session, the same whatever order its callbacks come in. Pure: no clock, no I/O.
+//! The state of a recording session, the same whatever order its callbacks come in. Pure: no clock,
+//! no I/O.
 //!
-//! A session is a set of recorders, ordered by when each began; the newest is the one at work. Usually there is one. Agora's
-//! failover starts another on the same `sid`, with another `uid` and a counter that may start again; its number in the order
-//! is the `generation`. Each recorder has a [`Ledger`] of the callbacks that came and [`Register`]s with the newest thing said
-//! under each name. Every part is a set, a minimum or a maximum, so that merging a callback in is commutative, associative and
-//! idempotent: that is the whole proof of order independence, and why nothing here may look at what came before what.
+//! A session is a set of recorders, ordered by when each began; the newest is the one at work.
+//! Usually there is one. Agora's failover starts another on the same `sid`, with another `uid` and
+//! a counter that may start again; its number in the order is the `generation`. Each recorder has a
+//! [`Ledger`] of the callbacks that came and [`Register`]s with the newest thing said under each
+//! name. Every part is a set, a minimum or a maximum, so that merging a callback in is commutative,
+//! associative and idempotent: that is the whole proof of order independence, and why nothing here
+//! may look at what came before what.
 //!
 //! Must not know: DynamoDB, the clock, whether a callback came fast or late.
 
@@ -117,7 +120,8 @@ impl Session {
         self.recorders.last()
     }
 
-    /// The recorder that a callback under `uid` belongs to; one without a uid belongs to the recorder at work.
+    /// The recorder that a callback under `uid` belongs to; one without a uid belongs to the
+    /// recorder at work.
     #[must_use]
     pub fn recorder_of(&self, uid: &str) -> Option<&Recorder> {
         self.recorders
@@ -138,8 +142,9 @@ impl Session {
         self.forgotten + u64::try_from(index).unwrap_or(u64::MAX)
     }
 
-    /// The register that counts under `name` and the index of its recorder: the newest recorder's that has one. An exit and
-    /// a failure count for the recorder at work only: one that has been replaced can't end the session.
+    /// The register that counts under `name` and the index of its recorder: the newest recorder's
+    /// that has one. An exit and a failure count for the recorder at work only: one that has been
+    /// replaced can't end the session.
     #[must_use]
     pub fn register(&self, name: RegisterName) -> Option<(usize, &Register)> {
         let newest = self.recorders.len().saturating_sub(1);

@@ -17,9 +17,9 @@
 //! that shows a recording at work (42) overrules an earlier fatal error, which only *may* end it.
 //! What became of the files is the registers `upload` and `vod`.
 //!
-//! A `failure` is what [`Event::is_failure`] says: all that makes the phase `failed`, and a recorder
-//! that a signal killed. Only a newer 40, 42 or 70 of the same recorder heals it: an orderly exit
-//! ends a failed session and leaves it failed.
+//! A `failure` is what [`Event::is_failure`] says: all that makes the phase `failed`, and a
+//! recorder that a signal killed. Only a newer 40, 42 or 70 of the same recorder heals it: an
+//! orderly exit ends a failed session and leaves it failed.
 //!
 //! Callbacks of a stage beside the recording (a snapshot, a transcoding) say nothing at all.
 
@@ -162,8 +162,8 @@ pub const MAX_TEXT: usize = 160;
 /// The fields of a register, under the specification's names.
 pub type Fields = BTreeMap<String, Scalar>;
 
-/// A value and the callback it comes from. The order is the order of time: by `sequence`, then `sendts`, then content, so that
-/// any two registers have the same winner wherever they meet.
+/// A value and the callback it comes from. The order is the order of time: by `sequence`, then
+/// `sendts`, then content, so that any two registers have the same winner wherever they meet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Register {
     /// The callback's number.
@@ -355,7 +355,8 @@ pub(super) fn registers(event: &Event, event_type: u32, part: Part) -> Vec<(Regi
         Event::WebRecorderStarted { .. } | Event::WebRecorderCapabilityLimit { .. } => {
             Some((RegisterName::Recorder, fields([number()])))
         }
-        // Whose slice it is stays in the event's item: a session has many, and the session's item should stay small.
+        // Whose slice it is stays in the event's item: a session has many, and the session's item
+        // should stay small.
         Event::RecorderSliceStart {
             start_utc_ms,
             discontinue_utc_ms,

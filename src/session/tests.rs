@@ -129,8 +129,8 @@ fn scene(choice: u8) -> Option<&'static str> {
 }
 
 prop_compose! {
-    /// The callbacks of a session with up to four recorders, in the order they were sent. Numbers may repeat (`stuck`: some
-    /// producers never count), each announced or not.
+    /// The callbacks of a session with up to four recorders, in the order they were sent. Numbers
+    /// may repeat (`stuck`: some producers never count), each announced or not.
     fn session_facts()(
         recorders in prop::collection::vec((1_usize..70, 0_u64..5, any::<bool>()), 1..4),
         choices in prop::collection::vec((any::<u8>(), 0_i64..1000, any::<u8>()), 220),

@@ -1,4 +1,9 @@
-//! An alert's item: written down before anything is sent, leased to whoever sends it, marked as sent,
+<<<<<<< HEAD
+//! An alert's item: written down before anything is sent, leased to whoever sends it, marked as
+//! sent,
+=======
+//! An alert's item: written down before anything is sent, claimed by lease, marked when it is sent,
+>>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
 //! or given up, which stays to be seen.
 
 use super::index::{Due, Shard, watch_entry};
@@ -25,8 +30,8 @@ const BACKOFF_MS: u64 = 15_000;
 /// The longest pause between two tries, in ms.
 const MAX_BACKOFF_MS: u64 = 5 * 60 * 1000;
 
-/// An alert that is ours to send until the lease is over. Only a write to the table makes one, so that
-/// nothing is sent that isn't written down and claimed.
+/// An alert that is ours to send until the lease is over. Only a write to the table makes one, so
+/// that nothing is sent that isn't written down and claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     alert: Alert,
@@ -89,7 +94,13 @@ pub enum DueClaim {
 }
 
 impl Store {
-    /// Writes an alert down and takes its lease, or takes it over once the lease of another is over.
+<<<<<<< HEAD
+    /// Writes an alert down and takes its lease, or takes it over once the lease of another is
+    /// over.
+=======
+    /// Writes an alert down and takes the job of sending it, or takes it over from somebody who is
+    /// late. `owner` names us.
+>>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     ///
     /// # Errors
     /// [`StoreError::Call`].
@@ -212,6 +223,7 @@ impl Store {
         }
     }
 
+<<<<<<< HEAD
     /// Puts off an alert after a try that failed: 15 s, 30 s, 1 min … 5 min.
     ///
     /// # Errors
@@ -244,6 +256,8 @@ impl Store {
         }
     }
 
+=======
+>>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     /// All alerts that are pending or were given up, oldest first; those that can't be read aren't
     /// among them.
     ///
@@ -264,8 +278,13 @@ impl Store {
         Ok(unsent)
     }
 
-    /// Takes the lease of an alert that wasn't sent, due or not; `None` if somebody else took it since
-    /// it was read.
+<<<<<<< HEAD
+    /// Takes the lease of an alert that wasn't sent, due or not; `None` if somebody else took it
+    /// since it was read.
+=======
+    /// Takes the job of sending an alert that wasn't sent, due or not; false if somebody took it
+    /// since it was read.
+>>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     ///
     /// # Errors
     /// [`StoreError::Call`].

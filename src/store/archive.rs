@@ -14,8 +14,13 @@ const PAGE_IS_NOT_NEWER: &str = "attribute_not_exists(sid) OR version <= :versio
 const IS_SAME_PAGE: &str = "ranges = :stored";
 
 impl Store {
-    /// Puts pages of the archive, unless a later version of the session did. The session's item owns
-    /// them only once it is written, too.
+<<<<<<< HEAD
+    /// Puts pages of the archive, unless a later version of the session did. The session's item
+    /// owns them only once it is written, too.
+=======
+    /// Puts pages of the archive, unless a later version of the session did. The session's item
+    /// owns them only once it is written, too.
+>>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     pub(super) async fn put_pages(
         &self,
         sid: &Sid,
@@ -46,8 +51,13 @@ impl Store {
     }
 
     /// Takes the number of a late callback out of the archive; false if it isn't missing there.
-    /// `version` is the session's: later than that of any page it owns, so that no latecomer puts the
-    /// page again as it was.
+<<<<<<< HEAD
+    /// `version` is the session's: later than that of any page it owns, so that no latecomer puts
+    /// the page again as it was.
+=======
+    /// `version` is the session's: later than that of any page it owns, so that no latecomer puts
+    /// the page again as it was.
+>>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     pub(super) async fn fill_page(
         &self,
         sid: &Sid,
@@ -89,7 +99,8 @@ impl Store {
         })
     }
 
-    /// All callbacks of one recorder of a session that are missing, archive included, as sorted ranges.
+    /// All callbacks of one recorder of a session that are missing, archive included, as sorted
+    /// ranges.
     ///
     /// # Errors
     /// [`StoreError::Call`].

@@ -1,6 +1,6 @@
-//! A write that meets a transaction on the same item: DynamoDB refuses it at once, and by itself the
-//! SDK doesn't try again. Nothing is wrong and the item is free in a moment, so it is tried again like
-//! a throttled request, with the SDK's jitter, wherever in the store it happens.
+//! A write that meets a transaction on the same item: DynamoDB refuses it at once, and by itself
+//! the SDK doesn't try again. Nothing is wrong and the item is free in a moment, so it is tried
+//! again like a throttled request, with the SDK's jitter, wherever in the store it happens.
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;

@@ -119,7 +119,8 @@ impl Store {
         }
     }
 
-    /// Puts off an item that can't be handled until `later_ms`, so that it doesn't block the others.
+    /// Puts off an item that can't be handled until `later_ms`, so that it doesn't block the
+    /// others.
     ///
     /// # Errors
     /// [`StoreError::Call`].

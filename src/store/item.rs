@@ -1,8 +1,9 @@
 //! A session as an item of the table, and back. Pure.
 //!
-//! The recorder at work is the item itself; recorders it has replaced are in `previous`. Reading is tolerant: an attribute that
-//! isn't what it should be counts as absent, because a callback must be stored whatever somebody did to the item by hand.
-//! Attributes nobody here knows are carried along.
+//! The recorder at work is the item itself; recorders it has replaced are in `previous`. Reading is
+//! tolerant: an attribute that isn't what it should be counts as absent, because a callback must be
+//! stored whatever somebody did to the item by hand. Attributes nobody here knows are carried
+//! along.
 
 use crate::session::{Ledger, Range, Recorder, Register, RegisterName, Scalar, Session};
 use aws_sdk_dynamodb::types::AttributeValue;

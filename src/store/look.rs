@@ -1,7 +1,8 @@
 //! What the watchdog finds: a watched session is read, and what was found is noted in one write.
 //!
-//! A check changes the session's item only on condition that no callback has come since it was read,
-//! and its alerts are written down in the same transaction: either all of it is noted, or nothing.
+//! A check changes the session's item only on condition that no callback has come since it was
+//! read, and its alerts are written down in the same transaction: either all of it is noted, or
+//! nothing.
 
 use super::alert::alert_item;
 use super::index::Due;
@@ -71,8 +72,8 @@ impl Store {
         })
     }
 
-    /// Notes the result of a check: its alerts, leased to `invocation`, what stands, and when to check
-    /// again.
+    /// Notes the result of a check: its alerts, leased to `invocation`, what stands, and when to
+    /// check again.
     ///
     /// # Errors
     /// [`StoreError::Call`].

@@ -1,5 +1,5 @@
-//! Pages of the archive: ranges of missing callbacks that have no room in their session's item. Pure; the requests are in
-//! `archive`.
+//! Pages of the archive: ranges of missing callbacks that have no room in their session's item.
+//! Pure; the requests are in `archive`.
 
 use super::item::{Item, number, number_size, read_int, size, write_session};
 use crate::hash::short_hash;
@@ -9,16 +9,19 @@ use std::ops::RangeInclusive;
 
 /// DynamoDB bills writes in units of this many bytes of the whole item.
 const WRITE_UNIT: usize = 1024;
-/// Where an item is larger than this many bytes, replaced recorders give their ranges to the archive, too.
+/// Where an item is larger than this many bytes, replaced recorders give their ranges to the
+/// archive, too.
 const MANY_RECORDERS: usize = 4 * WRITE_UNIT;
-/// More ranges than this of a replaced recorder don't stay in such an item. Those that came after its window was archived
-/// can't go there without a new name for their page, and are forgotten: only numbers that come in descending order make them.
+/// More ranges than this of a replaced recorder don't stay in such an item. Those that came after
+/// its window was archived can't go there without a new name for their page, and are forgotten:
+/// only numbers that come in descending order make them.
 const MANY_RANGES: usize = 16;
 
-/// Makes room for more callbacks in a session as it is stored in `item`: folds a full window, and takes the ranges of missing
-/// callbacks out for the archive where the item would cost a second write unit for their sake, or did before, and those of
-/// replaced recorders where there are many. What it does depends on the stored item alone, so that two writers who race from the
-/// same version put the same pages. Returns the pages.
+/// Makes room for more callbacks in a session as it is stored in `item`: folds a full window, and
+/// takes the ranges of missing callbacks out for the archive where the item would cost a second
+/// write unit for their sake, or did before, and those of replaced recorders where there are many.
+/// What it does depends on the stored item alone, so that two writers who race from the same
+/// version put the same pages. Returns the pages.
 pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
     let mut pages = Vec::new();
     for recorder in &mut session.recorders {
@@ -57,7 +60,8 @@ fn next_page(recorder: &mut Recorder) -> Option<Page> {
     })
 }
 
-/// The first time that a recorder's ranges go into the archive; later ones go there whenever its window is folded.
+/// The first time that a recorder's ranges go into the archive; later ones go there whenever its
+/// window is folded.
 fn first_page(recorder: &mut Recorder) -> Option<Page> {
     if recorder.ledger.truncated {
         return None;
@@ -78,11 +82,13 @@ fn written_size(session: &Session, item: &Item) -> usize {
     size(&written)
 }
 
-/// A page of the archive: ranges of missing callbacks of one recorder that have no room in the session's item.
+/// A page of the archive: ranges of missing callbacks of one recorder that have no room in the
+/// session's item.
 ///
-/// It is named after the number that the session's window began with when it was made. A session with `missing_truncated` owns
-/// the pages named below its window. One that isn't below was put by a writer who then lost the race or crashed: it doesn't
-/// count, and whoever folds that window puts it anew, even if it is empty then.
+/// It is named after the number that the session's window began with when it was made. A session
+/// with `missing_truncated` owns the pages named below its window. One that isn't below was put by
+/// a writer who then lost the race or crashed: it doesn't count, and whoever folds that window puts
+/// it anew, even if it is empty then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) uid: String,
@@ -128,6 +134,7 @@ pub(super) fn read_page(item: &Item) -> Vec<Range> {
         .collect()
 }
 
+<<<<<<< HEAD
 /// The sort keys of the pages that a recorder's ledger owns, if it is truncated: those that begin
 /// below its window.
 pub(super) fn owned_keys(recorder: &Recorder) -> RangeInclusive<String> {
@@ -147,7 +154,12 @@ pub(super) fn missing<'a>(
     ranges
 }
 
-/// How many bytes the item can grow before its window folds: the window's numbers, and some for registers that grow.
+/// How many bytes the item can grow before its window folds: the window's numbers, and some for
+/// registers that grow.
+=======
+/// How many bytes the item can grow before its window folds: the window's numbers, and some for
+/// registers that grow.
+>>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
 fn growth(ledger: &Ledger) -> usize {
     const REGISTERS: usize = 40;
     let widest = number_size(&ledger.last.unwrap_or(0).to_string()) + 1;

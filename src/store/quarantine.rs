@@ -167,8 +167,8 @@ fn read_quarantined(item: &Item) -> Option<Quarantined> {
     })
 }
 
-/// The partition of a time's UTC day. It is a key, not a text for people: no change of how dates are
-/// shown may change it.
+/// The partition of a time's UTC day. It is a key, not a text for people: no change of how dates
+/// are shown may change it.
 fn partition(ms: u64) -> String {
     let time = i64::try_from(ms)
         .ok()

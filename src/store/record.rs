@@ -31,7 +31,8 @@ pub struct Opened {
 }
 
 impl Store {
-    /// Everything about a session, read consistently in one query; `None` if there is no such session.
+    /// Everything about a session, read consistently in one query; `None` if there is no such
+    /// session.
     ///
     /// # Errors
     /// [`StoreError::Call`].
@@ -83,9 +84,11 @@ impl Store {
         Ok(found.then_some(record))
     }
 
-    /// The keys of the sessions of a channel, or of all, newest first, that were opened at or after `since` (ms since the epoch).
+    /// The keys of the sessions of a channel, or of all, newest first, that were opened at or after
+    /// `since` (ms since the epoch).
     ///
-    /// Costs a query of the channel's part of the index `channel`; without a channel a scan of that whole index, however old.
+    /// Costs a query of the channel's part of the index `channel`; without a channel a scan of that
+    /// whole index, however old.
     ///
     /// # Errors
     /// [`StoreError::Call`].
@@ -135,8 +138,9 @@ impl Store {
         Ok(opened)
     }
 
-    /// The sessions that the watchdog looks after: those that aren't over and have spoken within a day, and some that are waited
-    /// for otherwise. Costs eight queries of the index `watch`, which holds no others.
+    /// The sessions that the watchdog looks after: those that aren't over and have spoken within a
+    /// day, and some that are waited for otherwise. Costs eight queries of the index `watch`, which
+    /// holds no others.
     ///
     /// # Errors
     /// [`StoreError::Call`].

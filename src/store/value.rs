@@ -17,9 +17,9 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptDetails(pub(super) Vec<(&'static str, AttributeValue)>);
 
-/// The details of `body` as attributes: `details`, as a map, a list, a text …, or as JSON text where
-/// DynamoDB can't hold the structure; the body beside it where it can't hold the numbers; the body
-/// alone where both are too large. `None` if not even that fits an item.
+/// The details of `body` as attributes: `details`, as a map, a list, a text …, or as JSON text
+/// where DynamoDB can't hold the structure; the body beside it where it can't hold the numbers; the
+/// body alone where both are too large. `None` if not even that fits an item.
 #[must_use]
 pub fn keep_details(details: &Value, body: &Verified<'_>) -> Option<KeptDetails> {
     let mut exact = true;

@@ -38,8 +38,8 @@ const REPLACED_WITHIN_MS: u64 = 2 * 60 * 1000;
 pub struct Rules {
     /// `session_silent`: how old the last heartbeat may be, in ms; `None` turns the rule off.
     pub silent_ms: Option<u64>,
-    /// `upload_unconfirmed`: how long after the end an upload may take, in ms; `None` turns the rule
-    /// off.
+    /// `upload_unconfirmed`: how long after the end an upload may take, in ms; `None` turns the
+    /// rule off.
     pub unconfirmed_ms: Option<u64>,
     /// Whether `backup_only_upload` is sent, and so taken back.
     pub backup: bool,

@@ -28,7 +28,8 @@ impl Counted {
         Ok(Self(Database::memory()?))
     }
 
-    /// Lets the engine do it; status and text of its answer, and the write units. `target` is the header `x-amz-target`.
+    /// Lets the engine do it; status and text of its answer, and the write units. `target` is the
+    /// header `x-amz-target`.
     pub fn carry_out(&self, target: &str, body: &[u8]) -> (u16, String, f64) {
         let operation = target.rsplit('.').next().unwrap_or_default();
         if !matches!(operation, "PutItem" | "UpdateItem") {
@@ -41,7 +42,8 @@ impl Counted {
         let (status, text) = in_process::carry_out(&self.0, operation, request.as_bytes());
         let answer: Value = serde_json::from_str(&text).expect("an answer is JSON");
         let units = answer.pointer("/ConsumedCapacity/CapacityUnits");
-        // A refused write consumes a unit a KB of the item that is there, and doesn't say so; items are smaller here.
+        // A refused write consumes a unit a KB of the item that is there, and doesn't say so; items
+        // are smaller here.
         let units = units.and_then(Value::as_f64).unwrap_or(1.0);
         (status, text, units)
     }

@@ -1,4 +1,5 @@
-//! An item as plain JSON, without what depends on when and through which copy it came: what two tables are compared by.
+//! An item as plain JSON, without what depends on when and through which copy it came: what two
+//! tables are compared by.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};

@@ -34,7 +34,8 @@ pub enum Mood {
     Mute,
     /// 500, though it has published.
     Lost,
-    /// As it should, but for alerts of recordings whose `sid` begins with `bad`: those it doesn't like.
+    /// As it should, but for alerts of recordings whose `sid` begins with `bad`: those it doesn't
+    /// like.
     Choosy,
 }
 

@@ -1,8 +1,9 @@
-//! A model of how an alert is written down, claimed, published, marked and swept, explored exhaustively: two receivers with
-//! doubled copies, a sweeper, crashes, lost answers. Its actions are named after the functions they stand for.
+//! A model of how an alert is written down, claimed, published, marked and swept, explored
+//! exhaustively: two receivers with doubled copies, a sweeper, crashes, lost answers. Its actions
+//! are named after the functions they stand for.
 //!
-//! What it leaves out: two alerts never touch the same item, so there is one; a lease runs out only for an owner that is dead or
-//! has given up, because every publish ends before its lease does.
+//! What it leaves out: two alerts never touch the same item, so there is one; a lease runs out only
+//! for an owner that is dead or has given up, because every publish ends before its lease does.
 
 #![allow(
     clippy::print_stdout,

@@ -1,5 +1,6 @@
-//! Many functions at once: one session written by all of them, and many sessions at the same time. No update is lost, and nobody
-//! is sent away. In virtual time, where a request takes up to 14 ms: on real sockets this would measure the machine.
+//! Many functions at once: one session written by all of them, and many sessions at the same time.
+//! No update is lost, and nobody is sent away. In virtual time, where a request takes up to 14 ms:
+//! on real sockets this would measure the machine.
 
 use crate::harness::oracle::{by_definition, view};
 use crate::harness::{Callback, Schedule, Simulation, TABLE, Weather, proof};

@@ -1,6 +1,6 @@
-//! A session that does its worst: the longest strings everywhere, holes chosen against the ledger, recorders without end, hundreds
-//! of thousands of callbacks. Its item stays under 16 KB, no expression is longer than DynamoDB takes, and every callback is
-//! acknowledged.
+//! A session that does its worst: the longest strings everywhere, holes chosen against the ledger,
+//! recorders without end, hundreds of thousands of callbacks. Its item stays under 16 KB, no
+//! expression is longer than DynamoDB takes, and every callback is acknowledged.
 
 use crate::harness::{Callback, Simulation, TABLE, Weather, proof};
 use agora_recording_callbacks::store::size;

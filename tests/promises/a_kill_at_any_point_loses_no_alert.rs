@@ -1,5 +1,5 @@
-//! SIGKILL before and after any request or answer of a function: every alert that was acknowledged or written down is
-//! published at least once, and at most once more than there were kills.
+//! SIGKILL before and after any request or answer of a function: every alert that was acknowledged
+//! or written down is published at least once, and at most once more than there were kills.
 
 use crate::harness::{
     Binary, Function, Stop, World, callback, event, event_details, proof, text, tick,
@@ -58,7 +58,8 @@ struct Toll {
     again: usize,
 }
 
-/// Runs `round` once, or 25 times if it shall be long, and adds up. Each has a runtime of its own, with which its sockets end.
+/// Runs `round` once, or 25 times if it shall be long, and adds up. Each has a runtime of its own,
+/// with which its sockets end.
 fn rounds<F: Future<Output = Toll>>(round: impl Fn() -> F) -> Toll {
     let mut sum = Toll::default();
     for _ in 0..proof::scale(1, 25) {
@@ -145,8 +146,8 @@ async fn callback_function_killed_anywhere() -> Toll {
 
 async fn sweeper_killed_anywhere() -> Toll {
     let mut toll = Toll::default();
-    // Eight partitions are read; an alert is claimed and marked; its session is read and noted; a silent session is read and
-    // noted, and its alert marked.
+    // Eight partitions are read; an alert is claimed and marked; its session is read and noted; a
+    // silent session is read and noted, and its alert marked.
     for kill in kills(15) {
         let world = World::new().await;
         world.sns.set_mood(Mood::Down);

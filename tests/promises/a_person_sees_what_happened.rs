@@ -1,4 +1,5 @@
-//! What happened to a recording is shown as it is in the table: by `recordings show`, `list` and `watch`, in words, JSON and a page.
+//! What happened to a recording is shown as it is in the table: by `recordings show`, `list` and
+//! `watch`, in words, JSON and a page.
 
 use crate::harness::{World, callback, callback_at, event_details, recordings, start_recordings};
 use agora_recording_callbacks::clock::now_ms;

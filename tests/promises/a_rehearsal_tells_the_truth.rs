@@ -1,5 +1,5 @@
-//! `recordings simulate --verify` finds no difference where there is none, finds what is planted, and `test-alert` and the errors
-//! of the tool say what they should.
+//! `recordings simulate --verify` finds no difference where there is none, finds what is planted,
+//! and `test-alert` and the errors of the tool say what they should.
 
 use crate::harness::{World, recordings};
 use agora_recording_callbacks::clock::now_ms;
@@ -86,8 +86,8 @@ async fn whatever_is_lost_doubled_and_late_the_table_says_what_came() {
     );
 }
 
-/// A door that changes every body before the receiver of `world` sees it, and signs it again: what is in the table then isn't
-/// what was sent.
+/// A door that changes every body before the receiver of `world` sees it, and signs it again: what
+/// is in the table then isn't what was sent.
 async fn forging_door(world: &World, forge: fn(&str) -> Option<String>) -> String {
     let honest = door(world).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,8 +1,10 @@
-//! Any order, repetition and loss of callbacks, written by several functions at once whose single requests are interleaved,
-//! throttled, lost or carried out too late, and which are killed anywhere: the items are those of the set of callbacks, and
-//! every alert is published, once where nothing excuses more.
+//! Any order, repetition and loss of callbacks, written by several functions at once whose single
+//! requests are interleaved, throttled, lost or carried out too late, and which are killed
+//! anywhere: the items are those of the set of callbacks, and every alert is published, once where
+//! nothing excuses more.
 //!
-//! Everything comes from a seed, which a failure tells: `SEED=17 cargo test any_schedule -- --nocapture` plays it again.
+//! Everything comes from a seed, which a failure tells: `SEED=17 cargo test any_schedule --
+//! --nocapture` plays it again.
 
 use crate::harness::oracle::{by_definition, view, view_in_memory};
 use crate::harness::{Callback, Fate, Schedule, Simulation, TABLE, Weather, proof, text};
@@ -130,7 +132,8 @@ fn random_schedules_through_the_table() {
     let summary = proof::on_all_cores("schedule", count, |seed| {
         let mut rng = Rng::with_seed(seed);
         let schedule = Schedule::random(&mut rng);
-        // A quarter each: fair, a rough table, a rough table and topic, and functions that are killed as well.
+        // A quarter each: fair, a rough table, a rough table and topic, and functions that are
+        // killed as well.
         let rough = rng.f64() * 0.1;
         let weather = match seed % 4 {
             0 => Weather::default(),
@@ -162,7 +165,8 @@ fn random_schedules_through_the_table() {
     println!("proved: {count} schedules through the table: {summary}");
 }
 
-/// Plays deliveries by several functions at once, then the sweeper, and looks at everything that is left.
+/// Plays deliveries by several functions at once, then the sweeper, and looks at everything that is
+/// left.
 async fn play(
     seed: u64,
     deliveries: Vec<usize>,

@@ -1,5 +1,6 @@
-//! Whatever goes wrong with a request to the table, wherever and however often: the answer is one of the table's, it comes in
-//! time, 200 means that everything is stored, and once it is mended a resend ends in the right items.
+//! Whatever goes wrong with a request to the table, wherever and however often: the answer is one
+//! of the table's, it comes in time, 200 means that everything is stored, and once it is mended a
+//! resend ends in the right items.
 
 use crate::harness::{Fault, Plan, Which, World, callback, event_details, text};
 use agora_recording_callbacks::intake::Outcome;

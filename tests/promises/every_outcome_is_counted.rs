@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use testkit::sns::Mood;
 
-/// The metrics of a line, as CloudWatch reads them: what the directive names, under the dimension it names.
+/// The metrics of a line, as CloudWatch reads them: what the directive names, under the dimension
+/// it names.
 fn metrics(line: &str) -> BTreeMap<String, u64> {
     let line: Value = serde_json::from_str(line).unwrap();
     let Some(directive) = line.get("_aws") else {
@@ -104,7 +105,8 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
     assert_eq!(counted(&function.log().pop().unwrap()), ["NotStored"]);
     world.proxy.hang(false);
 
-    // The sweeper: an alert of yesterday that is given up, a session that is over with a hole, an item that can't be read.
+    // The sweeper: an alert of yesterday that is given up, a session that is over with a hole, an
+    // item that can't be read.
     let receiver = world.receiver();
     for (sid, event_type) in [("b", 1), ("c", 11)] {
         let body = callback(sid, "5", 3, event_type, &event_details(event_type));

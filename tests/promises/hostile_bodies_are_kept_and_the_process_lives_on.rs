@@ -1,4 +1,5 @@
-//! Correctly signed bodies that no sane sender makes: each gets the answer of the table, and the same process goes on.
+//! Correctly signed bodies that no sane sender makes: each gets the answer of the table, and the
+//! same process goes on.
 
 use crate::harness::{Function, World, callback, event, event_details, text};
 use base64::Engine;

@@ -1,5 +1,6 @@
-//! What the receiver promises, tested from outside: real requests to a DynamoDB engine over a socket, the real binary behind a
-//! Lambda Runtime API, an SNS endpoint that can misbehave. One module a promise.
+//! What the receiver promises, tested from outside: real requests to a DynamoDB engine over a
+//! socket, the real binary behind a Lambda Runtime API, an SNS endpoint that can misbehave. One
+//! module a promise.
 
 #![allow(
     clippy::unwrap_used,

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use testkit::plain::stable;
 use testkit::{SESSIONS, SampleSession};
 
-/// The parts of a session that no order of arrival may change. `missing` tells what is missing from each recorder.
+/// The parts of a session that no order of arrival may change. `missing` tells what is missing from
+/// each recorder.
 fn view(session: &Session, missing: &[Vec<Range>]) -> String {
     let recorders: Vec<_> = session
         .recorders
@@ -125,7 +126,8 @@ async fn the_sample_sessions_give_the_same_items_in_order_and_shuffled_and_doubl
     }
 }
 
-/// Callbacks of a session with one or two recorders, most of them heartbeats, and the schedule of their delivery.
+/// Callbacks of a session with one or two recorders, most of them heartbeats, and the schedule of
+/// their delivery.
 fn schedule() -> impl Strategy<Value = (Vec<String>, Vec<usize>)> {
     let session =
         prop::collection::vec((0_u8..12, 0_i64..10_000), 5..160).prop_flat_map(|choices| {
@@ -245,7 +247,8 @@ fn random_schedules_through_the_table_end_in_the_fold_of_the_sorted_callbacks() 
 
 #[tokio::test]
 async fn the_fast_path_and_the_slow_path_write_the_same_item() {
-    // In order, all but the first fold take the fast path; in reverse, all but the first callback take the slow one.
+    // In order, all but the first fold take the fast path; in reverse, all but the first callback
+    // take the slow one.
     let bodies: Vec<String> = (0..70)
         .map(|sequence| match sequence % 10 {
             0 => callback(

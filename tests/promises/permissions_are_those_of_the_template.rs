@@ -1,5 +1,6 @@
-//! Which permissions the programs really ask for, recorded from their requests: all samples, gaps and latecomers, the sweeper,
-//! the operator's tool. The template's policies are compared with it, both ways, by `tests/deploy/check_template.py`.
+//! Which permissions the programs really ask for, recorded from their requests: all samples, gaps
+//! and latecomers, the sweeper, the operator's tool. The template's policies are compared with it,
+//! both ways, by `tests/deploy/check_template.py`.
 
 use crate::harness::{
     Binary, Function, Moto, Proxy, World, callback, event, event_details, recordings, tick,

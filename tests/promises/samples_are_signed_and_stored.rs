@@ -1,4 +1,5 @@
-//! The samples in `events/`: each has a valid signature, and each is answered by the real binary as it should be.
+//! The samples in `events/`: each has a valid signature, and each is answered by the real binary as
+//! it should be.
 
 use crate::harness::{Function, World};
 use serde_json::Value;

@@ -1,6 +1,6 @@
-//! The secret in Secrets Manager may be rotated at any time: nothing valid is refused, and a flood of false signatures doesn't
-//! become a flood of fetches. Against moto's Secrets Manager; without a `moto_server` these tests are skipped, unless
-//! `MOTO_SERVER` says that there is one.
+//! The secret in Secrets Manager may be rotated at any time: nothing valid is refused, and a flood
+//! of false signatures doesn't become a flood of fetches. Against moto's Secrets Manager; without a
+//! `moto_server` these tests are skipped, unless `MOTO_SERVER` says that there is one.
 
 use crate::harness::{Function, Moto, Proxy, World, callback, event, event_details};
 use agora_recording_callbacks::aws;
@@ -83,7 +83,8 @@ async fn ten_thousand_requests_while_the_secret_is_swapped_twice() {
     let Some(mut scene) = Scene::new("one").await else {
         return;
     };
-    // Half an hour. After a swap Agora signs with the new secret at once; what is under way is signed with the old one.
+    // Half an hour. After a swap Agora signs with the new secret at once; what is under way is
+    // signed with the old one.
     let names = ["one", "two", "three"];
     let mut current = 0;
     for n in 0..10_000_u64 {
@@ -118,7 +119,8 @@ async fn a_flood_of_false_signatures_fetches_once_a_minute_and_hides_no_rotation
     scene.fetches.clear();
     let mut current = "one";
     for n in 0..6_000_u64 {
-        // Half an hour, 200 a minute, one of a hundred genuine. Agora signs with the new secret a minute after it was put.
+        // Half an hour, 200 a minute, one of a hundred genuine. Agora signs with the new secret a
+        // minute after it was put.
         let now_ms = T0 + 1 + n * 300;
         match n {
             2_000 => scene

@@ -1,4 +1,5 @@
-//! What is due is sent once, whoever sweeps and however often; silences and unconfirmed uploads are noticed and taken back.
+//! What is due is sent once, whoever sweeps and however often; silences and unconfirmed uploads are
+//! noticed and taken back.
 
 use crate::harness::{
     Binary, Function, World, callback, callback_at, event, event_details, number, text, tick,
@@ -151,7 +152,8 @@ async fn a_simulated_clock_drives_a_session_through_silence_and_back() {
     let mut minute = 0;
     let mut looks = 0;
     let nothing: &[&str] = &[];
-    // A step: what comes at which minute, until when the sweeper then sweeps every minute, and what is published meanwhile.
+    // A step: what comes at which minute, until when the sweeper then sweeps every minute, and what
+    // is published meanwhile.
     let story = [
         (0, Some((0, 40, json!({"status": 0}))), 0, nothing),
         (1, Some((1, 33, json!({"progress": 100}))), 5, nothing),

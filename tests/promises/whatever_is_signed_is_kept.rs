@@ -1,5 +1,6 @@
-//! Correctly signed bodies with anything anywhere: every field of every event type missing, null, of another type, huge, doubled
-//! or no JSON at all. Each is acknowledged, and then it is in the table: as an event, in its session, or in quarantine.
+//! Correctly signed bodies with anything anywhere: every field of every event type missing, null,
+//! of another type, huge, doubled or no JSON at all. Each is acknowledged, and then it is in the
+//! table: as an event, in its session, or in quarantine.
 
 use crate::harness::{Simulation, TABLE, Weather, callback, text};
 use agora_recording_callbacks::reply::{Freshness, Reply};

@@ -1,4 +1,5 @@
-//! Requests and write units per callback, as the engine counts them: flat over a session's whole life.
+//! Requests and write units per callback, as the engine counts them: flat over a session's whole
+//! life.
 
 use crate::harness::{Exchange, TABLE, World, callback, callback_at};
 use agora_recording_callbacks::store::{Item, size};

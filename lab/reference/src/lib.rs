@@ -1,4 +1,5 @@
-//! The least that a receiver of signed callbacks does: checks the signature, and writes once, on a condition.
+//! The least that a receiver of signed callbacks does: checks the signature, and writes once, on a
+//! condition.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue::{N, S};

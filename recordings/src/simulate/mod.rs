@@ -1,5 +1,5 @@
-//! `recordings simulate`: plays whole sessions against a receiver, as Agora would send them, badly if that is asked for; and
-//! compares what the table says with what was sent. Does my pager ring?
+//! `recordings simulate`: plays whole sessions against a receiver, as Agora would send them, badly
+//! if that is asked for; and compares what the table says with what was sent. Does my pager ring?
 
 mod plan;
 mod play;
@@ -57,7 +57,8 @@ pub(crate) struct Arguments {
     /// Send callbacks up to so many seconds too late, and so out of order
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
     shuffle: u64,
-    /// Chooses what is lost and how it is shuffled: the same seed plays the same again; without it, something else every time
+    /// Chooses what is lost and how it is shuffled: the same seed plays the same again; without it,
+    /// something else every time
     #[arg(long)]
     seed: Option<u64>,
     /// What the channels' names begin with

@@ -1,4 +1,5 @@
-//! Which callbacks a rehearsal sends, when, and which it loses: a function of its options and a seed. Pure.
+//! Which callbacks a rehearsal sends, when, and which it loses: a function of its options and a
+//! seed. Pure.
 
 use clap::ValueEnum;
 use fastrand::Rng;
@@ -101,8 +102,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Sessions begin spread over a tenth of their length, so that they are at different points. Their `sendts` are those of
-    /// recordings that end when the playing ends, whatever its speed: nothing lies in the future, and the last is news.
+    /// Sessions begin spread over a tenth of their length, so that they are at different points.
+    /// Their `sendts` are those of recordings that end when the playing ends, whatever its speed:
+    /// nothing lies in the future, and the last is news.
     pub(crate) fn of(shape: &Shape) -> Self {
         // A seed plays the same again, in other sessions.
         let (mut rng, mut sids) = (

@@ -1,5 +1,5 @@
-//! What the table should say after a plan, by the definition, and where it says something else. Knows nothing of windows, folds
-//! or merging: it looks at what came, and that's all.
+//! What the table should say after a plan, by the definition, and where it says something else.
+//! Knows nothing of windows, folds or merging: it looks at what came, and that's all.
 
 use super::plan::{Kind, Plan, Session};
 use crate::deployment::Deployment;
@@ -19,8 +19,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Differences that are printed.
 const MOST: usize = 20;
 
-/// Compares every session; true if the table says what was sent. Prints what differs. Alerts that are still pending are waited
-/// for.
+/// Compares every session; true if the table says what was sent. Prints what differs. Alerts that
+/// are still pending are waited for.
 pub(super) async fn verify(
     deployment: &Deployment,
     plan: &Plan,

@@ -1,5 +1,5 @@
-//! A session as a picture: lanes of bars and marks on one time axis. Pure; knows times and meanings,
-//! not pixels.
+//! A session as a picture: lanes of bars and marks on one time axis. Pure; knows times and
+//! meanings, not pixels.
 //!
 //! Every callback that came is one mark in one lane. Bars say what lasted; where an end never came
 //! they say so and stop where the recording does.
@@ -186,7 +186,8 @@ fn reach(report: &Report) -> (u64, u64) {
 struct Drawing<'a> {
     report: &'a Report,
     record: &'a Record,
-    /// Where bars end whose end never came: where the recording did, or where nothing is known any more.
+    /// Where bars end whose end never came: where the recording did, or where nothing is known any
+    /// more.
     end: u64,
     /// The end of the axis.
     edge: u64,

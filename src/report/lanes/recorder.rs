@@ -1,4 +1,5 @@
-//! The lanes of one recorder: its work with the interruptions, and its uploader with the progress. Pure.
+//! The lanes of one recorder: its work with the interruptions, and its uploader with the progress.
+//! Pure.
 
 use super::{Curve, Drawing, Lane, LaneKind, lane_of};
 use crate::event::Event;

@@ -109,7 +109,8 @@ impl Function {
         self.process.try_wait().unwrap().is_none()
     }
 
-    /// Starts the binary, expects it to stop by itself, and returns what it said and whether it succeeded.
+    /// Starts the binary, expects it to stop by itself, and returns what it said and whether it
+    /// succeeded.
     pub(crate) async fn refuse(world: &World, more: &[(&str, &str)]) -> (String, bool) {
         let output = command(Binary::Callback, world, more)
             .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9")
@@ -148,7 +149,8 @@ pub(crate) fn start_recordings(world: &World, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// The operator's tool, built once: it is another package's, which Cargo doesn't build for these tests.
+/// The operator's tool, built once: it is another package's, which Cargo doesn't build for these
+/// tests.
 fn tool() -> &'static str {
     static TOOL: OnceLock<String> = OnceLock::new();
     TOOL.get_or_init(|| {

@@ -94,7 +94,8 @@ fn recorder(uid: &str, facts: &[Fact]) -> RecorderView {
     }
 }
 
-/// The numbers that didn't come, below the last that did. Only the first recorder's count from zero.
+/// The numbers that didn't come, below the last that did. Only the first recorder's count from
+/// zero.
 fn holes(came: &BTreeSet<u64>, from_zero: bool) -> Vec<Range> {
     let mut next = if from_zero {
         0

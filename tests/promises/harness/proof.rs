@@ -25,8 +25,8 @@ pub(crate) trait Sum: Default + Send {
     fn add(&mut self, other: Self);
 }
 
-/// Runs the cases `0..count` on all cores and adds up what they give; or only the case `SEED`. A case that fails tells its
-/// number.
+/// Runs the cases `0..count` on all cores and adds up what they give; or only the case `SEED`. A
+/// case that fails tells its number.
 pub(crate) fn on_all_cores<S: Sum>(name: &str, count: u64, case: impl Fn(u64) -> S + Sync) -> S {
     #[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
     if let Ok(seed) = std::env::var("SEED") {

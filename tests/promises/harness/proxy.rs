@@ -1,5 +1,5 @@
-//! Stands between a client and the engine: counts requests and consumed units, and can stop answering, at once or at one
-//! request.
+//! Stands between a client and the engine: counts requests and consumed units, and can stop
+//! answering, at once or at one request.
 
 use super::fault::{Fault, Plan};
 use axum::Router;
@@ -20,7 +20,8 @@ pub(crate) struct Exchange {
     pub(crate) operation: String,
     /// What it needs a permission for: actions, each on a table or on one of its indexes.
     pub(crate) permissions: Vec<String>,
-    /// What the request consumed; a refused conditional write doesn't say and costs the units of the item that is there.
+    /// What the request consumed; a refused conditional write doesn't say and costs the units of
+    /// the item that is there.
     pub(crate) units: f64,
 }
 
@@ -92,7 +93,8 @@ impl Proxy {
         self.hangs.store(hangs, Ordering::SeqCst);
     }
 
-    /// Stops at the request after the next `through` ones: it and all later ones are never answered.
+    /// Stops at the request after the next `through` ones: it and all later ones are never
+    /// answered.
     pub(crate) fn stop_after(&self, through: u32, stop: Stop) {
         *self.stop.lock().unwrap() = Some((through, stop));
     }
@@ -107,7 +109,8 @@ impl Proxy {
         *self.plan.lock().unwrap() = plan;
     }
 
-    /// Lets the next request of an operation wait until [`Self::release`]; it has come when [`Self::stopped`] returns.
+    /// Lets the next request of an operation wait until [`Self::release`]; it has come when
+    /// [`Self::stopped`] returns.
     pub(crate) fn hold(&self, operation: &'static str) {
         *self.held.lock().unwrap() = Some(operation);
     }
@@ -235,7 +238,8 @@ impl Proxy {
     }
 }
 
-/// `dynamodb:PutItem on table`, `dynamodb:Query on index/watch`, `secretsmanager:GetSecretValue on secret` …
+/// `dynamodb:PutItem on table`, `dynamodb:Query on index/watch`, `secretsmanager:GetSecretValue on
+/// secret` …
 fn permissions(target: &str, operation: &str, request: &Value) -> Vec<String> {
     if target.starts_with("secretsmanager") {
         return vec![format!("secretsmanager:{operation} on secret")];

@@ -61,7 +61,8 @@ impl Callback {
         }
     }
 
-    /// Whether the specification's table says that it alerts, with the kinds that are on by default.
+    /// Whether the specification's table says that it alerts, with the kinds that are on by
+    /// default.
     pub(crate) fn alerts(&self) -> bool {
         let number = |name: &str| self.details[name].as_i64();
         match self.event_type {
@@ -74,7 +75,8 @@ impl Callback {
 }
 
 impl Schedule {
-    /// 5 to 200 callbacks, short sessions more often than long ones; up to 20 % lost, up to three copies, in any order.
+    /// 5 to 200 callbacks, short sessions more often than long ones; up to 20 % lost, up to three
+    /// copies, in any order.
     pub(crate) fn random(rng: &mut Rng) -> Self {
         let length = (5.0 * 40_f64.powf(rng.f64())).round();
         #[expect(

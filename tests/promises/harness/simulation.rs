@@ -1,5 +1,6 @@
-//! A whole world in one thread and in virtual time, from a seed: the real receiver, sweeper and SDK, with a wire that delays,
-//! reorders, loses and repeats single requests to a real engine, and functions that die anywhere.
+//! A whole world in one thread and in virtual time, from a seed: the real receiver, sweeper and
+//! SDK, with a wire that delays, reorders, loses and repeats single requests to a real engine, and
+//! functions that die anywhere.
 //!
 //! A request that its sender has given up may still be carried out later, as on a real network.
 
@@ -233,7 +234,8 @@ impl Simulation {
         Some(handled)
     }
 
-    /// Delivers a body until it is acknowledged, as a patient sender would, each time to another function or the same.
+    /// Delivers a body until it is acknowledged, as a patient sender would, each time to another
+    /// function or the same.
     pub(crate) async fn deliver(&self, receivers: &[Receiver], body: &str) {
         loop {
             let receiver = {

@@ -1,5 +1,5 @@
-//! One conditional `UpdateItem` for a signed callback, with all that is known to make it fast; warmed with one call at its start,
-//! unless `NOT_WARMED` is set.
+//! One conditional `UpdateItem` for a signed callback, with all that is known to make it fast;
+//! warmed with one call at its start, unless `NOT_WARMED` is set.
 
 use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::types::AttributeValue::S;

@@ -1,4 +1,5 @@
-//! One conditional `UpdateItem` for a signed callback, as the documentation shows it: default features, default profile.
+//! One conditional `UpdateItem` for a signed callback, as the documentation shows it: default
+//! features, default profile.
 
 use lambda_http::{Error, run, service_fn};
 use reference::Receiver;

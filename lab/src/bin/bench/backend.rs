@@ -1,5 +1,5 @@
-//! DynamoDB, SNS and Secrets Manager, counted. To measure time, DynamoDB's answers are canned: every write succeeds, every item
-//! is missing. To measure units, they are an engine's.
+//! DynamoDB, SNS and Secrets Manager, counted. To measure time, DynamoDB's answers are canned:
+//! every write succeeds, every item is missing. To measure units, they are an engine's.
 
 use crate::AnyError;
 use axum::Router;
@@ -35,7 +35,8 @@ const PUBLISHED: &str = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2
 
 /// The endpoints of all three.
 pub(crate) struct Backend {
-    /// Each has a port of its own, as they are hosts of their own: no connection serves two of them.
+    /// Each has a port of its own, as they are hosts of their own: no connection serves two of
+    /// them.
     pub(crate) urls: Urls,
     /// The roots to trust: the system's, and with TLS its own.
     pub(crate) roots: PathBuf,

@@ -1,4 +1,5 @@
-//! The callbacks that are sent, as Lambda hands them over: the samples' envelopes, each with a body of its own, signed.
+//! The callbacks that are sent, as Lambda hands them over: the samples' envelopes, each with a body
+//! of its own, signed.
 
 use agora_recording_callbacks::clock::now_ms;
 use serde_json::Value;

@@ -15,7 +15,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) struct Measured {
     pub(crate) function: Function,
     pub(crate) rounds: Vec<Round>,
-    /// What it took where requests and units were counted; nothing of a function whose start alone is of interest.
+    /// What it took where requests and units were counted; nothing of a function whose start alone
+    /// is of interest.
     pub(crate) counted: Option<Round>,
 }
 

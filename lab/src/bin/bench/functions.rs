@@ -38,7 +38,8 @@ impl Function {
         }
     }
 
-    /// Puts a copy of the binary into `folder` and measures that: how a file was written decides how fast its pages are mapped.
+    /// Puts a copy of the binary into `folder` and measures that: how a file was written decides
+    /// how fast its pages are mapped.
     pub(crate) fn copied(self, folder: &Path, n: usize) -> io::Result<Self> {
         let binary = folder.join(n.to_string());
         fs::write(&binary, fs::read(&self.binary)?)?;
@@ -46,8 +47,8 @@ impl Function {
         Ok(Self { binary, ..self })
     }
 
-    /// A build of the callback function, and its starts: with a secret in Secrets Manager, as the template has it, and with an
-    /// alert as the first event.
+    /// A build of the callback function, and its starts: with a secret in Secrets Manager, as the
+    /// template has it, and with an alert as the first event.
     pub(crate) fn with_starts(name: &str, binary: &Path) -> [Self; 4] {
         let start = |what: &str, kinds| Self {
             kinds,

@@ -1,7 +1,9 @@
-//! What doesn't depend on the machine, compared with what was recorded: size, requests and instructions of the release binary.
+//! What doesn't depend on the machine, compared with what was recorded: size, requests and
+//! instructions of the release binary.
 //!
-//! Instructions are counted by callgrind, as the difference between a process with twice as many callbacks and one with half,
-//! so that the start drops out. Valgrind has no SHA extensions: the signature weighs more here than on a real processor.
+//! Instructions are counted by callgrind, as the difference between a process with twice as many
+//! callbacks and one with half, so that the start drops out. Valgrind has no SHA extensions: the
+//! signature weighs more here than on a real processor.
 
 use crate::AnyError;
 use crate::backend::Backend;
@@ -19,8 +21,8 @@ const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.json");
 const ARCH: &str = "x86_64";
 /// The largest binary that is let through, in bytes.
 const LARGEST: u64 = 9 * 1024 * 1024;
-/// How far instructions may be above the baseline, in thousandths. Two runs differ by three, a body that is parsed twice brings
-/// 29.
+/// How far instructions may be above the baseline, in thousandths. Two runs differ by three, a body
+/// that is parsed twice brings 29.
 const MARGIN: u64 = 25;
 /// Callbacks in the shorter process.
 const CALLBACKS: usize = 150;

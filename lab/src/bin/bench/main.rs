@@ -1,9 +1,10 @@
 //! How fast, small and cheap the callback function is, beside what a user would write instead.
 //!
-//! Builds the release binary and the references of `lab/reference/`, starts each behind a Lambda Runtime API of
-//! its own and a canned DynamoDB, SNS and Secrets Manager on loopback, turn by turn, and prints what they took as Markdown;
-//! requests and write units are counted in a round of their own, on an engine. It isn't Lambda: no placement, no download of the
-//! code, no limit of memory, one of CPU only if asked for. Ratios carry over to other machines, times don't.
+//! Builds the release binary and the references of `lab/reference/`, starts each behind a Lambda
+//! Runtime API of its own and a canned DynamoDB, SNS and Secrets Manager on loopback, turn by turn,
+//! and prints what they took as Markdown; requests and write units are counted in a round of their
+//! own, on an engine. It isn't Lambda: no placement, no download of the code, no limit of memory,
+//! one of CPU only if asked for. Ratios carry over to other machines, times don't.
 
 #![allow(
     clippy::print_stdout,
@@ -48,8 +49,9 @@ struct Options {
     /// DynamoDB, SNS and Secrets Manager wait that long before they answer
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
-    /// Hold each process to the CPU of a Lambda function with so many MB once it has started, and let 20 ms pass between two
-    /// callbacks; needs root, and no real-time priority, which a quota doesn't hold
+    /// Hold each process to the CPU of a Lambda function with so many MB once it has started, and
+    /// let 20 ms pass between two callbacks; needs root, and no real-time priority, which a quota
+    /// doesn't hold
     #[arg(long)]
     memory_mb: Option<u64>,
     /// Build nothing: measure what was built before
@@ -58,15 +60,15 @@ struct Options {
     /// Measure another build of the callback function, too: NAME=PATH
     #[arg(long, value_parser = named)]
     also: Vec<(String, PathBuf)>,
-    /// Look only at what doesn't depend on the machine: size, requests, and instructions, which are compared with
-    /// `lab/baseline.json`; of this binary, or size and requests of one that is built
+    /// Look only at what doesn't depend on the machine: size, requests, and instructions, which are
+    /// compared with `lab/baseline.json`; of this binary, or size and requests of one that is built
     #[arg(long, num_args = 0..=1, value_name = "BINARY")]
     guard: Option<Option<PathBuf>>,
     /// With --guard: write the baseline instead of comparing with it
     #[arg(long, requires = "guard")]
     record: bool,
-    /// With --guard: keep callgrind's files in this folder, for `callgrind_annotate`, instead of comparing; names want a binary
-    /// that isn't stripped
+    /// With --guard: keep callgrind's files in this folder, for `callgrind_annotate`, instead of
+    /// comparing; names want a binary that isn't stripped
     #[arg(long, requires = "guard", value_name = "FOLDER")]
     keep: Option<PathBuf>,
 }
@@ -108,7 +110,8 @@ async fn main() -> Result<(), AnyError> {
     let mut order: Vec<_> = (0..all.len()).collect();
     // The first round only brings everything into memory.
     for turn in 0..=options.rounds {
-        // Another order each round, the same in every run: no function always comes after the same one.
+        // Another order each round, the same in every run: no function always comes after the same
+        // one.
         fastrand::Rng::with_seed(u64::try_from(turn)?).shuffle(&mut order);
         for n in &order {
             let Measured {

@@ -98,8 +98,8 @@ impl Process {
     }
 }
 
-/// The CPU that the threads of a process took, user and system, in ns. A thread that has ended isn't in it: only the one that
-/// looks up names ever does.
+/// The CPU that the threads of a process took, user and system, in ns. A thread that has ended
+/// isn't in it: only the one that looks up names ever does.
 pub(crate) fn cpu_ns(pid: u32) -> io::Result<u64> {
     let threads = fs::read_dir(format!("/proc/{pid}/task"))?;
     let sum = threads

@@ -1,6 +1,8 @@
-//! The CPU that Lambda gives a function of some size, by a Linux control group; making one needs root.
+//! The CPU that Lambda gives a function of some size, by a Linux control group; making one needs
+//! root.
 //!
-//! Lambda doesn't hold back the start, so a process is put under its quota when it asks for the first event.
+//! Lambda doesn't hold back the start, so a process is put under its quota when it asks for the
+//! first event.
 
 use crate::AnyError;
 use std::fs;

@@ -1,4 +1,5 @@
-//! The Lambda Runtime API, as it is served to one process: hands out events, takes answers, looks at the clock.
+//! The Lambda Runtime API, as it is served to one process: hands out events, takes answers, looks
+//! at the clock.
 
 use crate::AnyError;
 use crate::backend::Backend;
@@ -24,7 +25,8 @@ use tokio::time::timeout;
 /// What is done with a process.
 pub(crate) struct Plan {
     pub(crate) events: Vec<String>,
-    /// Before which events, by index, there is a [`Mark`]; the number of events is after the last one.
+    /// Before which events, by index, there is a [`Mark`]; the number of events is after the last
+    /// one.
     pub(crate) marks: Vec<usize>,
     /// The backend's.
     pub(crate) counts: Arc<Mutex<Counts>>,
@@ -69,8 +71,9 @@ pub(crate) struct Mark {
     pub(crate) counts: Counts,
 }
 
-/// Starts `program`, which is `function` or runs it, and goes through with the plan; when it was started, and what was seen. A plan
-/// that isn't through after `patience`, and an answer that isn't right, are errors.
+/// Starts `program`, which is `function` or runs it, and goes through with the plan; when it was
+/// started, and what was seen. A plan that isn't through after `patience`, and an answer that isn't
+/// right, are errors.
 pub(crate) async fn carry_out(
     plan: Plan,
     program: &[&Path],

@@ -1,7 +1,9 @@
-//! How costs grow with a session's age, with its participants and with the callbacks it loses: the real receiver and store on
-//! a DynamoDB engine in this process, drawn to `docs/growth.svg`, and printed as a table.
+//! How costs grow with a session's age, with its participants and with the callbacks it loses: the
+//! real receiver and store on a DynamoDB engine in this process, drawn to `docs/growth.svg`, and
+//! printed as a table.
 //!
-//! Requests and units are the engine's own counts; times are those of this machine and this engine, shown as ratios only.
+//! Requests and units are the engine's own counts; times are those of this machine and this engine,
+//! shown as ratios only.
 
 #![allow(
     clippy::print_stdout,
@@ -92,7 +94,8 @@ async fn over_age() -> Result<Vec<Point>, AnyError> {
     Ok(points)
 }
 
-/// Each participant's stream comes and goes (event 44), in turn, as often as makes enough callbacks to count.
+/// Each participant's stream comes and goes (event 44), in turn, as often as makes enough callbacks
+/// to count.
 async fn over_participants() -> Result<Vec<Point>, AnyError> {
     let mut points = Vec::new();
     for streams in [1_u64, 3, 10, 30, 100, 300, 500] {
