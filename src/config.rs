@@ -6,7 +6,7 @@ use crate::log::{Format, Level, Log};
 use crate::secrets::Secret;
 use crate::watchdog::Rules;
 
-/// What every function is told by its environment.
+/// The settings of every function.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `TABLE_NAME`: the DynamoDB table. Required.
@@ -24,7 +24,7 @@ pub struct Config {
     pub log: Log,
 }
 
-/// What the receiver is told about who may speak.
+/// The receiver's settings: who may send, and what is too old.
 #[derive(Clone, Debug)]
 pub struct Admission {
     /// `AGORA_SECRET_ID` or `AGORA_SECRET`. One is required; the first one counts.
@@ -194,7 +194,7 @@ impl Config {
 }
 
 impl Admission {
-    /// Reads who may speak; `lookup` as in [`Config::read`].
+    /// Reads the receiver's settings; `lookup` as in [`Config::read`].
     ///
     /// # Errors
     /// The first variable that is missing or malformed.

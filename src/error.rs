@@ -1,4 +1,4 @@
-//! Errors, as the log tells them.
+//! Errors, as the log shows them.
 
 /// An error and its causes, in one line.
 #[must_use]

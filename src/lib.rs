@@ -1,34 +1,36 @@
 //! Receives the callbacks of Agora Cloud Recording, keeps the state of every recording session in
 //! DynamoDB, and sends an alert through SNS when a recording is in danger.
 //!
-//! # The way of a callback
+//! # The path of a callback
 //!
 //! ```text
-//! HTTP ─▶ lambda ─▶ receive ──────▶ intake ──────▶ session, alert ─▶ store ─▶ topic ─▶ reply
-//!         envelope  signature:      notification:  what to write     table    SNS      status
-//!                   Verified        Notification
+//! HTTP ─▶ lambda ─▶ receive ───▶ intake ────────▶ session, alert ─▶ store ─▶ topic ─▶ reply
+//!         guard     signature:   notification:    what to write     table    SNS      status
+//!                   Verified     Notification
 //! clock ─▶ lambda ─▶ sweep ─▶ store ─▶ watchdog ─▶ store ─▶ topic
-//!                             what is due          what it means
+//!                             due      what it
+//!                             items    means
 //! ```
 //!
-//! Data moves one way: no step calls an earlier one. [`receive`] and [`sweep`] are the only places
-//! with a deadline.
+//! Data moves one way: no step calls an earlier one. [`lambda`] sets the deadline; [`receive`],
+//! [`sweep`] and [`send`] keep it.
 //!
 //! | module | owns | must not know |
 //! | --- | --- | --- |
-//! | [`lambda`] | the events that Lambda may hand us, the log | what a callback is |
-//! | [`receive`] | one request, who may speak | what a callback says |
-//! | [`signature`], [`secrets`] | bytes, HMACs, where the secrets come from | JSON of callbacks |
-//! | [`intake`] | the way of an authentic body | HTTP |
-//! | [`notification`] | the callback's envelope | the table |
+//! | [`lambda`] | the events that Lambda may hand us, the log lines | what a callback means |
+//! | [`receive`] | one request, who may send | what a callback says |
+//! | [`signature`], [`secrets`] | HMACs, where the secrets come from | JSON of callbacks |
+//! | [`intake`] | the path of an authentic body | HTTP |
+//! | [`invocation`] | id, clock and deadline of one invocation | what runs under it |
+//! | [`notification`] | the callback's envelope, the name of a fact | the table |
 //! | [`event`] | Agora's numbers and fields, and what they mean | sessions |
 //! | [`session`] | recorders, registers, the ledger: how callbacks merge | clock, I/O, order of arrival |
 //! | [`alert`] | what is alarming, and the words for it | clock, I/O |
-//! | [`watchdog`] | what it means when nothing comes | I/O |
-//! | [`sweep`] | working off what is due | HTTP, what a callback is |
+//! | [`watchdog`] | sessions that have gone quiet | I/O |
+//! | [`sweep`] | processing due items | HTTP, what a callback is |
 //! | [`store`] | items and conditional writes | HTTP, SNS |
 //! | [`send`], [`topic`] | publishing | everything else |
-//! | [`log`] | one line an invocation, and its metrics | what they count |
+//! | [`log`] | one line an invocation, the names of its metrics | what makes them count |
 //! | [`reply`] | outcome to status and body | why |
 //! | [`record`] | what the table holds about a session, as data | the table, who reads it |
 //! | [`report`] | a session for a person: words, a picture, a page | the table, the clock |
@@ -39,17 +41,14 @@
 //!
 //! - A session's state depends on the set of its callbacks, never on their order, repetition or
 //!   speed.
-//! - Every write is conditional and idempotent: a crash at any point followed by a resend ends in
-//!   the same items.
+//! - Every write is conditional and idempotent: a crash at any point followed by a resend ends in the
+//!   same items.
 //! - 200 for a callback means that its event, its session and its alert are in the table.
 //! - An alert is written down before it is sent, and only its owner sends it.
-//! - A look at a session counts only if no callback came meanwhile, and is noted together with what
-//!   it found.
-//! - Nothing authentic is dropped: what can't be read is kept whole in quarantine.
-//! - No panic on anything that comes from outside; no secret, body, header or channel name in a
-//!   log.
-
-#![forbid(unsafe_code)]
+//! - A check of a session counts only if no callback came meanwhile, and is recorded together with
+//!   what it found.
+//! - Nothing authentic is dropped: what can't be stored as a callback is kept in quarantine.
+//! - No panic on anything that comes from outside; no secret, body, header or channel name in a log.
 
 pub mod alert;
 pub mod aws;

@@ -90,7 +90,7 @@ pub enum Metric {
     ClockAhead,
     /// A body too large to be looked at: without any signature header, or over what Lambda takes.
     TooLarge,
-    /// Not stored: the sender was told to come again.
+    /// Not stored: the sender was asked to come again.
     NotStored,
     /// A known number with a new fact.
     SequenceConflicts,
@@ -193,7 +193,7 @@ pub struct Entry<'a, F> {
     pub request_id: &'a str,
     /// When, in ms since the epoch.
     pub now_ms: u64,
-    /// What is told beside the message.
+    /// What is written beside the message.
     pub fields: &'a F,
     /// What is counted and measured.
     pub metrics: &'a [(Metric, u64)],
@@ -215,7 +215,7 @@ struct Line<'a, F> {
     metrics: Option<Embedded<'a>>,
 }
 
-/// Metrics, and what tells CloudWatch which fields of the line they are.
+/// Metrics, and the directive by which CloudWatch finds them among the fields.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Embedded<'a> {

@@ -64,7 +64,7 @@ pub struct Notification {
     pub sequence: u64,
     /// When the event happened, ms since the epoch; 0 if it isn't there.
     pub sendts: u64,
-    /// Which part of the service speaks.
+    /// Which part of the service sent it.
     pub service_type: Option<ServiceType>,
     /// `serviceScene`: what kind of recording, or which stage of it, this is about; at most 256
     /// bytes.
@@ -338,8 +338,9 @@ mod tests {
         json!({
             "noticeId": "n1", "productId": 3, "eventType": 40, "notifyMs": 1_611_566_412_672_u64,
             "payload": {
-                "cname": "room", "uid": "527841", "sid": "38f8e3cfdc474cd56fc1ceba380d7e1a", "sequence": 1,
-                "sendts": 1_611_566_412_600_u64, "serviceType": 1, "details": {"msgName": "recorder_started", "status": 0}
+                "cname": "room", "uid": "527841", "sid": "38f8e3cfdc474cd56fc1ceba380d7e1a",
+                "sequence": 1, "sendts": 1_611_566_412_600_u64, "serviceType": 1,
+                "details": {"msgName": "recorder_started", "status": 0}
             }
         })
     }
@@ -505,8 +506,10 @@ mod tests {
         let key = |value: &Value| read(value).unwrap().fact_key();
         let first = key(&callback());
         assert!(first.starts_with("0000000001#40#"), "{first}");
-        let resent = br#"{"payload":{"details":{"status":0,"msgName":"recorder_started"},"sendts":1611566412600,"sequence":1,
-            "uid":"527841","sid":"38f8e3cfdc474cd56fc1ceba380d7e1a"},"notifyMs":1611566499999,"noticeId":"n2","eventType":40}"#;
+        let resent = br#"{"payload":{"details":{"status":0,"msgName":"recorder_started"},
+            "sendts":1611566412600,"sequence":1,"uid":"527841",
+            "sid":"38f8e3cfdc474cd56fc1ceba380d7e1a"},"notifyMs":1611566499999,"noticeId":"n2",
+            "eventType":40}"#;
         assert_eq!(
             Envelope::from_bytes(resent)
                 .unwrap()

@@ -81,7 +81,7 @@ impl<'a> SignatureHeaders<'a> {
     }
 }
 
-/// Why a body isn't [`Verified`]. The caller is told the same whatever it was.
+/// Why a body isn't [`Verified`]. The sender gets the same answer either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// There is no signature header at all.
@@ -119,7 +119,7 @@ pub fn verify<'a>(
 }
 
 /// True if `digest` is the hex HMAC of `body` under one of `secrets`; every secret is tried, so
-/// that time tells nothing.
+/// that the time taken reveals nothing.
 fn matches<M: Mac + KeyInit, const LEN: usize>(
     digest: &[u8],
     body: &[u8],

@@ -7,8 +7,8 @@ use agora_recording_callbacks::config::{Admission, Config};
 use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::{aws, lambda};
-use agora_recording_callbacks::lambda::envelope::HttpEvent;
-use lambda_runtime::{Context, LambdaEvent};
+use agora_recording_callbacks::lambda::guard::guard;
+use lambda_http::request::LambdaRequest;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 use tokio::runtime::Runtime;
@@ -30,19 +30,21 @@ static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
     };
     let (config, admission) = (Config::read(variable).unwrap(), Admission::read(variable).unwrap());
     let nobody = runtime.block_on(aws::load_local("http://127.0.0.1:9".to_owned()));
-    let intake = Intake::new(aws::store(&nobody, &config), aws::topic(&nobody, &config), config.alert_kinds.clone(), None);
+    let (store, topic) = (aws::store(&nobody, &config), aws::topic(&nobody, &config));
+    let intake = Intake::new(store, topic, config.alert_kinds.clone());
     let secrets = aws::secrets(&nobody, &admission.secret);
     Function { runtime, receiver: Receiver::new(admission, secrets, intake), config }
 });
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(event) = serde_json::from_slice::<HttpEvent>(data) else {
+    let Ok(event) = serde_json::from_slice::<LambdaRequest>(data) else {
         return;
     };
     let Function { runtime, receiver, config } = &*FUNCTION;
-    let event = LambdaEvent::new(event, Context::default());
-    let answer = runtime.block_on(lambda::http::invoke(receiver, &config.log, event)).unwrap();
-    let answer = serde_json::to_value(&answer).unwrap();
-    assert!(matches!(answer["statusCode"].as_u64(), Some(200 | 401 | 405 | 413)), "{answer}");
-    assert!(serde_json::from_str::<serde_json::Value>(answer["body"].as_str().unwrap()).unwrap().is_object());
+    let request = guard(event).into();
+    let answered = runtime.block_on(lambda::http::invoke(receiver, &config.log, request));
+    let answer = answered.unwrap();
+    assert!(matches!(answer.status().as_u16(), 200 | 401 | 405 | 413), "{answer:?}");
+    let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert!(body.is_object());
 });

@@ -3,7 +3,7 @@
 
 use super::{is_first, time_left};
 use crate::clock::now_ms;
-use crate::event::Event;
+use crate::event::{Event, without_stream_keys};
 use crate::intake::{AlertOutcome, Outcome};
 use crate::invocation::Invocation;
 use crate::log::{Entry, Level, Log, Metric};
@@ -76,7 +76,7 @@ struct Fields<'a> {
     detail: Option<Detail>,
 }
 
-/// What `LOG_DETAIL` adds, escaped and cut.
+/// What `LOG_DETAIL` adds, escaped, cut, and without the keys of streams.
 #[derive(Serialize)]
 struct Detail {
     cname: String,
@@ -86,10 +86,11 @@ struct Detail {
 
 impl Detail {
     fn of(notification: &Notification) -> Self {
+        let details = without_stream_keys(&notification.details);
         Self {
             cname: clean(&notification.cname, 128),
             uid: clean(&notification.uid, 64),
-            details: clean(&notification.details.to_string(), 1000),
+            details: clean(&details.to_string(), 1000),
         }
     }
 }
@@ -133,7 +134,7 @@ fn write_line(log: &Log, outcome: &Outcome, invocation: Invocation<'_>, is_cold:
 }
 
 /// What the line says on its own. The usual line says no more than a word, because its bytes are
-/// what a heartbeat pays for after its write; what somebody has to read is a sentence.
+/// what a heartbeat pays for after its write; what an operator has to read is a sentence.
 fn message(outcome: &Outcome) -> (Level, Cow<'static, str>) {
     match (&outcome.reply, &outcome.error) {
         (Reply::NotStored, Some(error)) => (Level::Error, format!("not stored: {error}").into()),

@@ -1,5 +1,5 @@
-//! The sweeper's door: a tick of an EventBridge rule or of EventBridge Scheduler. What the event
-//! says doesn't matter, so any is taken; Scheduler lets its users write it themselves.
+//! The sweeper's entry point: a tick of an EventBridge rule or of EventBridge Scheduler. What the
+//! event says doesn't matter, so any is taken; Scheduler lets its users write it themselves.
 
 use super::{is_first, time_left};
 use crate::clock::now_ms;
@@ -20,13 +20,8 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// Handles one invocation, and answers with what the sweep came to.
 ///
 /// # Errors
-<<<<<<< HEAD
 /// Nothing could be processed because the table can't be reached: the schedule's own retries and
 /// alarms are for that.
-=======
-/// Nothing could be worked off because the table can't be reached: the schedule's own retries and
-/// alarms are for that.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
 pub async fn invoke(
     sweeper: &Sweeper,
     log: &Log,
@@ -53,7 +48,7 @@ struct Fields<'a> {
     sweep: &'a Sweep,
 }
 
-/// One line a run, and one for everything that somebody should read.
+/// One line a run, and one for everything that an operator should read.
 fn write_lines(log: &Log, sweep: &Sweep, invocation: Invocation<'_>, milliseconds: u64) {
     let (request_id, now_ms) = (invocation.id, invocation.began_at_ms());
     for remark in &sweep.remarks {

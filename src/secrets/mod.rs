@@ -79,7 +79,7 @@ struct Cache {
 #[derive(Clone)]
 struct Fetched {
     secrets: Arc<[Secret]>,
-    /// The versions they are from: what tells whether they are new.
+    /// The versions they are from, which differ when they are new.
     versions: Vec<String>,
 }
 

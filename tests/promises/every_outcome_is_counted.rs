@@ -194,6 +194,16 @@ async fn the_log_tells_of_no_channel_unless_asked_and_obeys_lambdas_settings() {
             .contains("m3u8")
     );
     assert!(!detailed.join("").contains('\u{1b}'));
+    let pushed =
+        json!({"rtmpUrl": "rtmp://live.example/app/the-stream-key", "status": "connected"});
+    let function = Function::start(&world, &[("LOG_DETAIL", "true")]).await;
+    let body = callback("a", "527841", 2, 100, &pushed);
+    function.invoke(event(&body)).await;
+    let line = function.log().pop().unwrap();
+    assert!(
+        line.contains("live.example") && !line.contains("the-stream-key"),
+        "{line}"
+    );
 
     let quiet = text(&[("LOG_LEVEL", "WARN")]).await;
     assert!(

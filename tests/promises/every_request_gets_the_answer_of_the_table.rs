@@ -101,13 +101,17 @@ async fn what_is_not_a_callback_of_ours_is_answered_and_not_stored() {
     );
     let real = "38f8e3cfdc474cd56fc1ceba380d7e1a";
     for check in [
-        json!({"productId": 3, "eventType": 1, "payload": {"cname": "test_webhook", "details": {"errorLevel": 5}}}),
-        json!({"productId": 1, "eventType": 101, "payload": {"channelName": "test_webhook"}}),
-        json!({"productId": 3, "eventType": 40, "payload": {"uid": "12121212", "sid": real, "sequence": 1}}),
-        json!({"productId": 3, "eventType": 40, "payload": {"uid": "12121212", "cname": "test", "sid": real}}),
-        json!({"productId": 3, "eventType": 40, "payload": {"cname": "test", "sid": "test_sid"}}),
-        json!({"productId": 3, "eventType": 40, "payload": {"cname": "test"}}),
-    ] {
+        json!({"cname": "test_webhook", "details": {"errorLevel": 5}}),
+        json!({"channelName": "test_webhook"}),
+        json!({"uid": "12121212", "sid": real, "sequence": 1}),
+        json!({"uid": "12121212", "cname": "test", "sid": real}),
+        json!({"cname": "test", "sid": "test_sid"}),
+        json!({"cname": "test"}),
+    ]
+    .into_iter()
+    .flat_map(|payload| {
+        [1, 3].map(|product| json!({"productId": product, "eventType": 1, "payload": payload}))
+    }) {
         let check = check.to_string();
         assert_eq!(
             answer(&function.invoke(event(&check)).await),
@@ -373,7 +377,7 @@ async fn a_probe_is_answered_and_other_methods_and_large_unsigned_bodies_are_ref
 /// A 31 with so many files of so long names.
 fn uploaded(sid: &str, files: usize, name: impl Fn(usize) -> String) -> (String, Value) {
     let files: Vec<_> = (0..files)
-        .map(|n| json!({"fileName": name(n), "trackType": "audio_and_video", "uid": "0", "mixedAllUser": true}))
+        .map(|n| json!({"fileName": name(n), "trackType": "audio_and_video", "uid": "0"}))
         .collect();
     let details = json!({"msgName": "uploaded", "status": 0, "fileList": files});
     (callback(sid, "5", 2, 31, &details), details)
@@ -470,18 +474,24 @@ async fn four_kinds_of_envelope_give_the_same_answer_and_the_same_items() {
         event
     };
     let rest_v1 = json!({
-        "resource": "/agora", "path": "/agora", "httpMethod": "POST", "headers": headers, "multiValueHeaders": multi,
-        "queryStringParameters": null, "multiValueQueryStringParameters": null, "pathParameters": null, "stageVariables": null,
-        "requestContext": {"resourcePath": "/agora", "httpMethod": "POST", "stage": "prod", "identity": identity, "requestId": "r"},
+        "resource": "/agora", "path": "/agora", "httpMethod": "POST",
+        "headers": headers, "multiValueHeaders": multi,
+        "queryStringParameters": null, "multiValueQueryStringParameters": null,
+        "pathParameters": null, "stageVariables": null,
+        "requestContext": {
+            "resourcePath": "/agora", "httpMethod": "POST", "stage": "prod", "identity": identity,
+            "requestId": "r",
+        },
         "body": body, "isBase64Encoded": false,
     });
+    let group = "arn:aws:elasticloadbalancing:eu-central-1:1:targetgroup/t/1";
     let alb = json!({
-        "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:eu-central-1:1:targetgroup/t/1"}},
-        "httpMethod": "POST", "path": "/", "queryStringParameters": {}, "headers": headers, "body": body, "isBase64Encoded": false,
+        "requestContext": {"elb": {"targetGroupArn": group}}, "httpMethod": "POST", "path": "/",
+        "queryStringParameters": {}, "headers": headers, "body": body, "isBase64Encoded": false,
     });
     let alb_multi = json!({
-        "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:eu-central-1:1:targetgroup/t/1"}},
-        "httpMethod": "POST", "path": "/", "multiValueHeaders": multi, "body": encoded, "isBase64Encoded": true,
+        "requestContext": {"elb": {"targetGroupArn": group}}, "httpMethod": "POST", "path": "/",
+        "multiValueHeaders": multi, "body": encoded, "isBase64Encoded": true,
     });
 
     let mut seen = Vec::new();

@@ -81,6 +81,18 @@ impl Function {
         state.response.unwrap().payload
     }
 
+    /// Invokes it and expects the invocation to fail.
+    pub(crate) async fn fail(&self, event: Value) {
+        let request_id = self.enqueue(event).await;
+        let patience = Duration::from_secs(30);
+        let state = self
+            .simulator
+            .wait_for_invocation_complete(&request_id, patience)
+            .await
+            .unwrap();
+        assert_eq!(state.status, InvocationStatus::Error);
+    }
+
     async fn enqueue_within(&self, event: Value, timeout_ms: u64) -> String {
         self.simulator
             .enqueue(
