@@ -1,12 +1,7 @@
-<<<<<<< HEAD
 //! Sending an alert that is ours: publish it, then mark it as sent. Who may is decided before, in
 //! the table: only a [`Lease`] can be sent, and only until it is over.
 //!
 //! Must not know: what the alert is about.
-=======
-//! Sending an alert that is ours: publish, then note that it is sent. Who may is decided before, in
-//! the table.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
 
 use crate::alert::message;
 use crate::error::chain;
@@ -51,24 +46,9 @@ pub struct Sent {
     pub error: Option<String>,
 }
 
-<<<<<<< HEAD
 /// Publishes an alert and marks it as sent. Ends before the deadline of `invocation`.
 pub async fn send(store: &Store, topic: &Topic, lease: &Lease, invocation: Invocation<'_>) -> Sent {
     let not_sent = |outcome, error: String| Sent {
-=======
-/// Publishes an alert whose item says that it is `owner`'s to send, and marks it as sent. Ends
-/// before `deadline`.
-pub async fn send(
-    store: &Store,
-    topic: &Topic,
-    alert: &Alert,
-    owner: &str,
-    deadline: Instant,
-) -> Sent {
-    let publish_until = deadline.checked_sub(MARK).unwrap_or(deadline);
-    let message = message(alert);
-    let failed = |outcome, error: String| Sent {
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
         outcome,
         error: Some(error),
     };

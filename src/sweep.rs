@@ -1,17 +1,9 @@
-<<<<<<< HEAD
 //! One sweep: due items are processed, oldest first, in all partitions at once, until nothing is
 //! left or the time is up. What is left stays due, and the next run begins with it.
 //!
 //! Two sweeps at the same moment do no harm, even of one event that was delivered twice: an alert
 //! is sent by whoever holds its lease, and a check counts only if nobody wrote the session since it
 //! was read. Must not know: what started it, HTTP.
-=======
-//! One sweep: what is due is worked off, oldest first, in eight partitions at once, until nothing
-//! is left or the time is up. What is left stays due, and the next run begins with it.
-//!
-//! Two sweeps at the same moment do no harm: an alert is sent by whoever claims it, and a look
-//! counts only if nobody wrote the session since it was read. Must not know: what started it, HTTP.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
 
 use crate::error::chain;
 use crate::invocation::Invocation;
@@ -34,12 +26,7 @@ const GIVE_UP_MS: u64 = 24 * 60 * 60 * 1000;
 pub const PUT_OFF_MS: u64 = 60 * 60 * 1000;
 /// How long SNS may take for one alert, so that one that hangs doesn't take the whole run.
 const SEND: Duration = Duration::from_secs(6);
-<<<<<<< HEAD
 /// Time reserved for one item, publishing included; no item is started with less.
-=======
-/// What an item may need, publishing included: with less time left none is begun, so that none is
-/// cut off.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
 const ITEM: Duration = Duration::from_millis(1500);
 /// Consecutive failed publishes after which SNS counts as down, and this run leaves the other
 /// alerts alone.

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
 //! An alert's item: written down before anything is sent, leased to whoever sends it, marked as
-//! sent,
-=======
-//! An alert's item: written down before anything is sent, claimed by lease, marked when it is sent,
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
-//! or given up, which stays to be seen.
+//! sent, or given up, which stays to be seen.
 
 use super::index::{Due, Shard, watch_entry};
 use super::item::{Item, number, read_number, read_text, text};
@@ -94,13 +89,8 @@ pub enum DueClaim {
 }
 
 impl Store {
-<<<<<<< HEAD
     /// Writes an alert down and takes its lease, or takes it over once the lease of another is
     /// over.
-=======
-    /// Writes an alert down and takes the job of sending it, or takes it over from somebody who is
-    /// late. `owner` names us.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     ///
     /// # Errors
     /// [`StoreError::Call`].
@@ -223,7 +213,6 @@ impl Store {
         }
     }
 
-<<<<<<< HEAD
     /// Puts off an alert after a try that failed: 15 s, 30 s, 1 min … 5 min.
     ///
     /// # Errors
@@ -256,8 +245,6 @@ impl Store {
         }
     }
 
-=======
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     /// All alerts that are pending or were given up, oldest first; those that can't be read aren't
     /// among them.
     ///
@@ -278,13 +265,8 @@ impl Store {
         Ok(unsent)
     }
 
-<<<<<<< HEAD
     /// Takes the lease of an alert that wasn't sent, due or not; `None` if somebody else took it
     /// since it was read.
-=======
-    /// Takes the job of sending an alert that wasn't sent, due or not; false if somebody took it
-    /// since it was read.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     ///
     /// # Errors
     /// [`StoreError::Call`].

@@ -14,13 +14,8 @@ const PAGE_IS_NOT_NEWER: &str = "attribute_not_exists(sid) OR version <= :versio
 const IS_SAME_PAGE: &str = "ranges = :stored";
 
 impl Store {
-<<<<<<< HEAD
     /// Puts pages of the archive, unless a later version of the session did. The session's item
     /// owns them only once it is written, too.
-=======
-    /// Puts pages of the archive, unless a later version of the session did. The session's item
-    /// owns them only once it is written, too.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     pub(super) async fn put_pages(
         &self,
         sid: &Sid,
@@ -51,13 +46,8 @@ impl Store {
     }
 
     /// Takes the number of a late callback out of the archive; false if it isn't missing there.
-<<<<<<< HEAD
     /// `version` is the session's: later than that of any page it owns, so that no latecomer puts
     /// the page again as it was.
-=======
-    /// `version` is the session's: later than that of any page it owns, so that no latecomer puts
-    /// the page again as it was.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     pub(super) async fn fill_page(
         &self,
         sid: &Sid,

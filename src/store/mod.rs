@@ -3,7 +3,6 @@
 //! Every write is idempotent and conditional, so that any order, any repetition and any crash
 //! followed by a resend ends in the same items:
 //!
-<<<<<<< HEAD
 //! | file | its items and writes |
 //! | --- | --- |
 //! | `event` | an event's item is put once, by a key that only the same fact has |
@@ -15,16 +14,6 @@
 //! | `index` | what is due |
 //! | `record` | reading for people |
 //! | `key`, `item`, `value`, `kept_body` | keys, sessions, JSON and bodies as attributes; pure |
-=======
-//! - an event's item is put once, by a key that only the same fact has;
-//! - the session's item takes the *fast path*, one request that reads nothing, where the callback
-//!   is newer than all before it; else the *slow path*: the refused request has brought the item,
-//!   the callback is merged in and written if nobody was faster;
-//! - a page of missing callbacks that have no room in the session's item counts only once the
-//!   session's item says so;
-//! - an alert's item is put once, before anything is sent, and names who has to send it until when;
-//! - what the watchdog finds is noted together with its alerts, if no callback came meanwhile.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
 //!
 //! Must not know: HTTP, SNS, what an event means.
 
@@ -127,13 +116,8 @@ impl Store {
     }
 
     /// Makes the first request, so that the connection and the credentials are ready when a
-<<<<<<< HEAD
     /// callback comes. Whether it succeeds doesn't matter; it isn't waited for longer than a
     /// second.
-=======
-    /// callback comes. Whether it succeeds doesn't matter; it isn't waited for longer than a
-    /// second.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     pub async fn warm(&self) {
         if let Some(sid) = Sid::new("warm") {
             let _ = tokio::time::timeout(Duration::from_secs(1), self.session(&sid)).await;

@@ -134,7 +134,6 @@ pub(super) fn read_page(item: &Item) -> Vec<Range> {
         .collect()
 }
 
-<<<<<<< HEAD
 /// The sort keys of the pages that a recorder's ledger owns, if it is truncated: those that begin
 /// below its window.
 pub(super) fn owned_keys(recorder: &Recorder) -> RangeInclusive<String> {
@@ -156,10 +155,6 @@ pub(super) fn missing<'a>(
 
 /// How many bytes the item can grow before its window folds: the window's numbers, and some for
 /// registers that grow.
-=======
-/// How many bytes the item can grow before its window folds: the window's numbers, and some for
-/// registers that grow.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
 fn growth(ledger: &Ledger) -> usize {
     const REGISTERS: usize = 40;
     let widest = number_size(&ledger.last.unwrap_or(0).to_string()) + 1;

@@ -99,7 +99,6 @@ impl Store {
         notification: &Notification,
         now_ms: u64,
     ) -> Result<SessionWrite, StoreError> {
-<<<<<<< HEAD
         let sid = &notification.sid;
         let arrival = Arrival {
             notification,
@@ -109,9 +108,6 @@ impl Store {
             first_look_at: now_ms + self.first_look_ms,
         };
         let fact = &arrival.fact;
-=======
-        let fact = Fact::of(notification);
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
         // A callback that announces another recorder says something about two of them: never the
         // fast path.
         let mut stored = if fact.new_uid.is_some() {
@@ -142,13 +138,8 @@ impl Store {
             let merged = session.apply(fact);
             self.remember_generation(sid, session.generation());
             match (merged.noted, session.recorder_of(&fact.uid)) {
-<<<<<<< HEAD
                 // Its own number may be among those that have to make room: archive first, then
                 // look there.
-=======
-                // Its own number may be among those that have to make room: archive first, then
-                // look there.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
                 (Noted::Archived, _) if !pages.is_empty() => {
                     self.put_pages(sid, &pages, version, now_ms).await?;
                     self.replace_session(&arrival, &before, stored).await?;
@@ -181,17 +172,10 @@ impl Store {
                 Attempt::Written => return Ok(write),
                 Attempt::Overtaken(newer) => stored = newer,
             }
-<<<<<<< HEAD
             // Under contention, what the refusal brought is old after a pause: read again rather
             // than lose again.
             if attempts >= CONTENTION {
                 let longest_ms = MAX_PAUSE_MS.min(PAUSE_MS << attempts.min(10));
-=======
-            // In a crowd, what the refusal brought is old after a pause: look again rather than be
-            // refused again.
-            if attempts >= CROWD {
-                let longest_ms = MAX_PAUSE_MS.min(5 << attempts.min(10));
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=longest_ms))).await;
                 stored = self.session(sid).await?;
             }
@@ -202,51 +186,11 @@ impl Store {
         })
     }
 
-<<<<<<< HEAD
     /// The fast path: one request that reads nothing.
     async fn write_newest(&self, arrival: &Arrival<'_>) -> Result<Attempt, StoreError> {
         let sid = &arrival.notification.sid;
         let update = newest_update(arrival, self.guess_generation(sid));
         let request = self
-=======
-    /// The fast path: one request that writes blindly what a callback newer than all says, and
-    /// opens a session. A callback that says nothing about the session's state leaves the
-    /// watchdog's mark alone, so that stragglers don't make a session that is over be looked at
-    /// again; it doesn't open one this way either.
-    async fn write_newest(
-        &self,
-        notification: &Notification,
-        fact: &Fact,
-        now_ms: u64,
-    ) -> Result<Newest, StoreError> {
-        let generation = self.guess_generation(&notification.sid);
-        // Attribute, placeholder. A value that stands in several places is sent once.
-        let opening = [
-            ("#schema", ":one"),
-            ("cname", ":cname"),
-            ("first_sendts", ":sendts"),
-            ("since", ":sendts"),
-            ("received_from", ":zero"),
-            ("watch_shard", ":watch_shard"),
-            ("watch_at", ":watch_at"),
-        ];
-        let always = [
-            ("uid", ":uid"),
-            ("generation", ":generation"),
-            ("last_sequence", ":n"),
-            ("last_sendts", ":sendts"),
-            ("updated_at", ":now"),
-            ("expires_at", ":expires_at"),
-        ];
-        let opens = fact.tells_state();
-        let condition = if generation == 0 && opens {
-            format!("{IS_NEW} OR ({IS_NEWEST})")
-        } else {
-            IS_NEWEST.to_owned()
-        };
-        let mut set = String::with_capacity(512);
-        let mut request = self
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
             .client
             .update_item()
             .table_name(&self.table)
@@ -264,12 +208,7 @@ impl Store {
         }
     }
 
-<<<<<<< HEAD
     /// The slow path's write: `session` over what is `stored`.
-=======
-    /// The slow path's write. `None`: written. `Some`: somebody was faster, and this is what is
-    /// there now.
->>>>>>> 9c992a7 (Comments end where the code does, at 100 columns)
     async fn replace_session(
         &self,
         arrival: &Arrival<'_>,
