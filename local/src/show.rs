@@ -217,7 +217,8 @@ pub(crate) fn curl(door: &SocketAddr) -> String {
     let body = r#"{"productId":3,"eventType":33,"payload":{"cname":"demo","uid":"1","sid":"demo","sequence":0,"sendts":1772460000000,"details":{"progress":5000}}}"#;
     let signature = sign::v2(sign::LOCAL_SECRET, body.as_bytes());
     format!(
-        "curl http://{door}/ -H 'Content-Type: application/json' -H 'Agora-Signature-V2: {signature}' -d '{body}'"
+        "curl http://{door}/ -H 'Content-Type: application/json' -H 'Agora-Signature-V2: \
+         {signature}' -d '{body}'"
     )
 }
 

@@ -144,7 +144,8 @@ async fn no_such(deployment: &Deployment, sid: &str) -> String {
     let rows: Vec<_> = sessions.into_iter().map(Row::of).collect();
     if rows.is_empty() {
         return format!(
-            "no recording has the sid {named} in the table {}, which holds none that can be listed; is it the right table?",
+            "no recording has the sid {named} in the table {}, which holds none that can be \
+             listed; is it the right table?",
             deployment.config.table_name
         );
     }

@@ -68,7 +68,8 @@ pub(crate) async fn run(
         return Ok(Outcome::of_left(failed));
     }
     say!(
-        "Look for subjects that begin with [TEST] at every subscriber: mail, pager, chat. If one is missing, check that its subscription is confirmed and has no filter."
+        "Look for subjects that begin with [TEST] at every subscriber: mail, pager, chat. If one \
+         is missing, check that its subscription is confirmed and has no filter."
     );
     Ok(Outcome::Done)
 }

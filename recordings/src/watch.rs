@@ -21,7 +21,8 @@ const CLEAR_REST: &str = "\u{1b}[J";
 
 #[derive(Args)]
 #[command(
-    after_help = "Reads the index `watch`, which holds the sessions that aren't over and have spoken within a day, and each of their
+    after_help = "Reads the index `watch`, which holds the sessions that aren't over and have \
+                  spoken within a day, and each of their
 items, every time. In a pipe it prints the table each time, with an empty line in between."
 )]
 pub(crate) struct Arguments {

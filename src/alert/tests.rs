@@ -305,7 +305,8 @@ fn the_parts_of_a_key_stand_readable_among_the_codes() {
 fn the_words_of_a_fatal_error() {
     insta::assert_snapshot!(printed(
         1,
-        json!({"module": 0, "errorLevel": 5, "errorCode": 110, "stat": 0, "errorMsg": "join failed"})
+        json!({"module": 0, "errorLevel": 5, "errorCode": 110, "stat": 0, "errorMsg": "join \
+            failed"})
     ));
 }
 
@@ -431,7 +432,9 @@ proptest! {
         // Every line begins as ours do, in the same order; one that has nothing to say is left out.
         let mut ours = beginnings(&honest).into_iter();
         for line in beginnings(&made) {
-            prop_assert!(line == "Agora's text  : " || ours.any(|of_ours| of_ours == line), "{line:?} in {}", made.email);
+            prop_assert!(line == "Agora's text  : \
+                                  " || ours.any(|of_ours| of_ours == line), "{line:?} in \
+                                  {}", made.email);
         }
         prop_assert!(made.email.chars().all(|c| c == '\n' || !c.is_control()));
         let published = made.email.len() + made.sms.len() + made.default.to_string().len();

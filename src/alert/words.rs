@@ -3,11 +3,20 @@
 //! Texts from outside are cleaned before they get here; protocols and lengths are `message`'s.
 
 use super::{Alert, AlertKind, KeyPart, code};
-use crate::event::{self, EventType, Module};
-use crate::text::utc;
+use crate::event::{
+    ComponentStatus, EventType, LeaveCode, Module, PlatformErrorCode, RecorderErrorCode,
+    RestErrorCode, UploadErrorCode, WebStopCode, error_meaning,
+};
+use crate::text::{clean, utc};
 
 /// How long Agora keeps a file in its backup: 10 days, in ms.
 pub const BACKUP_KEPT_MS: u64 = 10 * 24 * 60 * 60 * 1000;
+
+const START_AGAIN: &str = "If the call is still running, start a new recording now (acquire, then \
+                           start with another \
+     recorder uid).";
+const FIND_THE_CAUSE: &str =
+    "Look for the cause in the events before this one; an error (event 1) usually precedes it.";
 
 /// Words for one alert; texts from outside in them are clean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,142 +25,99 @@ pub struct Words {
     pub title: String,
     /// What happened, a sentence or two.
     pub what: String,
-    /// What to do now, one step a line.
+    /// What to do now, one step a line; the last one says how the alert is closed.
     pub steps: Vec<String>,
+}
+
+impl Words {
+    fn new(title: &str, what: impl Into<String>, steps: &[&str]) -> Self {
+        Self {
+            title: title.to_owned(),
+            what: what.into(),
+            steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+        }
+    }
 }
 
 /// What an alert means, and what to do now.
 #[must_use]
 pub fn in_words(alert: &Alert) -> Words {
-    match alert.kind {
+    let mut words = match alert.kind {
         AlertKind::FatalError => fatal_error(alert),
-        AlertKind::AbnormalExit => Words {
-            title: "Recording exited abnormally".to_owned(),
-            what: format!(
-                "The recording service has exited with leaveStatus {} (abnormal exit). Nothing is being recorded any more.",
-                alert.codes.get("leaveStatus").map_or("unknown", String::as_str)
-            ),
-            steps: vec![
-                "If the call is still running, start a new recording now (acquire, then start with another recorder uid).".to_owned(),
-                "Look for the cause in the events before this one; an error (event 1) usually precedes it.".to_owned(),
-                "Check your storage for the files made so far; an upload callback (31 or 32) may still come.".to_owned(),
+        AlertKind::AbnormalExit => abnormal_exit(alert),
+        AlertKind::BackupOnlyUpload => backup_only_upload(alert),
+        AlertKind::ComponentFailure => component_failure(alert),
+        AlertKind::TranscodingFailed => transcoding_failed(alert),
+        AlertKind::StorageCredentialsExpired => Words::new(
+            "Storage credentials have expired",
+            "The temporary credentials of your storage have expired. Nothing is uploaded until \
+             they are updated.",
+            &[
+                "Call update for this recording with new storage credentials now.",
+                "Then check that the upload goes on: the progress of the heartbeats (event 33) \
+                 rises again.",
+                "Give the next recordings credentials that outlast them.",
             ],
-        },
-        AlertKind::BackupOnlyUpload => Words {
-            title: "Recording only reached Agora's backup".to_owned(),
-            what: format!(
-                "At least one file could not be uploaded to your storage and is in Agora Cloud Backup. Agora moves it by itself and \
-                 deletes the backup after 10 days, on {}.",
-                utc(alert.at.saturating_add(BACKUP_KEPT_MS))
-            ),
-            steps: vec![
-                "Check that your storage accepts uploads: bucket, region, access key, permissions, quota.".to_owned(),
-                "In a few minutes, check that every file is in your storage and plays. The playlist's name may carry an index."
-                    .to_owned(),
-                format!(
-                    "If something is still missing: contact Agora support with the sid before {}; after that the files are gone.",
-                    utc(alert.at.saturating_add(BACKUP_KEPT_MS))
-                ),
+        ),
+        AlertKind::SessionSilent => session_silent(alert),
+        AlertKind::UploadUnconfirmed => upload_unconfirmed(alert),
+        AlertKind::RecordingGap => recording_gap(alert),
+        AlertKind::Failover => Words::new(
+            "Recorder was replaced",
+            "Agora's high availability has started another recorder. Up to 90 seconds may be lost.",
+            &[
+                "Use the new recorder uid in query, updateLayout and stop; they may return 404 \
+                 for a few seconds.",
+                "Look for files that begin with bak in your storage: they are the new recorder's.",
+                "Agora fails over at most three times; the next failure after that ends the \
+                 recording.",
             ],
-        },
-        AlertKind::SessionSilent => Words {
-            title: "Recording has gone silent".to_owned(),
-            what: format!(
-                "No heartbeat since {}; one is due every minute. No exit was reported.",
-                time_of(alert, code::LAST_HEARTBEAT)
-            ),
-            steps: vec![
-                "Call query for this recording: a 404 or a final status means that the recording is dead.".to_owned(),
-                "If it is dead and the call is still running, start a new recording now (acquire, then start with another recorder uid).".to_owned(),
-                "If it is still running, callbacks are getting lost: check this function's errors and the notification settings in the Agora console.".to_owned(),
-            ],
-        },
-        AlertKind::UploadUnconfirmed => Words {
-            title: "Upload was never confirmed".to_owned(),
-            what: format!(
-                "The recording ended at {}. Neither an upload (event 31) nor a backup (32) has been reported since.",
-                time_of(alert, code::OVER_SINCE)
-            ),
-            steps: vec![
-                "Check your storage: are all files there, and do they play?".to_owned(),
-                "If not: contact Agora support with the sid; what is in Agora's backup is kept for 10 days.".to_owned(),
-            ],
-        },
-        AlertKind::SessionSilentResolved => Words {
-            title: "Recording is no longer silent".to_owned(),
-            what: format!(
-                "It had been silent since {}. {}",
-                time_of(alert, code::LAST_HEARTBEAT),
-                if alert.event_type == EventType::UPLOADING_PROGRESS.0 {
-                    format!("A heartbeat arrived at {}.", utc(alert.at))
-                } else {
-                    format!("It ended at {} (event {}).", utc(alert.at), alert.event_type)
-                }
-            ),
-            steps: vec!["Nothing to do. If you started a second recording in the meantime, decide which one to keep.".to_owned()],
-        },
-        AlertKind::UploadUnconfirmedResolved => Words {
-            title: "Upload is confirmed after all".to_owned(),
-            what: if alert.event_type == EventType::BACKUPED.0 {
-                "The files are reported now, but some of them only in Agora's backup; a separate alert covers that.".to_owned()
-            } else {
-                "Agora now reports all files in your storage.".to_owned()
-            },
-            steps: vec!["Nothing to do.".to_owned()],
-        },
-        AlertKind::BackupOnlyUploadResolved => Words {
-            title: "Files have left Agora's backup".to_owned(),
-            what: "After the backup an upload was reported: all files are in your storage now.".to_owned(),
-            steps: vec!["Nothing to do, but check that the recording plays.".to_owned()],
-        },
-        AlertKind::ComponentFailure => Words {
-            title: "Part of the recording failed".to_owned(),
-            what: format!("Event {} reports an abnormal state: {}.", alert.event_type, codes_in_words(alert)),
-            steps: vec![
-                "Call query for this recording to see whether it still runs.".to_owned(),
-                "If it doesn't and the call is still running, start a new recording (acquire, then start with another recorder uid).".to_owned(),
-            ],
-        },
-        AlertKind::TranscodingFailed => Words {
-            title: "Transcoding lacks files".to_owned(),
-            what: format!("Event {} reports that files are missing: {}.", alert.event_type, codes_in_words(alert)),
-            steps: vec!["Check which files are in your storage; those of the recording itself aren't affected.".to_owned()],
-        },
-        AlertKind::StorageCredentialsExpired => Words {
-            title: "Storage credentials have expired".to_owned(),
-            what: "The temporary credentials of your storage have expired: nothing is uploaded until they are replaced.".to_owned(),
-            steps: vec!["Call update for this recording with new storage credentials.".to_owned()],
-        },
-        AlertKind::PushDisconnected => Words {
-            title: "Push to the live audience broke off".to_owned(),
-            what: format!("Event {} reports: {}.", alert.event_type, codes_in_words(alert)),
-            steps: vec!["Check the server that is pushed to.".to_owned()],
-        },
-        AlertKind::AbnormalExitResolved => Words {
-            title: "Another recorder is at work".to_owned(),
-            what: format!("Recorder {} exited abnormally; another one has taken over.", crate::text::clean(&alert.uid, 64)),
-            steps: vec!["Nothing to do.".to_owned()],
-        },
-        AlertKind::RecordingGap => Words {
-            title: "Recording has a gap".to_owned(),
-            what: match (alert.code("startUtcMs"), alert.code("discontinueUtcMs")) {
-                (Some(start), Some(stop)) => {
-                    let lost_ms = start.saturating_sub(stop);
-                    format!("The recording was interrupted and has resumed; {}.{} s were lost.", lost_ms / 1000, lost_ms % 1000 / 100)
-                }
-                (Some(_) | None, _) => "The recording was interrupted and has resumed; some seconds were lost.".to_owned(),
-            },
-            steps: vec!["No restart is needed. Tell anyone who relies on a complete recording.".to_owned()],
-        },
-        AlertKind::Failover => Words {
-            title: "Recorder was replaced".to_owned(),
-            what: "Agora's high availability has started another recorder. Up to 90 seconds may be lost.".to_owned(),
-            steps: vec![
-                "Use the new recorder uid in query, updateLayout and stop; they may return 404 for a few seconds.".to_owned(),
-                "Look for files that begin with bak in your storage: they are the new recorder's.".to_owned(),
-                "Agora fails over at most three times; the next failure after that ends the recording.".to_owned(),
-            ],
-        },
+        ),
+        AlertKind::PushDisconnected => push_disconnected(alert),
+        AlertKind::AbnormalExitResolved => abnormal_exit_resolved(alert),
+        AlertKind::SessionSilentResolved => session_silent_resolved(alert),
+        AlertKind::UploadUnconfirmedResolved => upload_unconfirmed_resolved(alert),
+        AlertKind::BackupOnlyUploadResolved => Words::new(
+            "Files have left Agora's backup",
+            "After the backup an upload was reported: all files are in your storage now.",
+            &["Nothing to do, but check that the recording plays."],
+        ),
+    };
+    words.steps.extend(closing(alert.kind).map(str::to_owned));
+    words
+}
+
+/// How an alert is closed; `None` for a notice that closes one.
+fn closing(kind: AlertKind) -> Option<&'static str> {
+    match kind {
+        AlertKind::AbnormalExit => Some(
+            "This alert closes by itself only if another recorder takes over; otherwise close it \
+             when you are done.",
+        ),
+        AlertKind::SessionSilent => Some(
+            "Leave this alert open: it closes by itself when a heartbeat arrives or the recording \
+             ends.",
+        ),
+        AlertKind::UploadUnconfirmed => {
+            Some("Leave this alert open: it closes by itself when the files are confirmed.")
+        }
+        AlertKind::BackupOnlyUpload => Some(
+            "Leave this alert open: it closes by itself when Agora reports all files in your \
+             storage.",
+        ),
+        AlertKind::FatalError
+        | AlertKind::ComponentFailure
+        | AlertKind::TranscodingFailed
+        | AlertKind::StorageCredentialsExpired
+        | AlertKind::RecordingGap
+        | AlertKind::Failover
+        | AlertKind::PushDisconnected => {
+            Some("This alert doesn't close by itself: close it when you are done.")
+        }
+        AlertKind::AbnormalExitResolved
+        | AlertKind::SessionSilentResolved
+        | AlertKind::UploadUnconfirmedResolved
+        | AlertKind::BackupOnlyUploadResolved => None,
     }
 }
 
@@ -159,45 +125,458 @@ fn fatal_error(alert: &Alert) -> Words {
     let module = alert.code("module").map(Module);
     let code = alert.code("errorCode");
     let scene = alert.codes.get(code::SERVICE_SCENE).map(String::as_str);
-    let place = match module.and_then(|module| Some((module, module.meaning()?))) {
-        Some((_, name)) => format!("in the {name}"),
-        None => module.map_or_else(
-            || "in an unnamed module".to_owned(),
-            |module| format!("in module {module}"),
-        ),
+    let place = match module {
+        None => "in an unnamed module".to_owned(),
+        Some(module) => match module.meaning() {
+            Some(name) => format!("in the {name}"),
+            None => format!("in module {}", module.0),
+        },
     };
     let number = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
     let meaning = code
-        .and_then(|code| event::error_meaning(module, scene, code))
+        .and_then(|code| error_meaning(module, scene, code))
         .unwrap_or("a code Agora doesn't document");
-    let mut steps = vec![
-        "Call query for this recording: 404 or status 20 means that it has stopped.".to_owned(),
-    ];
-    let cause = match (module, code) {
-        (Some(Module::RECORDER), Some(109 | 110)) => {
-            Some("Make a new token for exactly this channel and recorder uid.")
-        }
-        (Some(Module::RECORDER), Some(101)) => Some("Check the App ID."),
-        (Some(Module::RECORDER), Some(120)) => {
-            Some("Check the decryption mode and key that the recording was started with.")
-        }
-        (Some(Module::UPLOADER), Some(32)) => {
-            Some("Check storageConfig: vendor, region, bucket, access key, secret key.")
-        }
-        (Some(Module::UPLOADER), Some(47 | 51)) | (Some(Module::PLATFORM), Some(50)) => Some(
-            "Check that your storage accepts uploads, and which files arrived; what was not uploaded may be lost.",
-        ),
-        (Some(_) | None, _) => None,
-    };
-    steps.extend(cause.map(str::to_owned));
-    steps.push(
-        "If it has stopped and the call is still running, start a new recording now (acquire, then start with another recorder uid).".to_owned(),
+    let mut words = Words::new(
+        &format!("Fatal recording error {number}"),
+        format!("Fatal error {number} {place}: {meaning}."),
+        &["Call query for this recording: 404 or status 20 means that it has stopped."],
     );
-    Words {
-        title: format!("Fatal recording error {number}"),
-        what: format!("Fatal error {number} {place}: {meaning}."),
-        steps,
+    let remedy = code.and_then(|code| remedy(module, code));
+    words.steps.extend(remedy.map(str::to_owned));
+    words.steps.push(
+        "If it has stopped and the call is still running, start a new recording now (acquire, \
+         then start with another recorder uid)."
+            .to_owned(),
+    );
+    words
+}
+
+/// What to do about an error, where its code says it.
+fn remedy(module: Option<Module>, code: i64) -> Option<&'static str> {
+    match module {
+        Some(Module::UPLOADER) => match UploadErrorCode(code) {
+            UploadErrorCode::STORAGE_CONFIGURATION => {
+                Some("Check storageConfig: vendor, region, bucket, access key, secret key.")
+            }
+            UploadErrorCode::UPLOAD_FAILED | UploadErrorCode::PROCESSING_FAILED => {
+                Some(CHECK_STORAGE)
+            }
+            UploadErrorCode(_) => None,
+        },
+        Some(Module::PLATFORM) => {
+            (PlatformErrorCode(code) == PlatformErrorCode::UPLOAD_TIMEOUT).then_some(CHECK_STORAGE)
+        }
+        Some(_) | None => match RecorderErrorCode(code) {
+            RecorderErrorCode::INVALID_APP_ID => Some(
+                "Check the token first: is it there, still valid, made with the certificate of \
+                 this App ID, and needed \
+                 (or not) by both sides? Then check the App ID.",
+            ),
+            RecorderErrorCode::TOKEN_EXPIRED | RecorderErrorCode::INVALID_TOKEN => {
+                Some("Make a new token for exactly this channel and recorder uid.")
+            }
+            RecorderErrorCode::DECRYPTION_FAILED => {
+                Some("Check the decryption mode and key that the recording was started with.")
+            }
+            RecorderErrorCode(_) => common_remedy(RestErrorCode(code)),
+        },
     }
+}
+
+const CHECK_STORAGE: &str = "Check that your storage accepts uploads, and which files arrived; \
+                             what was not uploaded may be lost.";
+
+/// The same for the errors that Agora's REST API and the callbacks share.
+fn common_remedy(code: RestErrorCode) -> Option<&'static str> {
+    match code {
+        RestErrorCode::INVALID_PARAMETER | RestErrorCode::WRONG_PARAMETER => {
+            Some("Compare the parameters of start with Agora's reference.")
+        }
+        RestErrorCode::INVALID_HEADER => {
+            Some("Compare the headers of the request with Agora's reference.")
+        }
+        RestErrorCode::ALREADY_RUNNING | RestErrorCode::RUNNING_OTHERWISE => Some(
+            "Check whether something starts this recording twice; query or stop the one that runs.",
+        ),
+        RestErrorCode::STOPPED_AGAIN => Some("Check whether something stops this recording twice."),
+        RestErrorCode::NOT_ENABLED => {
+            Some("Enable Cloud Recording for this App ID in the Agora console.")
+        }
+        RestErrorCode::NETWORK_JITTER => {
+            Some("Send the same request again in a moment: the network was unsteady.")
+        }
+        RestErrorCode::RESOURCE_EXPIRED => {
+            Some("Call acquire again, and start soon after it: a resource expires.")
+        }
+        RestErrorCode::NOTHING_RECORDED => {
+            Some("Check the channel's name, and whether anybody was in the channel.")
+        }
+        RestErrorCode::EXITING => Some("Wait until the recording has exited."),
+        RestErrorCode::INVALID_RESOURCE_ID | RestErrorCode::RESOURCE_MISMATCH => Some(
+            "Use the resourceId as acquire returned it, with the same App ID, channel and uid.",
+        ),
+        RestErrorCode::INVALID_CHANNEL_NAME => Some("Check the channel's name."),
+        RestErrorCode::WRONG_UIDS => Some("Check the uids that the recording subscribes to."),
+        RestErrorCode(_) => None,
+    }
+}
+
+/// `recorder 5`; the message must hold when another one has replaced it.
+fn recorder(alert: &Alert) -> String {
+    match alert.uid.as_str() {
+        "" => "the recorder".to_owned(),
+        uid => format!("recorder {}", clean(uid, 64)),
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
+fn abnormal_exit(alert: &Alert) -> Words {
+    let who = capitalized(&recorder(alert));
+    let code = |name| alert.codes.get(name).map_or("unknown", String::as_str);
+    let web_page_step = "Open the recorded page in a browser: it has to load in time, without a \
+                         login, and within \
+         what the recorder can do (resolution, WebGL, bandwidth).";
+    let (title, what, step) = match EventType(alert.event_type) {
+        EventType::CLOUD_RECORDING_STATUS_UPDATE => (
+            "Recorder exited abnormally",
+            format!(
+                "{who} exited abnormally: the service reports status {}.",
+                code("status")
+            ),
+            FIND_THE_CAUSE,
+        ),
+        EventType::RECORDER_STARTED => (
+            "Recorder did not start",
+            format!(
+                "{who} did not start: event 40 reports status {}.",
+                code("status")
+            ),
+            FIND_THE_CAUSE,
+        ),
+        EventType::RECORDER_LEAVE => {
+            let (title, what) = abnormal_leave(alert, &who);
+            (title, what, FIND_THE_CAUSE)
+        }
+        EventType::WEB_RECORDER_STOPPED => {
+            let stop = alert.code("code").map(WebStopCode);
+            let stop = stop.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
+            let message = alert.codes.get("message");
+            let message = message.map_or_else(String::new, |text| format!("; Agora says: {text}"));
+            (
+                "Web page recorder stopped abnormally",
+                format!("{who} stopped recording the page with code {stop}{message}."),
+                web_page_step,
+            )
+        }
+        EventType::WEB_RECORDER_CAPABILITY_LIMIT => (
+            "Web page recorder stopped abnormally",
+            format!(
+                "{who} stopped: the page asks for more than it can do ({}).",
+                code("limitType")
+            ),
+            web_page_step,
+        ),
+        _ => (
+            "Recorder exited abnormally",
+            format!(
+                "{who} exited with leaveStatus {} (abnormal exit).",
+                code("leaveStatus")
+            ),
+            FIND_THE_CAUSE,
+        ),
+    };
+    Words::new(
+        title,
+        what,
+        &[
+            "Call query for this recording: it goes on if another recorder has taken over (event \
+             12); a 404 or a final \
+             status means that nothing is being recorded any more.",
+            "If nothing is being recorded and the call is still running, start a new recording \
+             now (acquire, then \
+             start with another recorder uid).",
+            step,
+            "Check your storage for the files made so far; an upload callback (31 or 32) may \
+             still come.",
+        ],
+    )
+}
+
+fn abnormal_leave(alert: &Alert, who: &str) -> (&'static str, String) {
+    let Some(code) = alert.code("leaveCode").map(LeaveCode) else {
+        return (
+            "Recorder left the channel",
+            format!("{who} left the channel, unexpectedly."),
+        );
+    };
+    if code.is_init_failure() {
+        return (
+            "Recorder never got into the channel",
+            format!("{who} never got into the channel: leaveCode {code}."),
+        );
+    }
+    let other = code.meaning_of_2021().map_or_else(String::new, |other| {
+        format!(" In Agora's specification of 2021 the same code means: {other}.")
+    });
+    (
+        "Recorder was killed",
+        format!(
+            "{who} left the channel with leaveCode {code}, and no other recorder has taken \
+             over.{other}"
+        ),
+    )
+}
+
+fn backup_only_upload(alert: &Alert) -> Words {
+    let gone = utc(alert.at.saturating_add(BACKUP_KEPT_MS));
+    let mut what = format!(
+        "At least one file{} could not be uploaded to your storage and is in Agora Cloud Backup. \
+         Agora moves it by \
+         itself and deletes the backup after 10 days, on {gone}.",
+        of_stage(alert)
+    );
+    if let Some(status) = alert
+        .code("status")
+        .filter(|status| *status != ComponentStatus::NORMAL.0)
+    {
+        what.push_str(&format!(" The event reports the abnormal status {status}."));
+    }
+    if let Some(word) = alert.codes.get("uploadingStatus") {
+        what.push_str(&format!(" Its uploadingStatus is {word}."));
+    }
+    Words {
+        title: "Recording only reached Agora's backup".to_owned(),
+        what,
+        steps: vec![
+            "Check that your storage accepts uploads: bucket, region, access key, permissions, \
+             quota."
+                .to_owned(),
+            "In a few minutes, check that every file is in your storage and plays. The playlist's \
+             name may carry an index."
+                .to_owned(),
+            format!(
+                "If something is still missing: contact Agora support with the sid before \
+                     {gone}; after that the files are gone."
+            ),
+        ],
+    }
+}
+
+/// What the files are, where they aren't the recording's own.
+fn of_stage(alert: &Alert) -> &'static str {
+    match alert.codes.get("stage").map(String::as_str) {
+        Some("other") => " of a snapshot or a transcoding",
+        Some(_) | None => "",
+    }
+}
+
+fn component_failure(alert: &Alert) -> Words {
+    let (who, of_stage) = (recorder(alert), of_stage(alert));
+    let status = alert.codes.get("status").map_or("unknown", String::as_str);
+    match EventType(alert.event_type) {
+        EventType::UPLOADER_STARTED => Words::new(
+            "Uploader did not start",
+            format!(
+                "The uploader of {who} reports the abnormal status {status} (event 30). Files may \
+                 not be uploaded."
+            ),
+            &[
+                "Check that your storage accepts uploads: bucket, region, access key, \
+                 permissions, quota.",
+                "After the end of the recording, check that every file is in your storage and \
+                 plays.",
+            ],
+        ),
+        EventType::UPLOADED => Words::new(
+            "Upload ended abnormally",
+            format!(
+                "The upload of {who} reports the abnormal status {status} (event 31). \
+                 Files{of_stage} may be missing from your storage."
+            ),
+            &[
+                "Check in your storage which files are there, and whether they play.",
+                "If something is missing, contact Agora support with the sid: a backup is kept \
+                 for 10 days at most.",
+            ],
+        ),
+        // Alerts of earlier versions.
+        _ => Words::new(
+            "Part of the recording failed",
+            format!(
+                "Event {} reports an abnormal state: {}.",
+                alert.event_type,
+                codes_in_words(alert)
+            ),
+            &[
+                "Call query for this recording to see whether it still runs.",
+                START_AGAIN,
+            ],
+        ),
+    }
+}
+
+fn transcoding_failed(alert: &Alert) -> Words {
+    let code = |name| alert.codes.get(name).map_or("not said", String::as_str);
+    let what = match EventType(alert.event_type) {
+        EventType::DOWNLOAD_FAILED => format!(
+            "Files could not be downloaded from the bucket {} for postponed transcoding: {}.",
+            code("bucket"),
+            code("fileName")
+        ),
+        _ => {
+            let users = alert.codes.get(code::FAILED_UIDS);
+            let users =
+                users.map_or_else(String::new, |uids| format!(" Without a file: uid {uids}."));
+            format!(
+                "Postponed transcoding ended with the result {}.{users}",
+                code("result")
+            )
+        }
+    };
+    Words::new(
+        "Transcoding lacks files",
+        what,
+        &[
+            "The recording's own files are another matter: check in your storage that they are \
+             there and play.",
+            "Transcode the missing ones yourself, or contact Agora support with the sid.",
+        ],
+    )
+}
+
+fn session_silent(alert: &Alert) -> Words {
+    Words::new(
+        "Recording has gone silent",
+        format!(
+            "No heartbeat since {}; one is due every minute. No exit was reported.",
+            time_of(alert, code::LAST_HEARTBEAT)
+        ),
+        &[
+            "Call query for this recording: a 404 or a final status means that the recording is \
+             dead.",
+            "If it is dead and the call is still running, start a new recording now (acquire, \
+             then start with another recorder uid).",
+            "If it is still running, callbacks are getting lost: check this function's errors and \
+             the notification settings in the Agora console.",
+        ],
+    )
+}
+
+fn session_silent_resolved(alert: &Alert) -> Words {
+    let how = if EventType(alert.event_type) == EventType::UPLOADING_PROGRESS {
+        format!("A heartbeat arrived at {}.", utc(alert.at))
+    } else {
+        format!(
+            "It ended at {} (event {}).",
+            utc(alert.at),
+            alert.event_type
+        )
+    };
+    Words::new(
+        "Recording is no longer silent",
+        format!(
+            "It had been silent since {}. {how}",
+            time_of(alert, code::LAST_HEARTBEAT)
+        ),
+        &[
+            "Nothing to do. If you started a second recording in the meantime, decide which one \
+             to keep.",
+        ],
+    )
+}
+
+fn upload_unconfirmed(alert: &Alert) -> Words {
+    let why = match (alert.codes.get("uploadingStatus"), alert.code("status")) {
+        (Some(word), _) => {
+            format!("The last report says that files are {word} at Agora, to be uploaded later.")
+        }
+        (None, Some(status)) => {
+            format!("An upload with the abnormal status {status} was reported.")
+        }
+        (None, None) => {
+            "Neither an upload (event 31) nor a backup (32) has been reported since.".to_owned()
+        }
+    };
+    Words::new(
+        "Upload was never confirmed",
+        format!(
+            "The recording ended at {}. {why}",
+            time_of(alert, code::OVER_SINCE)
+        ),
+        &[
+            "Check your storage: are all files there, and do they play?",
+            "If not: contact Agora support with the sid; what is in Agora's backup is kept for 10 \
+             days.",
+        ],
+    )
+}
+
+fn upload_unconfirmed_resolved(alert: &Alert) -> Words {
+    let what = match EventType(alert.event_type) {
+        EventType::BACKUPED => {
+            "The files are reported now, but some of them only in Agora's backup; a separate \
+             alert covers that."
+        }
+        EventType::VOD_TRIGGERED => "Agora now reports all files in video on demand.",
+        _ => "Agora now reports all files in your storage.",
+    };
+    Words::new("Upload is confirmed after all", what, &["Nothing to do."])
+}
+
+fn recording_gap(alert: &Alert) -> Words {
+    let lost = match (alert.code("startUtcMs"), alert.code("discontinueUtcMs")) {
+        (Some(start), Some(stop)) => {
+            let lost_ms = start.saturating_sub(stop);
+            format!("{}.{} s", lost_ms / 1000, lost_ms % 1000 / 100)
+        }
+        (Some(_) | None, _) => "some seconds".to_owned(),
+    };
+    Words::new(
+        "Recording has a gap",
+        format!("The recording was interrupted and has resumed; {lost} were lost."),
+        &["No restart is needed. Tell anyone who relies on a complete recording."],
+    )
+}
+
+fn push_disconnected(alert: &Alert) -> Words {
+    let address = alert
+        .codes
+        .get("pushAddress")
+        .map_or("an unknown address", String::as_str);
+    Words::new(
+        "Push to the live audience broke off",
+        format!(
+            "The push to {address} broke off: its audience sees nothing. The recording itself may \
+             go on."
+        ),
+        &[
+            "Check that the server is up and still takes this stream key.",
+            "If it doesn't come back, update the recording with the push address, or stop and \
+             start it.",
+        ],
+    )
+}
+
+fn abnormal_exit_resolved(alert: &Alert) -> Words {
+    let who = capitalized(&recorder(alert));
+    let other = match alert.codes.get(code::NEW_UID) {
+        Some(uid) => format!("recorder {uid}"),
+        None => "another recorder".to_owned(),
+    };
+    Words::new(
+        "Another recorder is at work",
+        format!(
+            "{who} had exited abnormally; {other} is at work in its place. Up to 90 seconds may \
+             be lost."
+        ),
+        &["Nothing to restart. Use the new recorder uid in query, updateLayout and stop."],
+    )
 }
 
 /// A time among the codes, for a person.

@@ -300,7 +300,8 @@ impl Upload {
                 ))
             }
             Self::Stranded { at } => Line::warning(format!(
-                "STRANDED at Agora since {}: some are not in your storage yet, Agora uploads them later",
+                "STRANDED at Agora since {}: some are not in your storage yet, Agora uploads them \
+                 later",
                 utc(at)
             )),
             Self::Unconfirmed {
@@ -310,7 +311,8 @@ impl Upload {
                 status.0
             )),
             Self::Unconfirmed { status: None } if is_over => Line::warning(
-                "NOT CONFIRMED: it is over, and neither an upload (31) nor a backup (32) was reported; check your storage",
+                "NOT CONFIRMED: it is over, and neither an upload (31) nor a backup (32) was \
+                 reported; check your storage",
             ),
             Self::Unconfirmed { status: None } => {
                 Line::quiet("uploaded as it goes; confirmed after the end")

@@ -197,10 +197,12 @@ fn uploaded(
     match part {
         Part::Recording => Line::good(format!("all files are in your storage{listed}")),
         Part::OnDemand => Line::plain(format!(
-            "files are on their way to video on demand; event 61 will tell when they are there{listed}"
+            "files are on their way to video on demand; event 61 will tell when they are \
+             there{listed}"
         )),
         Part::Beside => Line::plain(format!(
-            "files of a snapshot or a transcoding are uploaded; those of the recording are another matter{listed}"
+            "files of a snapshot or a transcoding are uploaded; those of the recording are \
+             another matter{listed}"
         )),
     }
 }

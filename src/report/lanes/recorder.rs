@@ -127,7 +127,10 @@ impl Drawing<'_> {
             );
             lane.curve = (points.len() > 1).then(|| Curve {
                 points,
-                tip: format!("progress of the upload\n{known}\nThe table keeps the newest heartbeat only; before it the line is straight."),
+                tip: format!(
+                    "progress of the upload\n{known}\nThe table keeps the newest \
+                              heartbeat only; before it the line is straight."
+                ),
             });
         }
         // The newest heartbeat is a mark like any other.
