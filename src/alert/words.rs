@@ -295,10 +295,9 @@ fn abnormal_exit(alert: &Alert) -> Words {
         title,
         what,
         &[
-            "Call query for this recording: it goes on if another recorder has taken over (event \
-             12); a 404 or a final \
-             status means that nothing is being recorded any more.",
-            "If nothing is being recorded and the call is still running, start a new recording \
+            "Call query for this recording: it goes on if another recorder has taken over (event 12); \
+             a 404 or a final status means that it is over.",
+            "If it is over and the call is still running, start a new recording \
              now (acquire, then \
              start with another recorder uid).",
             step,

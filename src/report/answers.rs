@@ -1,17 +1,16 @@
 //! The answers to what a person asks first: how it goes, since when, who worked, where the files
 //! are. Pure.
 
-use super::state::{failure, int};
+use super::state::failure_words;
 use super::{Answer, Line, MAX_NAME, Question, Report, Tone, list, missing, words};
-use crate::event::{ComponentStatus, EventType, LeaveCode, LeaveStatus, WebStopCode};
 use crate::record::{AlertState, Record};
-use crate::session::{Recorder, RegisterName};
+use crate::session::{Recorder, Work};
 use crate::text::{ago, clean, clock, duration, utc};
 
 /// The answers, most important first.
 pub(super) fn answers(record: &Record, report: &Report) -> Vec<Answer> {
     let session = &record.watched.session;
-    let (is_over, now_ms) = (report.over.is_some(), report.now_ms);
+    let now_ms = report.now_ms;
     let answer = |question, line| Answer { question, line };
     let mut answers = vec![answer(
         Question::State,
@@ -23,7 +22,7 @@ pub(super) fn answers(record: &Record, report: &Report) -> Vec<Answer> {
         answers.extend(recorder(record, index).map(|line| answer(Question::Recorder, line)));
     }
     answers.extend(progress(record).map(|line| answer(Question::Progress, line)));
-    answers.push(answer(Question::Files, report.upload.line(is_over, now_ms)));
+    answers.push(answer(Question::Files, report.files.line(now_ms)));
     answers.push(answer(Question::Missing, missing::line(&report.holes)));
     answers.push(answer(Question::Alerts, alerts(record)));
     if record.unreadable > 0 {
@@ -34,7 +33,7 @@ pub(super) fn answers(record: &Record, report: &Report) -> Vec<Answer> {
 }
 
 fn since(record: &Record, now_ms: u64) -> Option<Line> {
-    let (_, phase) = record.watched.session.register(RegisterName::Phase)?;
+    let phase = record.watched.session.phase()?;
     let text = format!("{}, {}", utc(phase.at), ago(phase.at, now_ms));
     (phase.at > 0).then_some(Line::plain(text))
 }
@@ -49,8 +48,9 @@ fn began(report: &Report) -> Option<Line> {
 }
 
 fn progress(record: &Record) -> Option<Line> {
-    let (_, progress) = record.watched.session.register(RegisterName::Progress)?;
-    let percent = int(&progress.fields, "progress")
+    let progress = record.watched.session.progress()?;
+    let percent = progress
+        .value
         .map_or_else(|| "unreadable".to_owned(), list::progress_words);
     Some(Line::plain(format!(
         "{percent} of what had been recorded was uploaded at {}",
@@ -63,22 +63,27 @@ fn recorder(record: &Record, index: usize) -> Option<Line> {
     let recorders = &record.watched.session.recorders;
     let recorder = recorders.get(index)?;
     let is_replaced = index + 1 < recorders.len();
-    let field = |name, field| int(&recorder.registers.get(&name)?.fields, field);
-    let exit = field(RegisterName::Exit, "leaveStatus").map(LeaveStatus);
+    let exit = recorder.exit();
     let mut line = work(recorder, is_replaced || exit.is_some());
-    if let Some(failure) = failure(recorder).filter(|_| line.tone < Tone::Bad) {
-        line.text
-            .push_str(&format!("; FAILED: {}", failure.words()));
+    if let Some(failure) = recorder.failure() {
+        let words = failure_words(failure.value);
+        line.text.push_str(&format!("; FAILED: {words}"));
         line.tone = Tone::Bad;
     }
     if is_replaced {
         line.text.push_str("; replaced by a failover");
     }
-    if let Some(status) = exit {
-        line.text.push_str(&format!("; service exit {status}"));
-        if status.is_abnormal() {
-            line.tone = Tone::Bad;
+    match exit.map(|exit| exit.value) {
+        Some(Some(status)) => {
+            line.text.push_str(&format!("; service exit {status}"));
+            if status.is_abnormal() {
+                line.tone = Tone::Bad;
+            }
         }
+        Some(None) => line
+            .text
+            .push_str("; service exit, its leaveStatus unreadable"),
+        None => {}
     }
     let since = recorder.since.or(recorder.announced_at);
     let since = since
@@ -91,41 +96,24 @@ fn recorder(record: &Record, index: usize) -> Option<Line> {
 
 /// What it did last; `is_over` where it isn't at work any more, whatever it says.
 fn work(recorder: &Recorder, is_over: bool) -> Line {
-    let field = |field| {
-        int(
-            &recorder.registers.get(&RegisterName::Recorder)?.fields,
-            field,
-        )
-    };
-    let event_type = field("eventType").and_then(|number| u32::try_from(number).ok());
-    match event_type.map(EventType) {
-        Some(EventType::RECORDER_STARTED)
-            if field("status").is_some_and(|status| ComponentStatus(status).is_abnormal()) =>
-        {
-            Line::bad("did not start")
-        }
+    match recorder.work().map(|work| work.value) {
+        Some(Work::Started(Some(status))) if status.is_abnormal() => Line::bad("did not start"),
         // What never left and isn't at work any more was cut off.
-        Some(EventType::RECORDER_STARTED) if is_over => {
-            Line::warning("started, never reported leaving")
-        }
-        Some(EventType::RECORDER_STARTED) => Line::plain("started, at work"),
-        Some(EventType::WEB_RECORDER_STARTED) => Line::plain("web page recorder started"),
-        Some(EventType::RECORDER_LEAVE) => match field("leaveCode").map(LeaveCode) {
-            Some(code) => Line {
-                text: format!("left, {}", words::leave_words(code)),
-                tone: words::leave_tone(code),
-            },
-            None => Line::plain("left"),
+        Some(Work::Started(_)) if is_over => Line::warning("started, never reported leaving"),
+        Some(Work::Started(_)) => Line::plain("started, at work"),
+        Some(Work::WebStarted) => Line::plain("web page recorder started"),
+        Some(Work::Left(Some(code))) => Line {
+            text: format!("left, {}", words::leave_words(code)),
+            tone: words::leave_tone(code),
         },
-        Some(EventType::WEB_RECORDER_STOPPED) => match field("code").map(WebStopCode) {
-            Some(code) if code.is_abnormal() => Line::bad(format!("stopped, code {code}")),
-            Some(code) => Line::plain(format!("stopped, code {code}")),
-            None => Line::plain("stopped"),
-        },
-        Some(EventType::WEB_RECORDER_CAPABILITY_LIMIT) => {
-            Line::bad("stopped: the page asks for too much")
+        Some(Work::Left(None)) => Line::plain("left"),
+        Some(Work::WebStopped(Some(code))) if code.is_abnormal() => {
+            Line::bad(format!("stopped, code {code}"))
         }
-        Some(_) | None => Line::quiet("not heard from yet"),
+        Some(Work::WebStopped(Some(code))) => Line::plain(format!("stopped, code {code}")),
+        Some(Work::WebStopped(None)) => Line::plain("stopped"),
+        Some(Work::CapabilityLimit) => Line::bad("stopped: the page asks for too much"),
+        None => Line::quiet("not heard from yet"),
     }
 }
 

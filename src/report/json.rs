@@ -3,10 +3,10 @@
 //! The names are part of the interface: fields may be added, none is renamed or removed. Times are
 //! ms since the epoch.
 
-use super::state::failure;
-use super::{Entry, Failure, Report, Upload, What};
+use super::{Entry, Files, Report, What};
 use crate::event::EventType;
 use crate::record::{AlertState, Record};
+use crate::session::Reported;
 use crate::text::is_unseen;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub fn json(report: &Report, record: &Record) -> Value {
                 "lastSendts": recorder.last_sendts,
                 "lastSequence": recorder.ledger.last,
                 "missing": missing,
-                "failure": failure(recorder).map(failure_json),
+                "failure": recorder.failure().map(failure_json),
             })
         })
         .collect();
@@ -46,8 +46,8 @@ pub fn json(report: &Report, record: &Record) -> Value {
         "cname": record.watched.cname,
         "phase": report.phase_word(),
         "state": report.state.word(),
-        "failure": session.current().and_then(failure).map(failure_json),
-        "upload": upload_json(report.upload),
+        "failure": session.failure().map(failure_json),
+        "upload": upload_json(&report.files),
         "over": report.over.is_some(),
         "done": report.done,
         "began": report.began,
@@ -61,25 +61,23 @@ pub fn json(report: &Report, record: &Record) -> Value {
     })
 }
 
-fn failure_json(failure: Failure) -> Value {
-    let Failure {
-        sequence,
-        at,
-        event_type,
-    } = failure;
-    json!({"sequence": sequence, "at": at, "eventType": event_type.0, "name": event_type.name()})
+fn failure_json(failure: Reported<EventType>) -> Value {
+    json!({
+        "sequence": failure.sequence,
+        "at": failure.at,
+        "eventType": failure.value.0,
+        "name": failure.value.name(),
+    })
 }
 
-fn upload_json(upload: Upload) -> Value {
-    let since = match upload {
-        Upload::Confirmed { at, .. } | Upload::Backup { at } | Upload::Stranded { at } => Some(at),
-        Upload::Unconfirmed { .. } | Upload::None => None,
-    };
-    let status = match upload {
-        Upload::Unconfirmed { status } => status.map(|status| status.0),
-        _ => None,
-    };
-    json!({"state": upload.as_str(), "since": since, "status": status})
+fn upload_json(files: &Files) -> Value {
+    let reported = files.reported.as_ref();
+    json!({
+        "state": files.state.as_str(),
+        "eventType": reported.map(|upload| upload.value.event_type.0),
+        "at": reported.map(|upload| upload.at),
+        "status": reported.and_then(|upload| upload.value.status).map(|status| status.0),
+    })
 }
 
 /// JSON in which no character steers a terminal: it is escaped, and reads the same.

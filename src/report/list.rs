@@ -1,11 +1,9 @@
 //! Sessions as rows of a table. Pure.
 
-use super::state::{int, overall_tone};
-use super::{MAX_NAME, State, Tone, Upload};
+use super::state::overall_tone;
+use super::{Files, MAX_NAME, State, Tone};
 use crate::record::StoredSession;
-use crate::session::RegisterName;
 use crate::text::clean;
-use crate::watchdog::over_since;
 
 /// A session in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +38,8 @@ impl Row {
     pub fn of(stored: StoredSession) -> Self {
         let watched = &stored.watched;
         let session = &watched.session;
-        let is_over = over_since(watched).is_some();
-        let (state, upload) = (State::of(watched), Upload::of(session));
-        let progress = session.register(RegisterName::Progress);
-        let progress = progress.and_then(|(_, register)| int(&register.fields, "progress"));
+        let (state, files) = (State::of(watched), Files::of(watched));
+        let progress = session.progress().and_then(|progress| progress.value);
         let newest = session
             .recorders
             .iter()
@@ -54,11 +50,11 @@ impl Row {
             began: stored.first_sendts,
             newest: newest.max().unwrap_or(0),
             state: state.word(),
-            tone: overall_tone(state, upload, is_over),
+            tone: overall_tone(state, &files),
             progress: progress.map_or_else(|| "-".to_owned(), progress_words),
-            files: upload.word(is_over),
-            is_active: !is_over,
-            is_failed: state.is_failed() || upload.is_failed(is_over),
+            files: files.word(),
+            is_active: !files.is_over,
+            is_failed: state.is_failed() || files.is_failed(),
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Callbacks that never came, and what that may mean. Pure.
 
-use super::{Line, MAX_NAME, Upload};
+use super::{Files, Line, MAX_NAME};
 use crate::event::EventType;
 use crate::record::{Record, StoredEvent};
 use crate::session::Range;
 use crate::text::{clean, clock};
-use crate::watchdog::over_since;
 
 /// More holes than this are more likely event types that aren't subscribed than losses.
 const MANY: usize = 5;
@@ -58,9 +57,8 @@ impl Hole {
 /// All that is missing, recorder by recorder, in the order of the numbers.
 pub(super) fn holes(record: &Record) -> Vec<Hole> {
     let recorders = &record.watched.session.recorders;
-    let upload = Upload::of(&record.watched.session);
-    let is_unconfirmed = over_since(&record.watched).is_some()
-        && !matches!(upload, Upload::Confirmed { .. } | Upload::Backup { .. });
+    let files = Files::of(&record.watched);
+    let is_unconfirmed = files.is_over && !files.is_accounted_for();
     let mut holes = Vec::new();
     for (recorder, ranges) in recorders.iter().zip(&record.missing) {
         let mut known: Vec<(u64, u64)> = record

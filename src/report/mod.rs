@@ -29,7 +29,7 @@ pub use json::{json, printable};
 pub use lanes::{Curve, Lane, LaneKind, Mark, Picture, Shape, Span, picture};
 pub use list::{Row, progress_words};
 pub use missing::Hole;
-pub use state::{Failure, State, Upload};
+pub use state::{Files, State};
 pub use text::{entry_line, text, toned};
 pub use timeline::{Entry, What};
 
@@ -169,7 +169,7 @@ pub struct Report {
     /// How it goes.
     pub state: State,
     /// What became of the files.
-    pub upload: Upload,
+    pub files: Files,
     /// How good all that is.
     pub tone: Tone,
     /// When it began, ms since the epoch; 0 if nothing says.
@@ -219,8 +219,8 @@ impl Report {
         let began = times().filter(|at| *at > 0).min().unwrap_or(0);
         let newest = times().max().unwrap_or(0);
         let over = over_since(&record.watched);
-        let (state, upload) = (State::of(&record.watched), Upload::of(session));
-        let is_accounted = matches!(upload, Upload::Confirmed { .. } | Upload::Backup { .. });
+        let (state, files) = (State::of(&record.watched), Files::of(&record.watched));
+        let is_accounted = files.is_accounted_for();
         let is_quiet = now_ms.saturating_sub(record.watched.updated_at) > QUIET_MS;
         let at = |wanted: fn(&Entry) -> bool| {
             let places = timeline.iter().enumerate();
@@ -236,10 +236,10 @@ impl Report {
         let mut report = Self {
             sid: clean(&record.watched.sid, MAX_NAME),
             cname: clean(&record.watched.cname, MAX_NAME),
-            phase: state::phase(session),
+            phase: session.phase().map(|phase| phase.value),
             state,
-            upload,
-            tone: state::overall_tone(state, upload, over.is_some()),
+            tone: state::overall_tone(state, &files),
+            files,
             began,
             newest,
             over,

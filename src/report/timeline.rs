@@ -1,11 +1,9 @@
 //! What happened, an entry each, by time and number. Pure.
 
-use super::state::int;
 use super::{Hole, Line, MAX_NAME, Tone, words};
 use crate::alert::{AlertKind, Severity, in_words};
 use crate::event::{Event, EventType, without_stream_keys};
 use crate::record::{AlertState, Record, StoredAlert, StoredEvent};
-use crate::session::RegisterName;
 use crate::text::{clean, utc};
 
 /// The raw details that an entry quotes are cut to this many characters.
@@ -126,14 +124,14 @@ fn callback_entry(callback: &StoredEvent) -> Entry {
 fn heartbeats(record: &Record) -> impl Iterator<Item = Entry> {
     let recorders = record.watched.session.recorders.iter();
     recorders.filter_map(|recorder| {
-        let register = recorder.registers.get(&RegisterName::Progress)?;
-        let progress = int(&register.fields, "progress");
+        let heartbeat = recorder.progress()?;
+        let progress = heartbeat.value;
         let event = Event::UploadingProgress { progress };
         let mut line = words::event_line(EventType::UPLOADING_PROGRESS.0, None, &event);
         line.text.insert_str(0, "newest ");
         Some(Entry {
-            at: register.at,
-            sequence: register.sequence,
+            at: heartbeat.at,
+            sequence: heartbeat.sequence,
             uid: clean(&recorder.uid, MAX_NAME),
             what: What::Heartbeat { progress },
             line,

@@ -3,9 +3,7 @@
 
 use super::{Curve, Drawing, Lane, LaneKind, lane_of};
 use crate::event::Event;
-use crate::report::state::int;
 use crate::report::{MAX_NAME, What, progress_words, words};
-use crate::session::RegisterName;
 use crate::text::{clean, clock};
 
 impl Drawing<'_> {
@@ -101,10 +99,10 @@ impl Drawing<'_> {
         let recorder = self.record.watched.session.recorders.get(index);
         let began = began.or(recorder.and_then(|recorder| recorder.since));
         let newest = recorder
-            .and_then(|recorder| recorder.registers.get(&RegisterName::Progress))
-            .and_then(|register| {
-                let progress = int(&register.fields, "progress")?;
-                Some((register.at, u64::try_from(progress).ok()?.min(10_000)))
+            .and_then(|recorder| recorder.progress())
+            .and_then(|heartbeat| {
+                let progress = u64::try_from(heartbeat.value?).ok()?;
+                Some((heartbeat.at, progress.min(10_000)))
             });
         if let Some(began) = began {
             let note = if ended.is_some() { "" } else { self.open_end() };
