@@ -13,8 +13,7 @@ use crate::text::{clean, utc};
 pub const BACKUP_KEPT_MS: u64 = 10 * 24 * 60 * 60 * 1000;
 
 const START_AGAIN: &str = "If the call is still running, start a new recording now (acquire, then \
-                           start with another \
-     recorder uid).";
+    start with another recorder uid).";
 const FIND_THE_CAUSE: &str =
     "Look for the cause in the events before this one; an error (event 1) usually precedes it.";
 
@@ -66,8 +65,8 @@ pub fn in_words(alert: &Alert) -> Words {
             "Recorder was replaced",
             "Agora's high availability has started another recorder. Up to 90 seconds may be lost.",
             &[
-                "Use the new recorder uid in query, updateLayout and stop; they may return 404 \
-                 for a few seconds.",
+                "Use the new recorder uid in query, updateLayout and stop; they may return 404 for \
+                 a few seconds.",
                 "Look for files that begin with bak in your storage: they are the new recorder's.",
                 "Agora fails over at most three times; the next failure after that ends the \
                  recording.",
@@ -144,8 +143,8 @@ fn fatal_error(alert: &Alert) -> Words {
     let remedy = code.and_then(|code| remedy(module, code));
     words.steps.extend(remedy.map(str::to_owned));
     words.steps.push(
-        "If it has stopped and the call is still running, start a new recording now (acquire, \
-         then start with another recorder uid)."
+        "If it has stopped and the call is still running, start a new recording now (acquire, then \
+         start with another recorder uid)."
             .to_owned(),
     );
     words
@@ -169,8 +168,7 @@ fn remedy(module: Option<Module>, code: i64) -> Option<&'static str> {
         Some(_) | None => match RecorderErrorCode(code) {
             RecorderErrorCode::INVALID_APP_ID => Some(
                 "Check the token first: is it there, still valid, made with the certificate of \
-                 this App ID, and needed \
-                 (or not) by both sides? Then check the App ID.",
+                 this App ID, and needed (or not) by both sides? Then check the App ID.",
             ),
             RecorderErrorCode::TOKEN_EXPIRED | RecorderErrorCode::INVALID_TOKEN => {
                 Some("Make a new token for exactly this channel and recorder uid.")
@@ -184,7 +182,7 @@ fn remedy(module: Option<Module>, code: i64) -> Option<&'static str> {
 }
 
 const CHECK_STORAGE: &str = "Check that your storage accepts uploads, and which files arrived; \
-                             what was not uploaded may be lost.";
+    what was not uploaded may be lost.";
 
 /// The same for the errors that Agora's REST API and the callbacks share.
 fn common_remedy(code: RestErrorCode) -> Option<&'static str> {
@@ -240,8 +238,8 @@ fn abnormal_exit(alert: &Alert) -> Words {
     let who = capitalized(&recorder(alert));
     let code = |name| alert.codes.get(name).map_or("unknown", String::as_str);
     let web_page_step = "Open the recorded page in a browser: it has to load in time, without a \
-                         login, and within \
-         what the recorder can do (resolution, WebGL, bandwidth).";
+                         login, and within what the recorder can do (resolution, WebGL, \
+                         bandwidth).";
     let (title, what, step) = match EventType(alert.event_type) {
         EventType::CLOUD_RECORDING_STATUS_UPDATE => (
             "Recorder exited abnormally",
@@ -295,14 +293,13 @@ fn abnormal_exit(alert: &Alert) -> Words {
         title,
         what,
         &[
-            "Call query for this recording: it goes on if another recorder has taken over (event 12); \
-             a 404 or a final status means that it is over.",
-            "If it is over and the call is still running, start a new recording \
-             now (acquire, then \
+            "Call query for this recording: it goes on if another recorder has taken over (event \
+             12); a 404 or a final status means that it is over.",
+            "If it is over and the call is still running, start a new recording now (acquire, then \
              start with another recorder uid).",
             step,
-            "Check your storage for the files made so far; an upload callback (31 or 32) may \
-             still come.",
+            "Check your storage for the files made so far; an upload callback (31 or 32) may still \
+             come.",
         ],
     )
 }
@@ -336,8 +333,7 @@ fn backup_only_upload(alert: &Alert) -> Words {
     let gone = utc(alert.at.saturating_add(BACKUP_KEPT_MS));
     let mut what = format!(
         "At least one file{} could not be uploaded to your storage and is in Agora Cloud Backup. \
-         Agora moves it by \
-         itself and deletes the backup after 10 days, on {gone}.",
+         Agora moves it by itself and deletes the backup after 10 days, on {gone}.",
         of_stage(alert)
     );
     if let Some(status) = alert
@@ -360,8 +356,8 @@ fn backup_only_upload(alert: &Alert) -> Words {
              name may carry an index."
                 .to_owned(),
             format!(
-                "If something is still missing: contact Agora support with the sid before \
-                     {gone}; after that the files are gone."
+                "If something is still missing: contact Agora support with the sid before {gone}; \
+                 after that the files are gone."
             ),
         ],
     }
@@ -386,8 +382,8 @@ fn component_failure(alert: &Alert) -> Words {
                  not be uploaded."
             ),
             &[
-                "Check that your storage accepts uploads: bucket, region, access key, \
-                 permissions, quota.",
+                "Check that your storage accepts uploads: bucket, region, access key, permissions, \
+                 quota.",
                 "After the end of the recording, check that every file is in your storage and \
                  plays.",
             ],
@@ -400,8 +396,8 @@ fn component_failure(alert: &Alert) -> Words {
             ),
             &[
                 "Check in your storage which files are there, and whether they play.",
-                "If something is missing, contact Agora support with the sid: a backup is kept \
-                 for 10 days at most.",
+                "If something is missing, contact Agora support with the sid: a backup is kept for \
+                 10 days at most.",
             ],
         ),
         // Alerts of earlier versions.
@@ -459,8 +455,8 @@ fn session_silent(alert: &Alert) -> Words {
         &[
             "Call query for this recording: a 404 or a final status means that the recording is \
              dead.",
-            "If it is dead and the call is still running, start a new recording now (acquire, \
-             then start with another recorder uid).",
+            "If it is dead and the call is still running, start a new recording now (acquire, then \
+             start with another recorder uid).",
             "If it is still running, callbacks are getting lost: check this function's errors and \
              the notification settings in the Agora console.",
         ],
@@ -484,8 +480,8 @@ fn session_silent_resolved(alert: &Alert) -> Words {
             time_of(alert, code::LAST_HEARTBEAT)
         ),
         &[
-            "Nothing to do. If you started a second recording in the meantime, decide which one \
-             to keep.",
+            "Nothing to do. If you started a second recording in the meantime, decide which one to \
+             keep.",
         ],
     )
 }
@@ -519,8 +515,8 @@ fn upload_unconfirmed(alert: &Alert) -> Words {
 fn upload_unconfirmed_resolved(alert: &Alert) -> Words {
     let what = match EventType(alert.event_type) {
         EventType::BACKUPED => {
-            "The files are reported now, but some of them only in Agora's backup; a separate \
-             alert covers that."
+            "The files are reported now, but some of them only in Agora's backup; a separate alert \
+             covers that."
         }
         EventType::VOD_TRIGGERED => "Agora now reports all files in video on demand.",
         _ => "Agora now reports all files in your storage.",
@@ -571,8 +567,8 @@ fn abnormal_exit_resolved(alert: &Alert) -> Words {
     Words::new(
         "Another recorder is at work",
         format!(
-            "{who} had exited abnormally; {other} is at work in its place. Up to 90 seconds may \
-             be lost."
+            "{who} had exited abnormally; {other} is at work in its place. Up to 90 seconds may be \
+             lost."
         ),
         &["Nothing to restart. Use the new recorder uid in query, updateLayout and stop."],
     )

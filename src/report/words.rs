@@ -201,8 +201,8 @@ fn uploaded(
              there{listed}"
         )),
         Part::Beside => Line::plain(format!(
-            "files of a snapshot or a transcoding are uploaded; those of the recording are \
-             another matter{listed}"
+            "files of a snapshot or a transcoding are uploaded; those of the recording are another \
+             matter{listed}"
         )),
     }
 }
