@@ -108,8 +108,9 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
     // The sweeper: an alert of yesterday that is given up, a session that is over with a hole, an
     // item that can't be read.
     let receiver = world.receiver();
-    for (sid, event_type) in [("b", 1), ("c", 11)] {
-        let body = callback(sid, "5", 3, event_type, &event_details(event_type));
+    // The last one was recorded and left as it should, and nothing was uploaded.
+    for (sid, sequence, event_type) in [("b", 3, 1), ("c", 3, 11), ("e", 1, 42), ("e", 2, 41)] {
+        let body = callback(sid, "5", sequence, event_type, &event_details(event_type));
         world.deliver(&receiver, body.as_bytes()).await;
     }
     world.spoil("d").await;
