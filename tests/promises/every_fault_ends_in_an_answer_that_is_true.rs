@@ -2,7 +2,7 @@
 //! of the table's, it comes in time, 200 means that everything is stored, and once it is mended a
 //! resend ends in the right items.
 
-use crate::harness::{Fault, Plan, Which, World, callback, event_details, text};
+use crate::harness::{Fault, Plan, Which, World, callback, event_details, number, text};
 use agora_recording_callbacks::intake::Outcome;
 use agora_recording_callbacks::store::Item;
 use futures_util::future::join_all;
@@ -101,8 +101,8 @@ async fn written(world: &World, place: Place) -> Vec<Item> {
     let mut items = world.items("a").await;
     items.retain(|item| {
         let key = text(item, "item");
-        key.starts_with(&format!("event#{sequence:010}"))
-            || key.starts_with(&format!("alert#{sequence:010}"))
+        let is_its_own = key.starts_with("event#") || key.starts_with("alert#");
+        is_its_own && number(item, "sequence") == sequence
     });
     items
 }

@@ -25,6 +25,7 @@ mod every_outcome_is_counted;
 mod every_request_gets_the_answer_of_the_table;
 mod hostile_bodies_are_kept_and_the_process_lives_on;
 mod hostile_events_leave_the_process_alive;
+mod leases_hold_and_nothing_blocks_the_sweeper;
 mod order_repetition_and_loss_end_in_the_right_items;
 mod permissions_are_those_of_the_template;
 mod samples_are_signed_and_stored;

@@ -339,7 +339,8 @@ async fn a_late_callback_brings_a_session_back_that_was_no_longer_looked_at() {
         "late"
     );
     assert!(world.session_item("a").await.contains_key("watch_at"));
-    deliver(6, 41, json!({"leaveCode": 24}), day + 1).await;
+    deliver(6, 42, json!({"startUtcMs": T0}), day).await;
+    deliver(7, 41, json!({"leaveCode": 24}), day + 1).await;
     for minute in day..day + 40 {
         world.sweep_at(&sweeper, T0 + minute * MIN).await;
     }
