@@ -2,7 +2,8 @@
 
 use crate::World;
 use agora_recording_callbacks::notification::Sid;
-use agora_recording_callbacks::session::{Range, RegisterName, Scalar};
+use agora_recording_callbacks::report::progress_words;
+use agora_recording_callbacks::session::{Range, UploadState};
 use agora_recording_callbacks::store::{Item, Store, read_session};
 use aws_sdk_dynamodb::types::AttributeValue;
 use comfy_table::{Table, presets};
@@ -15,7 +16,7 @@ use testkit::{SampleSession, sign};
 pub(crate) struct Row {
     sid: String,
     cname: String,
-    phase: String,
+    phase: &'static str,
     recorders: usize,
     progress: String,
     callbacks: usize,
@@ -45,15 +46,6 @@ impl Row {
         let missing = match session.current() {
             Some(recorder) => store.missing(&sid, recorder).await?,
             None => Vec::new(),
-        };
-        let field = |name, field: &str| {
-            let value = session
-                .register(name)
-                .and_then(|(_, register)| register.fields.get(field));
-            value.map(|value| match value {
-                Scalar::Int(int) => int.to_string(),
-                Scalar::Text(text) => text.clone(),
-            })
         };
         let items = world
             .dynamodb
@@ -90,17 +82,19 @@ impl Row {
             .count();
         Ok(Self {
             cname: text(&item, "cname"),
-            phase: field(RegisterName::Phase, "phase").unwrap_or_default(),
+            phase: session.phase().map_or("-", |phase| phase.value.as_str()),
             recorders: session.recorders.len(),
-            progress: field(RegisterName::Progress, "progress")
-                .map_or_else(|| "-".to_owned(), percent),
+            progress: (session.progress())
+                .and_then(|progress| progress.value)
+                .map_or_else(|| "-".to_owned(), progress_words),
             callbacks: of("event#").len(),
             missing,
-            upload: match field(RegisterName::Upload, "eventType").as_deref() {
-                Some("31") => "in your storage",
-                Some("32") => "in Agora's backup",
-                Some(_) => "not confirmed",
-                None => "-",
+            upload: match session.upload_state(false) {
+                UploadState::Confirmed => "in your storage",
+                UploadState::Backup => "in Agora's backup",
+                UploadState::Stranded => "stranded at Agora",
+                UploadState::Unconfirmed => "not confirmed",
+                UploadState::None => "-",
             },
             alerts,
             sent,
@@ -119,7 +113,7 @@ impl Row {
                 problems.push(format!("{what} is {is}, should be {should_be}"));
             }
         };
-        expect("the phase", self.phase.clone(), sample.phase.to_owned());
+        expect("the phase", self.phase.to_owned(), sample.phase.to_owned());
         expect(
             "missing",
             format!("{:?}", self.missing),
@@ -197,12 +191,6 @@ fn ranges(missing: &[Range]) -> String {
     } else {
         missing.iter().map(range).collect::<Vec<_>>().join(", ")
     }
-}
-
-fn percent(progress: String) -> String {
-    progress.parse::<u32>().map_or(progress, |progress| {
-        format!("{}.{} %", progress / 100, progress % 100 / 10)
-    })
 }
 
 fn text(item: &Item, name: &str) -> String {

@@ -75,14 +75,15 @@ fn recorder(record: &Record, index: usize) -> Option<Line> {
     }
     match exit.map(|exit| exit.value) {
         Some(Some(status)) => {
-            line.text.push_str(&format!("; service exit {status}"));
+            let text = format!("; the service exited, leaveStatus {}", status.0);
+            line.text.push_str(&text);
             if status.is_abnormal() {
                 line.tone = Tone::Bad;
             }
         }
         Some(None) => line
             .text
-            .push_str("; service exit, its leaveStatus unreadable"),
+            .push_str("; the service exited, its leaveStatus unreadable"),
         None => {}
     }
     let since = recorder.since.or(recorder.announced_at);

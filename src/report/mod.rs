@@ -22,6 +22,8 @@ mod timeline;
 mod words;
 
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod tests;
 
 pub use html::{Page, list_page, page};

@@ -22,7 +22,7 @@ pub enum State {
     Starting,
     /// A recorder is at work.
     Recording,
-    /// The recorder has left, the service hasn't exited yet.
+    /// The work is over, the service hasn't exited yet.
     Stopping,
     /// The heartbeats have stopped, and no end was reported.
     Silent {
@@ -54,6 +54,8 @@ impl State {
             (Some(Phase::Ended), Some(failure)) => Self::EndedAfterFailure(failure),
             (_, Some(failure)) if over.is_some() => Self::Failed(failure),
             (_, Some(failure)) => Self::Failing(failure),
+            // Whatever ended it, a 31 for one: it isn't at work any more.
+            (Some(Phase::Starting | Phase::Recording), None) if over.is_some() => Self::Stopping,
             (Some(Phase::Starting), None) => Self::Starting,
             (Some(Phase::Recording), None) => Self::Recording,
             (Some(Phase::Stopping), None) => Self::Stopping,
@@ -99,7 +101,7 @@ impl State {
             Self::Starting => Line::plain("starting"),
             Self::Recording => Line::good("recording"),
             Self::Stopping => {
-                Line::plain("stopping: the recorder has left, the service hasn't exited yet")
+                Line::plain("stopping: the work is over, the service hasn't exited yet")
             }
             Self::Silent { since } => Line::bad(format!(
                 "SILENT: no heartbeat since {}; no end reported",

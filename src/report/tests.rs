@@ -24,7 +24,7 @@ fn notification(callback: &Value) -> Notification {
         sequence: payload["sequence"].as_u64().unwrap(),
         sendts: payload["sendts"].as_u64().unwrap(),
         service_type: Some(ServiceType::RECORDER),
-        service_scene: None,
+        service_scene: payload["serviceScene"].as_str().map(str::to_owned),
         event_type,
         event: Event::read(event_type, &payload["details"]),
         details: payload["details"].clone(),
@@ -34,7 +34,7 @@ fn notification(callback: &Value) -> Notification {
 }
 
 /// What the table holds when these callbacks have come.
-fn record(callbacks: &[Value]) -> Record {
+pub(super) fn record(callbacks: &[Value]) -> Record {
     let mut record = Record::default();
     let mut session = Session::default();
     for callback in callbacks {
@@ -108,7 +108,7 @@ fn samples() -> [(&'static str, Vec<Value>); 5] {
     ]
 }
 
-fn callback(sequence: u64, event_type: u32, details: &Value) -> Value {
+pub(super) fn callback(sequence: u64, event_type: u32, details: &Value) -> Value {
     json!({"eventType": event_type, "payload": {
         "sid": "a", "cname": "room", "uid": "5", "sequence": sequence,
         "sendts": 1_772_460_000_000 + sequence * 1000, "details": details,

@@ -8,8 +8,9 @@ use super::{Line, MAX_NAME};
 use crate::event::{
     ComponentStatus, ErrorLevel, Event, EventType, LeaveCode, LeaveReason, LeaveStatus, Module,
     Part, PushStatus, RecordedFile, RtmpUrl, ServiceStatus, Stream, StreamState, TrackType,
-    TranscodeResult, TranscodedUser, UploadingStatus, WebStopCode, error_meaning, warning_meaning,
+    TranscodeResult, TranscodedUser, WebStopCode, error_meaning, warning_meaning,
 };
+use crate::session::{Upload, UploadState};
 use crate::text::{clean, duration};
 
 /// A text of Agora's is cut to this many characters.
@@ -38,19 +39,9 @@ pub(super) fn event_line(event_type: u32, scene: Option<&str>, event: &Event) ->
             outside(new_uid.as_deref())
         )),
         Event::UploaderStarted { status } => started("uploader", *status),
-        Event::Uploaded {
-            status,
-            file_list,
-            uploading_status,
-        } => {
-            let (status, uploading) = (*status, uploading_status.as_ref());
-            uploaded(Part::of(event_type, scene), status, uploading, file_list)
+        Event::Uploaded { file_list, .. } | Event::Backuped { file_list, .. } => {
+            files_reported(upload(event_type, scene, event), event_type, file_list)
         }
-        Event::Backuped {
-            status,
-            file_list,
-            uploading_status,
-        } => backed_up(*status, uploading_status.as_ref(), file_list),
         Event::UploadingProgress { progress } => Line::quiet(progress.map_or_else(
             || "heartbeat, its progress unreadable".to_owned(),
             |progress| format!("heartbeat: {} uploaded", super::progress_words(progress)),
@@ -174,53 +165,63 @@ fn started(what: &str, status: Option<ComponentStatus>) -> Line {
     }
 }
 
-/// A 31. It confirms the recording's files only if nothing in it says otherwise.
-fn uploaded(
-    part: Part,
-    status: Option<ComponentStatus>,
-    uploading: Option<&UploadingStatus>,
-    list: &[RecordedFile],
-) -> Line {
-    let listed = listed(list);
-    if let Some(status) = status.filter(|status| status.is_abnormal()) {
-        let text = format!(
-            "an upload with the abnormal status {}: files may be missing",
-            status.0
-        );
-        return Line::bad(text + &listed);
-    }
-    if uploading == Some(&UploadingStatus::Stranded) {
-        return Line::warning(format!(
-            "files are STRANDED at Agora, to be uploaded later{listed}"
-        ));
-    }
-    match part {
-        Part::Recording => Line::good(format!("all files are in your storage{listed}")),
-        Part::OnDemand => Line::plain(format!(
-            "files are on their way to video on demand; event 61 will tell when they are \
-             there{listed}"
-        )),
-        Part::Beside => Line::plain(format!(
-            "files of a snapshot or a transcoding are uploaded; those of the recording are another \
-             matter{listed}"
-        )),
-    }
+/// What a callback reports about the recording's files; `None` where it doesn't, or is of a stage
+/// beside the recording.
+pub(super) fn upload(event_type: u32, scene: Option<&str>, event: &Event) -> Option<Upload> {
+    let part = Part::of(event_type, scene);
+    let (status, uploading_status) = match event {
+        Event::Uploaded {
+            status,
+            uploading_status,
+            ..
+        }
+        | Event::Backuped {
+            status,
+            uploading_status,
+            ..
+        } => (*status, uploading_status.clone()),
+        Event::VodTriggered => (None, None),
+        _ => return None,
+    };
+    (part != Part::Beside).then_some(Upload {
+        event_type: EventType(event_type),
+        status,
+        uploading_status,
+        goes_on_demand: part == Part::OnDemand,
+    })
 }
 
-/// A 32.
-fn backed_up(
-    status: Option<ComponentStatus>,
-    uploading: Option<&UploadingStatus>,
-    list: &[RecordedFile],
-) -> Line {
-    let mut text = "uploaded, but some files only to Agora's backup".to_owned();
-    if let Some(status) = status.filter(|status| status.is_abnormal()) {
-        text.push_str(&format!(", with the abnormal status {}", status.0));
+/// A 31 or a 32. It confirms the recording's files only if nothing in it says otherwise.
+fn files_reported(upload: Option<Upload>, event_type: u32, list: &[RecordedFile]) -> Line {
+    let listed = listed(list);
+    let Some(upload) = upload else {
+        return Line::plain(format!(
+            "files of a snapshot or a transcoding are reported, not the recording's{listed}"
+        ));
+    };
+    let backup = match EventType(event_type) {
+        EventType::BACKUPED => ", some of them to Agora's backup",
+        _ => "",
+    };
+    match upload.state() {
+        UploadState::Confirmed => Line::good(format!("all files are in your storage{listed}")),
+        UploadState::Backup => Line::warning(format!(
+            "uploaded, but some files only to Agora's backup{listed}"
+        )),
+        UploadState::Stranded => Line::warning(format!(
+            "files are STRANDED at Agora, to be uploaded later{backup}{listed}"
+        )),
+        UploadState::Unconfirmed | UploadState::None => match upload.status {
+            Some(status) if status.is_abnormal() => Line::bad(format!(
+                "an upload{backup} with the abnormal status {}: files may be missing{listed}",
+                status.0
+            )),
+            Some(_) | None => Line::plain(format!(
+                "files are on their way to video on demand; event 61 tells when they are there\
+                 {listed}"
+            )),
+        },
     }
-    if uploading == Some(&UploadingStatus::Stranded) {
-        text.push_str(", others STRANDED at Agora");
-    }
-    Line::warning(text + &listed(list))
 }
 
 fn recorder_leave(code: Option<LeaveCode>) -> Line {

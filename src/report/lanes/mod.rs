@@ -8,7 +8,7 @@ mod recorder;
 mod streams;
 
 use super::{Entry, Report, Tone, What};
-use crate::event::{Event, Family};
+use crate::event::{Event, Family, Part};
 use crate::record::Record;
 use crate::session::Phase;
 use crate::text::{clean, clock, duration, offset};
@@ -214,6 +214,19 @@ impl Drawing<'_> {
         })
     }
 
+    /// Without those of a stage beside the recording, which say nothing about it.
+    fn own_entries(&self) -> impl Iterator<Item = (&Entry, &Event)> {
+        self.entries().filter_map(|(_, entry, event)| {
+            let What::Callback {
+                event_type, scene, ..
+            } = &entry.what
+            else {
+                return None;
+            };
+            (Part::of(*event_type, scene.as_deref()) != Part::Beside).then_some((entry, event))
+        })
+    }
+
     fn lane(&self, kind: LaneKind, label: &str) -> Lane {
         Lane {
             kind,
@@ -314,7 +327,7 @@ impl Drawing<'_> {
         };
         let mut newest = 0;
         let mut phases: Vec<(u64, Phase)> = Vec::new();
-        for (_, entry, event) in self.entries() {
+        for (entry, event) in self.own_entries() {
             let index = index_of(&entry.uid).unwrap_or(newest);
             if index < newest {
                 continue;

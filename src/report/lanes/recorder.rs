@@ -3,7 +3,8 @@
 
 use super::{Curve, Drawing, Lane, LaneKind, lane_of};
 use crate::event::Event;
-use crate::report::{MAX_NAME, What, progress_words, words};
+use crate::report::{Entry, MAX_NAME, What, progress_words, words};
+use crate::session::{Upload, UploadState};
 use crate::text::{clean, clock};
 
 impl Drawing<'_> {
@@ -39,7 +40,7 @@ impl Drawing<'_> {
         let mut began = None;
         let mut left = None;
         let mut gaps = Vec::new();
-        for (_, entry, event) in self.entries().filter(|(_, entry, _)| entry.uid == uid) {
+        for (entry, event) in self.own_entries().filter(|(entry, _)| entry.uid == uid) {
             match event {
                 Event::RecorderStarted { .. } | Event::WebRecorderStarted { .. } => {
                     began = began.or(Some(entry.at));
@@ -87,13 +88,22 @@ impl Drawing<'_> {
     pub(super) fn uploader(&mut self, index: usize) -> Lane {
         let (mut lane, uid) = self.of_recorder(LaneKind::Uploader, index, "uploader");
         let mut began = None;
-        let (mut ended, mut exit) = (None, None);
-        for (_, entry, event) in self.entries().filter(|(_, entry, _)| entry.uid == uid) {
+        let (mut ended, mut confirmed, mut exit) = (None, None, None);
+        for (entry, event) in self.own_entries().filter(|(entry, _)| entry.uid == uid) {
             match event {
                 Event::UploaderStarted { .. } => began = began.or(Some(entry.at)),
-                Event::Uploaded { .. } | Event::Backuped { .. } => ended = Some(entry.at),
                 Event::SessionExit { .. } => exit = Some(entry.at),
-                _ => {}
+                _ => {
+                    let upload = uploads(entry, event);
+                    let is_over = upload.as_ref().is_some_and(Upload::is_over);
+                    ended = is_over.then_some(entry.at).or(ended);
+                    let state = upload.map(|upload| upload.state());
+                    confirmed = match state {
+                        Some(UploadState::Confirmed) => Some(entry.at),
+                        Some(_) => None,
+                        None => confirmed,
+                    };
+                }
             }
         }
         let recorder = self.record.watched.session.recorders.get(index);
@@ -114,7 +124,8 @@ impl Drawing<'_> {
             lane.spans.push(self.span(began, to, "upload", label, note));
             let mut points = vec![(began, 0)];
             points.extend(newest);
-            points.extend(ended.map(|at| (at, 10_000)));
+            // Only what confirms the files says that all of it is uploaded.
+            points.extend(confirmed.map(|at| (at, 10_000)));
             points.sort_unstable();
             let known = newest.map_or_else(
                 || "no heartbeat came".to_owned(),
@@ -138,5 +149,15 @@ impl Drawing<'_> {
             }
         }
         lane
+    }
+}
+
+/// What a callback reports about the files.
+fn uploads(entry: &Entry, event: &Event) -> Option<Upload> {
+    match &entry.what {
+        What::Callback {
+            event_type, scene, ..
+        } => words::upload(*event_type, scene.as_deref(), event),
+        What::Heartbeat { .. } | What::Alert { .. } | What::Missing(_) => None,
     }
 }
