@@ -68,8 +68,6 @@ pub enum Format {
 /// Everything that is counted or measured, under its name in CloudWatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Metric {
-    /// A request with an authentic body, or one that could be.
-    Received,
     /// A callback stored, and the newest of its session.
     Stored,
     /// A callback that was stored already.
@@ -116,16 +114,11 @@ pub enum Metric {
     UnreadableItems,
     /// Requests to the table that failed in a sweep.
     TableErrors,
-    /// How long an invocation took.
-    HandlerTime,
-    /// The first invocation of a process.
-    ColdStarts,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 26] = [
-        Self::Received,
+    pub const ALL: [Self; 23] = [
         Self::Stored,
         Self::Duplicate,
         Self::Late,
@@ -149,17 +142,15 @@ impl Metric {
         Self::WatchdogFound,
         Self::UnreadableItems,
         Self::TableErrors,
-        Self::HandlerTime,
-        Self::ColdStarts,
     ];
 
-    /// True for what is measured, where 0 is a value; a count of 0 isn't worth its bytes.
+    /// True for what an alarm counts runs in a row of; any other 0 isn't worth its bytes.
     fn is_kept_when_zero(self) -> bool {
-        self == Self::HandlerTime
+        self == Self::TableErrors
     }
 
     fn unit(self) -> &'static str {
-        if matches!(self, Self::HandlerTime | Self::OldestPendingAlert) {
+        if self == Self::OldestPendingAlert {
             "Milliseconds"
         } else {
             "Count"

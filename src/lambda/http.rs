@@ -1,7 +1,8 @@
 //! The callback function's entry point: a request in, its answer and its log line out. What comes
 //! as an event passes [`super::guard`] first.
 
-use super::{is_first, time_left};
+use super::refusals::Refusals;
+use super::time_left;
 use crate::clock::now_ms;
 use crate::event::{Event, without_stream_keys};
 use crate::intake::{AlertOutcome, Outcome};
@@ -19,6 +20,7 @@ use lambda_runtime::Context;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -45,7 +47,7 @@ pub async fn invoke(
         body: receive::Body::Bytes(request.body()),
     };
     let outcome = receiver.receive(request, invocation).await;
-    write_line(log, &outcome, invocation, is_first());
+    write_line(log, &outcome, invocation);
     Ok(outcome.reply.to_response())
 }
 
@@ -95,9 +97,19 @@ impl Detail {
     }
 }
 
-fn write_line(log: &Log, outcome: &Outcome, invocation: Invocation<'_>, is_cold: bool) {
+fn write_line(log: &Log, outcome: &Outcome, invocation: Invocation<'_>) {
+    static REFUSALS: Mutex<Refusals> = Mutex::new(Refusals::new());
+    let metrics = match outcome.reply {
+        Reply::InvalidSignature => {
+            let mut refusals = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner);
+            match refusals.count(invocation.began_at_ms()) {
+                Some(count) => vec![(Metric::SignatureInvalid, count)],
+                None => return,
+            }
+        }
+        _ => metrics(outcome, invocation.began_at_ms()),
+    };
     let callback = outcome.callback.as_deref();
-    let milliseconds = invocation.elapsed_ms();
     let reason = match outcome.reply {
         Reply::Quarantined { reason } => Some(reason.to_string()),
         _ => None,
@@ -105,7 +117,7 @@ fn write_line(log: &Log, outcome: &Outcome, invocation: Invocation<'_>, is_cold:
     let fields = Fields {
         outcome: outcome.reply.result(),
         status: outcome.reply.status(),
-        milliseconds,
+        milliseconds: invocation.elapsed_ms(),
         sid: callback.map(|callback| callback.sid.as_str()),
         event_type: callback.map(|callback| callback.event_type),
         sequence: callback.map(|callback| callback.sequence),
@@ -115,13 +127,6 @@ fn write_line(log: &Log, outcome: &Outcome, invocation: Invocation<'_>, is_cold:
         error: outcome.error.as_deref(),
         detail: callback.filter(|_| log.detail).map(Detail::of),
     };
-    let metrics: Vec<_> = metrics(outcome, invocation.began_at_ms())
-        .into_iter()
-        .chain([
-            (Metric::HandlerTime, milliseconds),
-            (Metric::ColdStarts, u64::from(is_cold)),
-        ])
-        .collect();
     let (level, message) = message(outcome);
     log.write(Entry {
         level,
@@ -149,7 +154,7 @@ fn message(outcome: &Outcome) -> (Level, Cow<'static, str>) {
     }
 }
 
-/// What a request counts as.
+/// What a request counts as, but for refused signatures.
 fn metrics(outcome: &Outcome, now_ms: u64) -> Vec<(Metric, u64)> {
     let is = |metric, is: bool| (metric, u64::from(is));
     let session = outcome.session;
@@ -161,13 +166,13 @@ fn metrics(outcome: &Outcome, now_ms: u64) -> Vec<(Metric, u64)> {
             Freshness::Late => Metric::Late,
         }),
         Reply::Quarantined { .. } => Some(Metric::Quarantined),
-        Reply::InvalidSignature => Some(Metric::SignatureInvalid),
         Reply::TooLarge => Some(Metric::TooLarge),
         Reply::NotStored => Some(Metric::NotStored),
-        Reply::Ignored { .. } | Reply::Test | Reply::MethodNotAllowed => None,
+        Reply::Ignored { .. } | Reply::InvalidSignature | Reply::Test | Reply::MethodNotAllowed => {
+            None
+        }
     };
     let mut metrics = vec![
-        (Metric::Received, 1),
         is(
             Metric::Stale,
             matches!(

@@ -2,10 +2,10 @@
 
 pub mod guard;
 pub mod http;
+mod refusals;
 pub mod schedule;
 
 use lambda_runtime::Context;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How much time an invocation has: what Lambda leaves, and no more than `patience`. A deadline
@@ -15,12 +15,6 @@ fn time_left(context: &Context, now_ms: u64, patience: Duration) -> Duration {
         Some(left_ms) => Duration::from_millis(left_ms).min(patience),
         None => patience,
     }
-}
-
-/// True for the first invocation of this process.
-fn is_first() -> bool {
-    static WAS: AtomicBool = AtomicBool::new(false);
-    !WAS.swap(true, Ordering::Relaxed)
 }
 
 #[cfg(test)]

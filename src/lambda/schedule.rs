@@ -1,7 +1,7 @@
 //! The sweeper's entry point: a tick of an EventBridge rule or of EventBridge Scheduler. What the
 //! event says doesn't matter, so any is taken; Scheduler lets its users write it themselves.
 
-use super::{is_first, time_left};
+use super::time_left;
 use crate::clock::now_ms;
 use crate::invocation::Invocation;
 use crate::log::{Entry, Level, Log, Metric};
@@ -72,8 +72,6 @@ fn write_lines(log: &Log, sweep: &Sweep, invocation: Invocation<'_>, millisecond
         (Metric::MissingSequences, sweep.missing_sequences),
         (Metric::UnreadableItems, sweep.unreadable),
         (Metric::TableErrors, sweep.errors),
-        (Metric::HandlerTime, milliseconds),
-        (Metric::ColdStarts, u64::from(is_first())),
     ];
     let level = if sweep.errors > 0 {
         Level::Error

@@ -22,8 +22,8 @@ from stack import NAMESPACE, ROOT, alarm_metrics, as_list, expand, of_type, plai
 
 # Metrics that somebody has to be woken for.
 ALARMING = {
-    "AlertsFailed", "NotStored", "OldestPendingAlert", "Quarantined", "SignatureInvalid", "Stale",
-    "Stored", "Sweeps", "TableErrors", "UnreadableItems",
+    "AlertsFailed", "ClockAhead", "Cut", "NotStored", "OldestPendingAlert", "Quarantined",
+    "SignatureInvalid", "Stale", "Stored", "Sweeps", "TableErrors", "UnreadableItems",
 }
 # Set by Lambda itself, not by the template; or for local use.
 NOT_SET = {
@@ -129,8 +129,6 @@ def alarms_act(t):
         # A queue that is looked at late keeps its depth, and then sends no second mail.
         depths = [key for _, key, _, _ in alarm_metrics(alarm) if key[1].startswith("Approximate")]
         assert not depths, name
-        percentile = p.get("ExtendedStatistic")
-        assert not percentile or p["EvaluateLowSampleCountPercentile"] == "ignore", name
 
 
 def emitted():
@@ -415,7 +413,7 @@ def plant_parameter(name, key, value):
 
 
 TABLE = ("Table", "Properties")
-QUARANTINE = ("QuarantineAlarm", "Properties")
+CUT = ("CutAlarm", "Properties")
 STATEMENTS_OF_CALLBACK, STATEMENTS_OF_SWEEPER = (
     (name, "Properties", "Policies", 0, "PolicyDocument", "Statement")
     for name in ["CallbackRole", "SweeperRole"]
@@ -444,22 +442,21 @@ CHECKS = [
         plant_in(*TABLE, "GlobalSecondaryIndexes", 1, "OnDemandThroughput", None),
     ]),
     (alarms_act, [
-        plant_in(*QUARANTINE, "AlarmActions", []),
-        plant_in(*QUARANTINE, "AlarmDescription", "See docs/operations.md#quarantined"),
+        plant_in(*CUT, "AlarmActions", []),
+        plant_in(*CUT, "AlarmDescription", "See docs/operations.md#cuts"),
         plant_in("SweeperStoppedAlarm", "Properties", "TreatMissingData", "notBreaching"),
         plant_in("UndeliveredAlertsAlarm", "Properties", "MetricName",
                  "ApproximateNumberOfMessagesVisible"),
-        plant_in("CallbackSlowAlarm", "Properties", "EvaluateLowSampleCountPercentile", None),
     ]),
     (metrics_exist, [
-        plant_in(*QUARANTINE, "MetricName", "Quarantine"),
-        plant_in(*QUARANTINE, "Dimensions", 0, "Value", {"Fn::Sub": "${AWS::StackName}-sweeper"}),
+        plant_in(*CUT, "MetricName", "Cuts"),
+        plant_in(*CUT, "Dimensions", 0, "Value", {"Fn::Sub": "${AWS::StackName}-sweeper"}),
         plant_in("WrongSecretAlarm", "Properties", "Metrics", 1, "MetricStat", "Metric",
                  "MetricName", "SignatureWrong"),
         plant_text("SessionsLooked", "SessionsSeen"),
     ]),
     (metrics_are_used, [
-        plant_in(*QUARANTINE, "MetricName", "Stored"),
+        plant_in("OldestPendingAlertAlarm", "Properties", "MetricName", "AlertsFailed"),
         plant_text('\\"WatchdogFound\\"', '\\"SessionsLooked\\"'),
     ]),
     (indexes_are_seen, [

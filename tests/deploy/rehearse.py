@@ -1,13 +1,15 @@
-"""Rehearses a deployment without an account: MiniStack, a process of its own that plays AWS, creates the stack from the template
-with the built functions; signed samples go in through the function's own URL; the table, the topic's subscriber and the sweeper
-are looked at.
+"""Rehearses a deployment without an account: MiniStack, a process of its own, plays AWS and creates
+the stack from the template with the built functions; signed samples go in through the function's
+own URL; the table, the topic's subscriber and the sweeper are looked at.
 
     sam build --parameter-overrides Architecture=x86_64
     python tests/deploy/rehearse.py
 
-Where it differs from AWS: nothing checks the roles (`check_template.py` compares them with what is asked for); the functions run as
-processes of this machine, so their memory isn't limited; a URL is a path of the emulator's, and its resource policy isn't checked;
-the transform of the template is MiniStack's own use of aws-sam-translator; metrics stay in the log.
+Where it differs from AWS: nothing checks the roles (`check_template.py` compares them with what is
+asked for); the functions run as processes of this machine, so their memory isn't limited; a URL is
+a path of the emulator's, and its resource policy isn't checked; the transform of the template is
+MiniStack's own use of aws-sam-translator; metrics stay in the log, and alarms are played by
+`check_alarms.py`.
 """
 
 import hashlib
@@ -61,11 +63,12 @@ def is_up(url):
 
 
 def post(url, body, secret=SECRET):
-    """Posts a signed body to a function URL: at the emulator's address, under the URL's own name."""
+    """Posts a signed body to a function URL: at the emulator's address, under its own name."""
     signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     host = urllib.parse.urlsplit(url).hostname
     headers = {"content-type": "application/json", "agora-signature-v2": signature, "host": host}
-    request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], data=body, headers=headers, method="POST")
+    endpoint = os.environ["AWS_ENDPOINT_URL"]
+    request = urllib.request.Request(endpoint, data=body, headers=headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, json.load(answer)
@@ -87,8 +90,7 @@ def main():
         "SAM_CLI_TELEMETRY": "0",
         "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
     }
-    for name in ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"]:
-        os.environ[name] = environment[name]
+    os.environ.update({n: v for n, v in environment.items() if n.startswith("AWS_")})
     log = tempfile.NamedTemporaryFile("w+", suffix=".log")
     aws = subprocess.Popen([TOOLS / "ministack"], env=environment, stdout=log, stderr=log)
     try:
@@ -103,14 +105,16 @@ def main():
 
 
 def rehearse(endpoint, environment):
-    boto3.client("s3").create_bucket(Bucket="rehearsal", CreateBucketConfiguration={"LocationConstraint": REGION})
+    here = {"LocationConstraint": REGION}
+    boto3.client("s3").create_bucket(Bucket="rehearsal", CreateBucketConfiguration=here)
     subprocess.run(
         [
-            "sam", "deploy", "--stack-name", STACK, "--s3-bucket", "rehearsal", "--no-confirm-changeset",
-            "--no-resolve-s3", "--capabilities", "CAPABILITY_IAM", "--region", REGION,
-            "--template-file", ROOT / ".aws-sam/build/template.yaml",
-            "--parameter-overrides", f"AgoraSecret={SECRET}", "Architecture=x86_64", "MaxCallbackAgeHours=0",
-            "SessionSilentMinutes=1", "AlertHttpsUrl=https://pager.example.com/hook",
+            "sam", "deploy", "--stack-name", STACK, "--s3-bucket", "rehearsal",
+            "--no-confirm-changeset", "--no-resolve-s3", "--capabilities", "CAPABILITY_IAM",
+            "--region", REGION, "--template-file", ROOT / ".aws-sam/build/template.yaml",
+            "--parameter-overrides", f"AgoraSecret={SECRET}", "Architecture=x86_64",
+            "MaxCallbackAgeHours=0", "SessionSilentMinutes=1", "EncryptTopics=true",
+            "AlertHttpsUrl=https://pager.example.com/hook",
         ],
         env=environment, cwd=ROOT, check=True, capture_output=True,
     )
@@ -121,23 +125,30 @@ def rehearse(endpoint, environment):
 
     sqs, sns = boto3.client("sqs"), boto3.client("sns")
     queue = sqs.create_queue(QueueName="pager")["QueueUrl"]
-    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
     critical = {"FilterPolicy": json.dumps({"severity": ["critical"]})}
-    sns.subscribe(TopicArn=outputs["AlertTopicArn"], Protocol="sqs", Endpoint=queue_arn, Attributes=critical)
+    sns.subscribe(
+        TopicArn=outputs["AlertTopicArn"], Protocol="sqs", Endpoint=attributes["QueueArn"],
+        Attributes=critical,
+    )
 
     url = outputs["CallbackUrl"]
-    status, answer = wait_for("answer", 30, lambda: post(url, b'{"payload": {"cname": "test_webhook"}}'))
+    check = b'{"payload": {"cname": "test_webhook"}}'
+    status, answer = wait_for("answer", 30, lambda: post(url, check))
     assert (status, answer) == (200, {"result": "test"}), (status, answer)
     print(f"the console's Check: {status} {answer}")
     callbacks = (ROOT / "events/sessions/fatal.shuffled.ndjson").read_bytes().splitlines()
     results = [post(url, line) for line in callbacks]
     assert {status for status, _ in results} == {200}, results
     assert {answer["result"] for _, answer in results} >= {"stored", "duplicate", "late"}, results
-    print(f"{len(callbacks)} signed callbacks through {url}: " + ", ".join(sorted({a["result"] for _, a in results})))
+    kinds = ", ".join(sorted({answer["result"] for _, answer in results}))
+    print(f"{len(callbacks)} signed callbacks through {url}: {kinds}")
 
     table = boto3.resource("dynamodb").Table(outputs["TableName"])
     sid = json.loads(callbacks[0])["payload"]["sid"]
-    items = table.query(KeyConditionExpression="sid = :sid", ExpressionAttributeValues={":sid": sid})["Items"]
+    items = table.query(
+        KeyConditionExpression="sid = :sid", ExpressionAttributeValues={":sid": sid},
+    )["Items"]
     (session,) = [item for item in items if item["item"] == "session"]
     alerts = [item for item in items if item["item"].startswith("alert#")]
     assert session["phase"]["phase"] == "failed", session
@@ -148,22 +159,28 @@ def rehearse(endpoint, environment):
     received = {}
 
     def messages(count):
-        for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
-            alert = json.loads(json.loads(message["Body"])["Message"])
-            received[alert["metadata"]["additionalContext"]["alertId"]] = alert["metadata"]["eventType"]
+        some = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        for message in some:
+            alert = json.loads(json.loads(message["Body"])["Message"])["metadata"]
+            received[alert["additionalContext"]["alertId"]] = alert["eventType"]
         return len(received) >= count and sorted(received.values())
 
-    print("the subscriber: " + ", ".join(wait_for("alerts at the subscriber", 30, lambda: messages(2))))
+    kinds = wait_for("alerts at the subscriber", 30, lambda: messages(2))
+    print("the subscriber: " + ", ".join(kinds))
 
     # A recording that has gone silent: the sweeper finds it.
     now_ms = int(time.time() * 1000)
     silent = {
         "productId": 3, "eventType": 33, "notifyMs": now_ms,
-        "payload": {"cname": "quiet", "uid": "5", "sid": "quiet", "sequence": 0, "sendts": now_ms - 120_000, "details": {"progress": 1}},
+        "payload": {
+            "cname": "quiet", "uid": "5", "sid": "quiet", "sequence": 0,
+            "sendts": now_ms - 120_000, "details": {"progress": 1},
+        },
     }
     assert post(url, json.dumps(silent).encode())[0] == 200
     table.update_item(
-        Key={"sid": "quiet", "item": "session"}, UpdateExpression="SET watch_at = :now", ExpressionAttributeValues={":now": now_ms - 1},
+        Key={"sid": "quiet", "item": "session"}, UpdateExpression="SET watch_at = :now",
+        ExpressionAttributeValues={":now": now_ms - 1},
     )
     sweeper = boto3.client("lambda")
     sweep = json.load(sweeper.invoke(FunctionName=f"{STACK}-sweeper", Payload=b"{}")["Payload"])
@@ -174,15 +191,17 @@ def rehearse(endpoint, environment):
     schedule = boto3.client("scheduler").get_schedule(Name=resource("SweepSchedule"))
     assert schedule["Target"]["Arn"].endswith(f":function:{STACK}-sweeper"), schedule
 
-    boto3.client("secretsmanager").put_secret_value(SecretId=outputs["SecretArn"], SecretString="rotated")
+    secrets = boto3.client("secretsmanager")
+    secrets.put_secret_value(SecretId=outputs["SecretArn"], SecretString="rotated")
     assert post(url, callbacks[0], "rotated")[0] == 200 and post(url, callbacks[0])[0] == 200
     assert post(url, callbacks[0], "false")[0] == 401
     print("the secret is rotated, the one before still holds, and no other does")
 
 
 def resource(logical_id):
-    described = boto3.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=logical_id)
-    return described["StackResourceDetail"]["PhysicalResourceId"]
+    cloudformation = boto3.client("cloudformation")
+    found = cloudformation.describe_stack_resource(StackName=STACK, LogicalResourceId=logical_id)
+    return found["StackResourceDetail"]["PhysicalResourceId"]
 
 
 if __name__ == "__main__":

@@ -65,6 +65,17 @@ impl Function {
         self.answer(&request_id).await
     }
 
+    /// Invokes it with that much time; true if it answers, false if the invocation fails.
+    pub(crate) async fn try_invoke(&self, event: Value, timeout_ms: u64) -> bool {
+        let request_id = self.enqueue_within(event, timeout_ms).await;
+        let state = self
+            .simulator
+            .wait_for_invocation_complete(&request_id, Duration::from_secs(30))
+            .await
+            .unwrap();
+        state.status == InvocationStatus::Success
+    }
+
     /// Invokes it without waiting; returns what names the invocation.
     pub(crate) async fn enqueue(&self, event: Value) -> String {
         self.enqueue_within(event, 9_000).await

@@ -260,6 +260,23 @@ impl World {
             .unwrap();
     }
 
+    /// Makes every pending alert of a session due, as old as if it were from `created_at`.
+    pub(crate) async fn age_alerts(&self, sid: &str, created_at: u64) {
+        self.end_leases(sid).await;
+        for alert in self.items_with(sid, "alert#").await {
+            self.dynamodb
+                .update_item()
+                .table_name(TABLE)
+                .key("sid", alert["sid"].clone())
+                .key("item", alert["item"].clone())
+                .update_expression("SET created_at = :at")
+                .expression_attribute_values(":at", AttributeValue::N(created_at.to_string()))
+                .send()
+                .await
+                .unwrap();
+        }
+    }
+
     /// Makes the lease of every pending alert of a session run out.
     pub(crate) async fn end_leases(&self, sid: &str) {
         let alerts = self.items_with(sid, "alert#").await;
