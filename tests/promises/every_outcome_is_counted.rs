@@ -87,7 +87,7 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
     // Log bytes are what a heartbeat costs most after its write.
     function.invoke(event(&body(8, 33))).await;
     let length = function.log().pop().unwrap().len();
-    assert!(length < 560, "{length} bytes");
+    assert!(length < 440, "{length} bytes");
     world.sns.set_mood(Mood::Down);
     function.invoke(event(&body(9, 1))).await;
     assert_eq!(
