@@ -22,6 +22,7 @@ pub fn carry_out(database: &Database, operation: &str, body: &[u8]) -> (u16, Str
     match operation {
         "PutItem" => on(body, |request| database.put_item(request)),
         "GetItem" => on(body, |request| database.get_item(request)),
+        "BatchGetItem" => on(body, |request| database.batch_get_item(request)),
         "UpdateItem" => on(body, |request| database.update_item(request)),
         "DeleteItem" => on(body, |request| database.delete_item(request)),
         "Scan" => on(body, |request| database.scan(request)),

@@ -1,10 +1,11 @@
 //! The tables: medians over rounds, and the median of the ratios round by round.
 
-use crate::AnyError;
 use crate::functions::Function;
 use crate::round::{Round, Warm};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
+use lab::AnyError;
+use lab::machine::median;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -122,11 +123,6 @@ fn cell(
     )
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 /// The size of a file in MiB, and what is left of it in a zip.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn sizes(file: &Path) -> Result<(f64, f64), AnyError> {
@@ -135,22 +131,4 @@ fn sizes(file: &Path) -> Result<(f64, f64), AnyError> {
     encoder.write_all(&bytes)?;
     let zipped = encoder.finish()?.len();
     Ok((bytes.len() as f64 / MIB, zipped as f64 / MIB))
-}
-
-/// The machine, in a line.
-pub(crate) fn machine() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find(|line| line.starts_with("model name"));
-    let model = model
-        .and_then(|line| line.split(": ").nth(1))
-        .unwrap_or("an unknown CPU");
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    format!(
-        "{model}, {cores} cores, Linux {}, {}; load {} when it ended.",
-        kernel.trim(),
-        std::env::consts::ARCH,
-        load.split(' ').next().unwrap_or_default()
-    )
 }

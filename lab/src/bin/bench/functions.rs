@@ -1,11 +1,15 @@
 //! What is measured: the callback function and its references, built here.
 
-use crate::AnyError;
 use crate::callbacks::Kind;
+use lab::AnyError;
+use lab::backend::Backend;
+use lab::runtime::Plan;
+use serde_json::Value;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use testkit::sign::LOCAL_SECRET;
 
 /// The workspace, where Cargo builds.
@@ -67,6 +71,21 @@ impl Function {
         ]
     }
 
+    /// These events, and nothing else.
+    pub(crate) fn plan(&self, events: Vec<String>, backend: &Backend) -> Plan {
+        let of_its_own = |(name, value): &(&'static str, &str)| (*name, (*value).to_owned());
+        Plan {
+            events,
+            marks: Vec::new(),
+            counts: backend.counts(),
+            quota: None,
+            time: Duration::from_secs(30),
+            environment: self.environment.iter().map(of_its_own).collect(),
+            processor: None,
+            is_right: if self.is_ours { is_stored } else { is_answered },
+        }
+    }
+
     fn reference(name: &str, binary: PathBuf) -> Self {
         Self {
             kinds: &[Kind::Heartbeat],
@@ -74,6 +93,17 @@ impl Function {
             ..Self::ours(name, binary)
         }
     }
+}
+
+fn is_answered(answer: &Value) -> bool {
+    answer["statusCode"] == 200
+}
+
+/// Status 200 isn't enough of ours.
+fn is_stored(answer: &Value) -> bool {
+    let text = answer["body"].as_str().unwrap_or_default();
+    let text: Value = serde_json::from_str(text).unwrap_or_default();
+    is_answered(answer) && text["result"] == "stored"
 }
 
 /// All functions, built if need be; the one that the others are compared with comes first.

@@ -5,12 +5,12 @@
 //! callbacks and one with half, so that the start drops out. Valgrind has no SHA extensions: the
 //! signature weighs more here than on a real processor.
 
-use crate::AnyError;
-use crate::backend::Backend;
 use crate::callbacks::Kind;
 use crate::functions::{self, Function};
 use crate::round;
-use crate::runtime::{self, Plan};
+use lab::AnyError;
+use lab::backend::Backend;
+use lab::runtime;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,8 +126,8 @@ async fn count(
         Path::new(&option),
         &function.binary,
     ];
-    let plan = Plan::of(function, events, backend.counts());
-    runtime::carry_out(plan, &program, function, backend, PATIENCE).await?;
+    let plan = function.plan(events, backend);
+    runtime::carry_out(plan, &program, backend, PATIENCE).await?;
     let text = fs::read_to_string(file)?;
     let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
     Ok(total.ok_or("callgrind counted nothing")?.trim().parse()?)

@@ -13,26 +13,21 @@
     reason = "a program for a terminal"
 )]
 
-mod backend;
 mod callbacks;
 mod figures;
 mod functions;
 mod guard;
-mod process;
-mod quota;
 mod round;
-mod runtime;
 
-use backend::Backend;
 use clap::Parser;
 use figures::Measured;
-use quota::Quota;
-use std::error::Error;
+use lab::AnyError;
+use lab::backend::Backend;
+use lab::machine::machine;
+use lab::quota::Quota;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-type AnyError = Box<dyn Error + Send + Sync>;
 
 /// Measure the callback function and its references.
 #[derive(Parser)]
@@ -127,7 +122,7 @@ async fn main() -> Result<(), AnyError> {
             }
         }
     }
-    println!("{}", figures::machine());
+    println!("{}", machine());
     let tls = if options.tls { "TLS" } else { "no TLS" };
     let latency = match options.latency_ms {
         0 => "at once".to_owned(),

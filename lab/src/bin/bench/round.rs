@@ -1,10 +1,10 @@
 //! One process of one function: its start, then callbacks of every kind it knows.
 
-use crate::AnyError;
-use crate::backend::Backend;
 use crate::functions::Function;
-use crate::quota::Quota;
-use crate::runtime::{self, Plan};
+use lab::AnyError;
+use lab::backend::Backend;
+use lab::quota::Quota;
+use lab::runtime::{self, Plan};
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::counted::Counts;
@@ -58,10 +58,10 @@ pub(crate) async fn play(
     let plan = Plan {
         marks,
         quota,
-        ..Plan::of(function, events, backend.counts())
+        ..function.plan(events, backend)
     };
     let program = [&*function.binary];
-    let (started, seen) = runtime::carry_out(plan, &program, function, backend, PATIENCE)
+    let (started, seen) = runtime::carry_out(plan, &program, backend, PATIENCE)
         .await
         .map_err(failed)?;
     let first_next = seen.first_next.ok_or("it asked for nothing")?;
@@ -84,6 +84,7 @@ pub(crate) async fn play(
             counts: Counts {
                 requests,
                 units: (marks[1].counts.units - marks[0].counts.units) / count,
+                ..Counts::default()
             },
             peak_mib: marks[1].peak_kib as f64 / 1024.0,
         });

@@ -14,23 +14,12 @@
 )]
 
 mod picture;
-mod session;
 
-use session::Session;
+use lab::recording::{Point, Session};
 use testkit::engine::AnyError;
 
-/// What a stretch of callbacks cost, each on average.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Point {
-    /// Age in callbacks, participants, or percent lost.
-    pub(crate) at: f64,
-    pub(crate) units: f64,
-    pub(crate) requests: f64,
-    /// The session's item, in bytes.
-    pub(crate) bytes: f64,
-    /// The middle callback's time, ms.
-    pub(crate) ms: f64,
-}
+/// When the first callback is sent, ms since the epoch.
+const START_MS: u64 = 1_772_460_000_000;
 
 /// Heartbeats that are looked at together, or as many as there were.
 const STRETCH: u64 = 100;
@@ -38,7 +27,7 @@ const STRETCH: u64 = 100;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), AnyError> {
     // What the first callbacks of a process cost is no session's doing.
-    let mut session = Session::open().await?;
+    let mut session = Session::open(START_MS).await?;
     for _ in 0..STRETCH {
         session.heartbeat(false).await?;
     }
@@ -74,7 +63,7 @@ async fn main() -> Result<(), AnyError> {
 
 /// Heartbeats from the tenth to the hundred thousandth, a number in twenty lost on the way.
 async fn over_age() -> Result<Vec<Point>, AnyError> {
-    let mut session = Session::open().await?;
+    let mut session = Session::open(START_MS).await?;
     let mut points = Vec::new();
     let ages = [10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000];
     let mut sent = 0;
@@ -99,7 +88,7 @@ async fn over_age() -> Result<Vec<Point>, AnyError> {
 async fn over_participants() -> Result<Vec<Point>, AnyError> {
     let mut points = Vec::new();
     for streams in [1_u64, 3, 10, 30, 100, 300, 500] {
-        let mut session = Session::open().await?;
+        let mut session = Session::open(START_MS).await?;
         for stream in 0..streams {
             session.stream(stream, 1).await?;
         }
@@ -116,7 +105,7 @@ async fn over_participants() -> Result<Vec<Point>, AnyError> {
 async fn over_losses() -> Result<Vec<Point>, AnyError> {
     let mut points = Vec::new();
     for percent in [0_u32, 1, 2, 5, 10, 15, 20] {
-        let mut session = Session::open().await?;
+        let mut session = Session::open(START_MS).await?;
         let mut random = fastrand::Rng::with_seed(6);
         session.forget();
         for _ in 0..2_000 {

@@ -1,6 +1,6 @@
 //! The picture: three growths beside each other; units, the item's size and time in each.
 
-use crate::Point;
+use lab::recording::Point;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;

@@ -1,8 +1,9 @@
-//! One session on an engine of its own, and what its callbacks cost.
+//! A real recording: the real receiver and store, on an engine of its own; and what its callbacks
+//! cost.
 
-use crate::Point;
+use crate::wire::{TABLE, Wire, config};
 use agora_recording_callbacks::aws;
-use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
+use agora_recording_callbacks::config::{Admission, SecretSource, UnsignedCheck};
 use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::notification::Sid;
@@ -10,51 +11,47 @@ use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
 use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::signature::{Header, SignatureHeaders};
 use agora_recording_callbacks::store::{Store, size};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use testkit::counted::{Counted, Counts};
-use testkit::engine::{AnyError, create_table};
+use testkit::counted::Counts;
+use testkit::engine::AnyError;
 use testkit::sign;
 use tokio::time::Instant;
 
-const TABLE: &str = "recordings";
-const SID: &str = "38f8e3cfdc474cd56fc1ceba380d7e1a";
-const START_MS: u64 = 1_772_460_000_000;
+/// Its id.
+pub const SID: &str = "38f8e3cfdc474cd56fc1ceba380d7e1a";
+/// How far apart its callbacks are sent, ms.
+const PACE_MS: u64 = 1_000;
+
+/// What a stretch of callbacks cost, each on average.
+#[derive(Clone, Copy, Debug)]
+pub struct Point {
+    /// Age in callbacks, participants, or percent lost.
+    pub at: f64,
+    pub units: f64,
+    pub requests: f64,
+    /// The session's item, in bytes.
+    pub bytes: f64,
+    /// The middle callback's time, ms.
+    pub ms: f64,
+}
 
 /// The session, and what its callbacks have cost since the last [`Session::forget`].
-pub(crate) struct Session {
+pub struct Session {
     receiver: Receiver,
     store: Store,
     wire: Wire,
+    start_ms: u64,
     sequence: u64,
     sent: u32,
     times: Vec<Duration>,
 }
 
-/// The way to the engine, without a socket, and what was asked.
-#[derive(Clone)]
-struct Wire(Arc<(Counted, Mutex<Counts>)>);
-
 impl Session {
-    /// A session as it usually is at its begin.
-    pub(crate) async fn open() -> Result<Self, AnyError> {
-        let wire = Wire(Arc::new((Counted::new()?, Mutex::default())));
-        let connector = SharedHttpConnector::new(wire.clone());
-        let aws = aws::load_local("http://engine".to_owned()).await;
-        let client = http_client_fn(move |_, _| connector.clone());
-        let aws = aws.into_builder().http_client(client).build();
-        create_table(&aws_sdk_dynamodb::Client::new(&aws), TABLE).await?;
-        let config = Config::read(|name| match name {
-            "TABLE_NAME" => Some(TABLE.to_owned()),
-            "ALERT_TOPIC_ARN" => Some("arn:aws:sns:eu-central-1:000000000000:alerts".to_owned()),
-            _ => None,
-        })?;
+    /// A session as it usually is at its begin, whose first callback was sent at `start_ms`.
+    pub async fn open(start_ms: u64) -> Result<Self, AnyError> {
+        let (wire, aws) = Wire::open().await?;
+        let config = config()?;
         let intake = Intake::new(
             aws::store(&aws, &config),
             aws::topic(&aws, &config),
@@ -71,6 +68,7 @@ impl Session {
             receiver: Receiver::new(admission, secrets, intake),
             store: aws::store(&aws, &config),
             wire,
+            start_ms,
             sequence: 0,
             sent: 0,
             times: Vec::new(),
@@ -81,7 +79,10 @@ impl Session {
             (40, json!({"status": 0})),
             (
                 42,
-                json!({"startUtcMs": START_MS, "discontinueUtcMs": START_MS, "mixedAllUser": true, "streamUid": "0", "trackType": "audio_and_video"}),
+                json!({
+                    "startUtcMs": start_ms, "discontinueUtcMs": start_ms, "mixedAllUser": true,
+                    "streamUid": "0", "trackType": "audio_and_video",
+                }),
             ),
             (4, json!({"fileList": file})),
             (33, json!({"progress": 100})),
@@ -92,7 +93,7 @@ impl Session {
     }
 
     /// A heartbeat; if it is lost, only its number is gone.
-    pub(crate) async fn heartbeat(&mut self, is_lost: bool) -> Result<(), AnyError> {
+    pub async fn heartbeat(&mut self, is_lost: bool) -> Result<(), AnyError> {
         if is_lost {
             self.sequence += 1;
         }
@@ -101,21 +102,25 @@ impl Session {
     }
 
     /// A participant's picture comes or goes.
-    pub(crate) async fn stream(&mut self, stream: u64, state: u64) -> Result<(), AnyError> {
-        let details = json!({"streamUid": (57_000 + stream).to_string(), "state": state, "utcMs": START_MS + self.sequence});
+    pub async fn stream(&mut self, stream: u64, state: u64) -> Result<(), AnyError> {
+        let stream = (57_000 + stream).to_string();
+        let utc_ms = self.start_ms + self.sequence;
+        let details = json!({"streamUid": stream, "state": state, "utcMs": utc_ms});
         self.send(44, &details).await
     }
 
     /// Counts from here.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.wire.take();
         self.sent = 0;
         self.times.clear();
     }
 
     /// What it cost since then.
-    pub(crate) async fn point(&mut self, at: f64) -> Result<Point, AnyError> {
-        let Counts { requests, units } = self.wire.take();
+    pub async fn point(&mut self, at: f64) -> Result<Point, AnyError> {
+        let Counts {
+            requests, units, ..
+        } = self.wire.take();
         let sid = Sid::new(SID).ok_or("an illegal sid")?;
         let item = self.store.session(&sid).await?.ok_or("no session")?;
         self.times.sort();
@@ -128,15 +133,25 @@ impl Session {
         })
     }
 
+    /// Its item, in the words of DynamoDB's API.
+    pub fn item(&self) -> Result<Value, AnyError> {
+        let key = json!({"sid": {"S": SID}, "item": {"S": "session"}});
+        let mut answer = self
+            .wire
+            .ask("GetItem", &json!({"TableName": TABLE, "Key": key}))?;
+        Ok(answer["Item"].take())
+    }
+
     async fn send(&mut self, event_type: u32, details: &Value) -> Result<(), AnyError> {
-        let sendts = START_MS + self.sequence * 1000;
+        let sendts = self.start_ms + self.sequence * PACE_MS;
         let body = json!({
             "noticeId": format!("{SID}-{}", self.sequence),
             "productId": 3,
             "eventType": event_type,
             "notifyMs": sendts + 40,
             "payload": {
-                "cname": "math-101", "uid": "527841", "sid": SID, "sequence": self.sequence, "sendts": sendts,
+                "cname": "math-101", "uid": "527841", "sid": SID, "sequence": self.sequence,
+                "sendts": sendts,
                 "serviceType": 1, "details": details,
             },
         })
@@ -161,33 +176,5 @@ impl Session {
         self.sequence += 1;
         self.sent += 1;
         Ok(())
-    }
-}
-
-impl Wire {
-    /// The counts since the last time.
-    fn take(&self) -> Counts {
-        std::mem::take(&mut *self.0.1.lock().unwrap())
-    }
-}
-
-impl std::fmt::Debug for Wire {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Wire")
-    }
-}
-
-impl HttpConnector for Wire {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let body = request.body().bytes().unwrap_or_default();
-        let (engine, counts) = &*self.0;
-        let (status, text, units) = engine.carry_out(target, body);
-        counts.lock().unwrap().add(units);
-        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text));
-        response
-            .headers_mut()
-            .insert("content-type", "application/x-amz-json-1.0");
-        HttpConnectorFuture::ready(Ok(response))
     }
 }

@@ -1,9 +1,7 @@
 //! The Lambda Runtime API, as it is served to one process: hands out events, takes answers, looks
 //! at the clock.
 
-use crate::AnyError;
 use crate::backend::Backend;
-use crate::functions::Function;
 use crate::process::{Process, cpu_ns, peak_kib};
 use crate::quota::{self, Quota};
 use axum::Router;
@@ -17,45 +15,41 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use testkit::counted::Counts;
+use testkit::engine::AnyError;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// What is done with a process.
-pub(crate) struct Plan {
-    pub(crate) events: Vec<String>,
+pub struct Plan {
+    pub events: Vec<String>,
     /// Before which events, by index, there is a [`Mark`]; the number of events is after the last
     /// one.
-    pub(crate) marks: Vec<usize>,
+    pub marks: Vec<usize>,
     /// The backend's.
-    pub(crate) counts: Arc<Mutex<Counts>>,
+    pub counts: Arc<Mutex<Counts>>,
     /// What the process is held to from its first `next` on; events then come a period apart.
-    pub(crate) quota: Option<Arc<Quota>>,
-    /// Answers have to say that the callback is stored, not only status 200.
-    pub(crate) says_stored: bool,
-}
-
-impl Plan {
-    /// These events, and nothing else.
-    pub(crate) fn of(function: &Function, events: Vec<String>, counts: Arc<Mutex<Counts>>) -> Self {
-        Self {
-            events,
-            marks: Vec::new(),
-            counts,
-            quota: None,
-            says_stored: function.is_ours,
-        }
-    }
+    pub quota: Option<Arc<Quota>>,
+    /// How long an invocation may take.
+    pub time: Duration,
+    /// Over what every function is given.
+    pub environment: Vec<(&'static str, String)>,
+    /// Which processor the process runs on; any, unless it is one's own.
+    pub processor: Option<usize>,
+    /// Whether an answer is what it should be.
+    pub is_right: fn(&Value) -> bool,
 }
 
 /// What was seen of a process.
 #[derive(Default)]
-pub(crate) struct Seen {
-    pub(crate) first_next: Option<Instant>,
+pub struct Seen {
+    pub first_next: Option<Instant>,
     /// From event to answer, in µs, one an event.
-    pub(crate) latencies: Vec<f64>,
-    pub(crate) marks: Vec<Mark>,
+    pub latencies: Vec<f64>,
+    pub marks: Vec<Mark>,
+    /// The last line of its log.
+    pub last_line: String,
     /// What it said instead of the answer it should give, or what went wrong here.
     failure: Option<String>,
     handed_out: usize,
@@ -64,34 +58,36 @@ pub(crate) struct Seen {
 
 /// A look at a process between two events.
 #[derive(Clone, Copy)]
-pub(crate) struct Mark {
-    pub(crate) cpu_ns: u64,
-    pub(crate) peak_kib: u64,
+pub struct Mark {
+    pub cpu_ns: u64,
+    pub peak_kib: u64,
     /// What the backend was asked until then.
-    pub(crate) counts: Counts,
+    pub counts: Counts,
 }
 
-/// Starts `program`, which is `function` or runs it, and goes through with the plan; when it was
+/// Starts `program`, which is a function or runs it, and goes through with the plan; when it was
 /// started, and what was seen. A plan that isn't through after `patience`, and an answer that isn't
 /// right, are errors.
-pub(crate) async fn carry_out(
+pub async fn carry_out(
     plan: Plan,
     program: &[&Path],
-    function: &Function,
     backend: &Backend,
     patience: Duration,
 ) -> Result<(Instant, Seen), AnyError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     let started = Instant::now();
-    let mut process = Process::start(program, &address, backend, function.environment)?;
+    let mut process = Process::start(program, &address, backend, &plan.environment)?;
+    if let Some(processor) = plan.processor {
+        process.bind(processor)?;
+    }
     let api = Api::start(plan, process.pid, listener);
     tokio::select! {
         waited = timeout(patience, api.over()) => waited?,
         error = process.ends_too_early() => return Err(error),
     }
     let mut seen = api.end();
-    process.end().await?;
+    seen.last_line = process.end().await?;
     match seen.failure.take() {
         Some(failure) => Err(failure.into()),
         None => Ok((started, seen)),
@@ -191,17 +187,11 @@ impl Session {
             .sent
             .map_or(0.0, |sent| (now - sent).as_secs_f64() * 1e6);
         seen.latencies.push(latency);
-        if is_failure || !self.is_right(body) {
+        let answer = serde_json::from_slice(body).unwrap_or_default();
+        if is_failure || !(self.plan.is_right)(&answer) {
             seen.failure = Some(format!("it answered {}", String::from_utf8_lossy(body)));
             self.over.notify_one();
         }
-    }
-
-    fn is_right(&self, body: &[u8]) -> bool {
-        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = answer["body"].as_str().unwrap_or_default();
-        let text: Value = serde_json::from_str(text).unwrap_or_default();
-        answer["statusCode"] == 200 && (!self.plan.says_stored || text["result"] == "stored")
     }
 }
 
@@ -222,7 +212,8 @@ async fn serve(
         session.over.notify_one();
         return std::future::pending().await;
     };
-    let deadline = agora_recording_callbacks::clock::now_ms() + 30_000;
+    let time_ms = u64::try_from(session.plan.time.as_millis()).unwrap_or(u64::MAX);
+    let deadline = agora_recording_callbacks::clock::now_ms().saturating_add(time_ms);
     let mut response = event.to_owned().into_response();
     let headers = response.headers_mut();
     headers.insert("content-type", HeaderValue::from_static("application/json"));

@@ -1,7 +1,8 @@
 //! DynamoDB, SNS and Secrets Manager, counted. To measure time, DynamoDB's answers are canned:
-//! every write succeeds, every item is missing. To measure units, they are an engine's.
+//! every write succeeds, every item is missing, unless who measures knows better. To measure units,
+//! they are an engine's.
 
-use crate::AnyError;
+use crate::wire::TABLE;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
@@ -13,9 +14,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use testkit::counted::{Counted, Counts};
-use testkit::engine;
+use std::time::{Duration, Instant};
+use testkit::counted::{Answer, Counted, Counts};
+use testkit::engine::{self, AnyError};
 use testkit::sign::LOCAL_SECRET;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -34,36 +35,56 @@ const PUBLISHED: &str = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2
     <RequestId>d74b8436-ae13-5ab4-a9ff-ce54dfea72a0</RequestId></ResponseMetadata></PublishResponse>";
 
 /// The endpoints of all three.
-pub(crate) struct Backend {
+pub struct Backend {
     /// Each has a port of its own, as they are hosts of their own: no connection serves two of
     /// them.
-    pub(crate) urls: Urls,
+    pub urls: Urls,
     /// The roots to trust: the system's, and with TLS its own.
-    pub(crate) roots: PathBuf,
+    pub roots: PathBuf,
     /// Its answers don't depend on what was there before.
-    pub(crate) is_canned: bool,
+    pub is_canned: bool,
     counts: Arc<Mutex<Counts>>,
+    waits: Arc<Mutex<Vec<Duration>>>,
     _directory: tempfile::TempDir,
 }
 
-pub(crate) struct Urls {
-    pub(crate) dynamodb: String,
-    pub(crate) sns: String,
-    pub(crate) secrets_manager: String,
+pub struct Urls {
+    pub dynamodb: String,
+    pub sns: String,
+    pub secrets_manager: String,
 }
 
-/// The table that functions are told to write to.
-pub(crate) const TABLE: &str = "recordings";
+/// What DynamoDB says to an operation and a body.
+type DynamoDb = dyn Fn(&str, &[u8]) -> Answer + Send + Sync;
 
 impl Backend {
     /// With canned answers, `latency` after the question.
-    pub(crate) async fn canned(tls: bool, latency: Duration) -> Result<Self, AnyError> {
-        Self::start(tls, latency, None).await
+    pub async fn canned(tls: bool, latency: Duration) -> Result<Self, AnyError> {
+        Self::answering(tls, latency, |_, _| (200, "{}".to_owned())).await
+    }
+
+    /// With these answers of DynamoDB, `latency` after the question.
+    pub async fn answering(
+        tls: bool,
+        latency: Duration,
+        answer: impl Fn(&str, &[u8]) -> (u16, String) + Send + Sync + 'static,
+    ) -> Result<Self, AnyError> {
+        let dynamodb = move |target: &str, body: &[u8]| {
+            let (status, text) = answer(target, body);
+            Answer {
+                status,
+                text,
+                counts: ONE,
+            }
+        };
+        Self::start(tls, latency, true, Arc::new(dynamodb)).await
     }
 
     /// With an engine that has the table.
-    pub(crate) async fn engine() -> Result<Self, AnyError> {
-        let backend = Self::start(false, Duration::ZERO, Some(Counted::new()?)).await?;
+    pub async fn engine() -> Result<Self, AnyError> {
+        let engine = Counted::new()?;
+        let dynamodb = move |target: &str, body: &[u8]| engine.carry_out(target, body);
+        let backend = Self::start(false, Duration::ZERO, false, Arc::new(dynamodb)).await?;
         engine::create_table(&engine::client(&backend.urls.dynamodb, "local"), TABLE).await?;
         Ok(backend)
     }
@@ -71,7 +92,8 @@ impl Backend {
     async fn start(
         tls: bool,
         latency: Duration,
-        engine: Option<Counted>,
+        is_canned: bool,
+        dynamodb: Arc<DynamoDb>,
     ) -> Result<Self, AnyError> {
         let directory = tempfile::tempdir()?;
         let roots = directory.path().join("roots.pem");
@@ -79,20 +101,24 @@ impl Backend {
             .iter()
             .find_map(|file| std::fs::read_to_string(file).ok())
             .unwrap_or_default();
-        let is_canned = engine.is_none();
         let counts = Arc::new(Mutex::new(Counts::default()));
-        let (counter, engine) = (Arc::clone(&counts), Arc::new(engine));
+        let waits = Arc::new(Mutex::new(Vec::new()));
+        let (counter, waited) = (Arc::clone(&counts), Arc::clone(&waits));
         let router = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
-            let (counter, engine) = (Arc::clone(&counter), Arc::clone(&engine));
+            let (counter, waited) = (Arc::clone(&counter), Arc::clone(&waited));
+            let dynamodb = Arc::clone(&dynamodb);
             async move {
+                let asked = Instant::now();
                 if !latency.is_zero() {
                     // Tokio's own clock goes by whole milliseconds.
                     let wait = move || std::thread::sleep(latency);
                     let _ = tokio::task::spawn_blocking(wait).await;
                 }
-                let (answer, units) = answer(engine.as_ref().as_ref(), &headers, &body);
+                let (answer, cost) = answer(&*dynamodb, &headers, &body);
                 let mut counts = counter.lock().unwrap_or_else(PoisonError::into_inner);
-                counts.add(units);
+                counts.add(cost);
+                let mut waits = waited.lock().unwrap_or_else(PoisonError::into_inner);
+                waits.push(asked.elapsed());
                 answer
             }
         });
@@ -113,15 +139,29 @@ impl Backend {
             roots,
             is_canned,
             counts,
+            waits,
             _directory: directory,
         })
     }
 
     /// What was asked so far; goes on counting.
-    pub(crate) fn counts(&self) -> Arc<Mutex<Counts>> {
+    pub fn counts(&self) -> Arc<Mutex<Counts>> {
         Arc::clone(&self.counts)
     }
+
+    /// How long the questions since the last time waited here for their answers.
+    #[must_use]
+    pub fn waits(&self) -> Vec<Duration> {
+        std::mem::take(&mut *self.waits.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
+
+/// A request that cost nothing else.
+const ONE: Counts = Counts {
+    requests: 1.0,
+    units: 0.0,
+    read_units: 0.0,
+};
 
 /// Serves on a port of its own; its URL.
 async fn serve(router: Router, acceptor: Option<TlsAcceptor>) -> io::Result<String> {
@@ -143,32 +183,35 @@ async fn serve(router: Router, acceptor: Option<TlsAcceptor>) -> io::Result<Stri
     }
 }
 
-/// An answer, and the write units that it cost.
-fn answer(engine: Option<&Counted>, headers: &HeaderMap, body: &[u8]) -> (Response, f64) {
+/// An answer, and what it cost.
+fn answer(dynamodb: &DynamoDb, headers: &HeaderMap, body: &[u8]) -> (Response, Counts) {
     let json = |status: u16, text: String| {
         let status = StatusCode::from_u16(status).expect("a status of HTTP");
         let content_type = [("content-type", "application/x-amz-json-1.0")];
         (status, content_type, text).into_response()
     };
     let target = headers.get("x-amz-target");
-    match (target.and_then(|target| target.to_str().ok()), engine) {
-        (None, _) => (
-            ([("content-type", "text/xml")], PUBLISHED).into_response(),
-            0.0,
-        ),
+    match target.and_then(|target| target.to_str().ok()) {
+        None => {
+            let published = ([("content-type", "text/xml")], PUBLISHED);
+            (published.into_response(), ONE)
+        }
         // A secret that was never rotated has no previous version.
-        (Some("secretsmanager.GetSecretValue"), _) if holds(body, b"AWSPREVIOUS") => {
+        Some("secretsmanager.GetSecretValue") if holds(body, b"AWSPREVIOUS") => {
             let error = r#"{"__type": "ResourceNotFoundException"}"#;
-            (json(400, error.to_owned()), 0.0)
+            (json(400, error.to_owned()), ONE)
         }
-        (Some("secretsmanager.GetSecretValue"), _) => {
+        Some("secretsmanager.GetSecretValue") => {
             let secret = json!({"Name": "agora", "VersionId": "1", "SecretString": LOCAL_SECRET});
-            (json(200, secret.to_string()), 0.0)
+            (json(200, secret.to_string()), ONE)
         }
-        (Some(_), None) => (json(200, "{}".to_owned()), 0.0),
-        (Some(target), Some(engine)) => {
-            let (status, text, units) = engine.carry_out(target, body);
-            (json(status, text), units)
+        Some(target) => {
+            let Answer {
+                status,
+                text,
+                counts,
+            } = dynamodb(target, body);
+            (json(status, text), counts)
         }
     }
 }

@@ -1,0 +1,83 @@
+//! The way to an engine in this process, without a socket: what was asked is counted.
+
+use agora_recording_callbacks::aws;
+use agora_recording_callbacks::config::Config;
+use aws_config::SdkConfig;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError};
+use testkit::counted::{Counted, Counts};
+use testkit::engine::{AnyError, create_table};
+
+/// The table on the engine.
+pub const TABLE: &str = "recordings";
+
+/// An engine, and what it was asked.
+#[derive(Clone)]
+pub struct Wire(Arc<(Counted, Mutex<Counts>)>);
+
+impl Wire {
+    /// To a new engine that has the table; and what makes clients that take this way.
+    pub async fn open() -> Result<(Self, SdkConfig), AnyError> {
+        let wire = Self(Arc::new((Counted::new()?, Mutex::default())));
+        let connector = SharedHttpConnector::new(wire.clone());
+        let aws = aws::load_local("http://engine".to_owned()).await;
+        let client = http_client_fn(move |_, _| connector.clone());
+        let aws = aws.into_builder().http_client(client).build();
+        create_table(&aws_sdk_dynamodb::Client::new(&aws), TABLE).await?;
+        Ok((wire, aws))
+    }
+
+    /// The counts since the last time.
+    #[allow(clippy::must_use_candidate, reason = "some only forget")]
+    pub fn take(&self) -> Counts {
+        std::mem::take(&mut *self.0.1.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks the engine past every client; its answer.
+    pub fn ask(&self, operation: &str, request: &Value) -> Result<Value, AnyError> {
+        let answer = self
+            .0
+            .0
+            .carry_out(operation, request.to_string().as_bytes());
+        match answer.status {
+            200 => Ok(serde_json::from_str(&answer.text)?),
+            _ => Err(answer.text.into()),
+        }
+    }
+}
+
+/// The functions' configuration for the table, everything else by default.
+pub fn config() -> Result<Config, AnyError> {
+    Ok(Config::read(|name| match name {
+        "TABLE_NAME" => Some(TABLE.to_owned()),
+        "ALERT_TOPIC_ARN" => Some("arn:aws:sns:eu-central-1:000000000000:alerts".to_owned()),
+        _ => None,
+    })?)
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let body = request.body().bytes().unwrap_or_default();
+        let (engine, counts) = &*self.0;
+        let answer = engine.carry_out(target, body);
+        counts.lock().unwrap().add(answer.counts);
+        let status = answer.status.try_into().unwrap();
+        let mut response = HttpResponse::new(status, SdkBody::from(answer.text));
+        response
+            .headers_mut()
+            .insert("content-type", "application/x-amz-json-1.0");
+        HttpConnectorFuture::ready(Ok(response))
+    }
+}
