@@ -173,7 +173,7 @@ pub(crate) fn start_recordings(world: &World, arguments: &[&str]) -> Child {
 }
 
 /// The operator's tool, built once: it is another package's, which Cargo doesn't build for these
-/// tests.
+/// tests. `testkit` is named beside it so that it shares what is compiled for them.
 fn tool() -> &'static str {
     static TOOL: OnceLock<String> = OnceLock::new();
     TOOL.get_or_init(|| {
@@ -189,6 +189,8 @@ fn tool() -> &'static str {
                 "--quiet",
                 "-p",
                 "recordings",
+                "-p",
+                "testkit",
                 "--profile",
                 profile,
             ])
