@@ -258,4 +258,12 @@ fn print(options: &Options, processor: Option<usize>, all: &[Measured<'_>]) {
             run.backend_cpu / run.seconds * 100.0,
         );
     }
+    // A question that waits longer than it should waits for us.
+    let latest = f64::from(u32::try_from(options.latency_ms).unwrap_or(u32::MAX)) * 1.2 + 0.2;
+    let mut runs = all.iter().flat_map(|measured| &measured.runs);
+    if runs.any(|run| run.waited.0 > latest) {
+        println!(
+            "\nThe table answered late: looks are fewer than they would be on a quiet machine."
+        );
+    }
 }
