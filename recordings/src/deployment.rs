@@ -1,4 +1,7 @@
 //! The deployment that a command works with: where its table and topic are, and its settings.
+//!
+//! What the tool writes has to be what the functions would have written. So the settings come from
+//! where the functions have them: their environment, which Lambda tells.
 
 use crate::outcome::AnyError;
 use agora_recording_callbacks::aws;
@@ -9,6 +12,7 @@ use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::topic::Topic;
 use clap::Args;
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,18 +26,23 @@ const LOCAL: [(&str, &str); 2] = [
 ];
 const LOCAL_DYNAMODB: &str = "http://127.0.0.1:8000";
 const LOCAL_SNS: &str = "http://127.0.0.1:8001";
+/// What a callback's items depend on, beside the callback.
+const SETTINGS: [&str; 2] = ["ALERT_KINDS", "RETENTION_DAYS"];
 /// How long one item may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where the table and the topic are.
+/// Where the table, the topic and the settings are.
 #[derive(Args)]
 pub(crate) struct Place {
+    /// The deployed stack: its table, topic, kinds of alerts, retention and rules
+    #[arg(long, env = "STACK_NAME", global = true, conflicts_with = "local")]
+    stack: Option<String>,
     /// The DynamoDB table
     #[arg(long, env = "TABLE_NAME", global = true)]
-    pub(crate) table: Option<String>,
+    table: Option<String>,
     /// The ARN of the alert topic
     #[arg(long, env = "ALERT_TOPIC_ARN", global = true)]
-    pub(crate) topic: Option<String>,
+    topic: Option<String>,
     /// Use the running local example (`cargo run -p local`) on its usual ports
     #[arg(long, global = true)]
     pub(crate) local: bool,
@@ -42,38 +51,77 @@ pub(crate) struct Place {
 /// A deployment, opened.
 pub(crate) struct Deployment {
     pub(crate) config: Config,
-    pub(crate) aws_dynamodb: aws_config::SdkConfig,
-    pub(crate) aws_sns: aws_config::SdkConfig,
+    /// Whether the settings are those of the functions, as far as anybody can tell.
+    knows_settings: bool,
+    aws_dynamodb: aws_config::SdkConfig,
+    aws_sns: aws_config::SdkConfig,
     /// Owns the alerts that are claimed.
     pub(crate) owner: String,
 }
 
 impl Deployment {
     pub(crate) async fn open(place: &Place) -> Result<Self, AnyError> {
-        let config = Config::read(|name| {
-            let given = match name {
-                "TABLE_NAME" => place.table.clone(),
-                "ALERT_TOPIC_ARN" => place.topic.clone(),
-                other => variable(other),
-            };
-            let local = LOCAL.iter().filter(|_| place.local);
-            let local = local.copied().find(|(local, _)| *local == name);
-            local.map(|(_, value)| value.to_owned()).or(given)
-        })
-        .map_err(|error| format!("{error}; give --table and --topic, or --local"))?;
-        let (aws_dynamodb, aws_sns) = if place.local {
+        if place.local {
             let dynamodb = aws::load_local(LOCAL_DYNAMODB.to_owned()).await;
-            (dynamodb, aws::load_local(LOCAL_SNS.to_owned()).await)
-        } else {
-            let aws = aws::load().await;
-            (aws.clone(), aws)
-        };
-        Ok(Self {
+            let sns = aws::load_local(LOCAL_SNS.to_owned()).await;
+            let config = Config::read(|name| {
+                let local = LOCAL.iter().find(|(local, _)| *local == name);
+                local
+                    .map(|(_, value)| (*value).to_owned())
+                    .or_else(|| variable(name))
+            })?;
+            return Ok(Self::new(config, true, dynamodb, sns));
+        }
+        let aws = aws::load().await;
+        if let Some(stack) = &place.stack {
+            let settings = settings_of(stack, &aws).await?;
+            let config = Config::read(|name| settings.get(name).cloned())
+                .map_err(|error| format!("the settings of the stack {stack}: {error}"))?;
+            return Ok(Self::new(config, true, aws.clone(), aws));
+        }
+        let config = Config::read(|name| match name {
+            "TABLE_NAME" => place.table.clone(),
+            "ALERT_TOPIC_ARN" => place.topic.clone(),
+            other => variable(other),
+        })
+        .map_err(|error| format!("{error}; give --stack, --table and --topic, or --local"))?;
+        let is_given = |name| variable(name).is_some_and(|value| !value.trim().is_empty());
+        let is_elsewhere = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"]
+            .into_iter()
+            .any(is_given);
+        let knows_settings = is_elsewhere || SETTINGS.into_iter().all(is_given);
+        Ok(Self::new(config, knows_settings, aws.clone(), aws))
+    }
+
+    fn new(
+        config: Config,
+        knows_settings: bool,
+        aws_dynamodb: aws_config::SdkConfig,
+        aws_sns: aws_config::SdkConfig,
+    ) -> Self {
+        Self {
             config,
+            knows_settings,
             aws_dynamodb,
             aws_sns,
             owner: format!("recordings-{}", now_ms()),
-        })
+        }
+    }
+
+    /// For what writes as the functions do.
+    ///
+    /// # Errors
+    /// The settings of the functions aren't known, and the defaults may not be theirs.
+    pub(crate) fn require_settings(&self) -> Result<(), AnyError> {
+        if self.knows_settings {
+            return Ok(());
+        }
+        Err(format!(
+            "which kinds of alerts and which retention does the deployment have? Give --stack, or \
+             set {}",
+            SETTINGS.join(" and ")
+        )
+        .into())
     }
 
     pub(crate) fn store(&self) -> Store {
@@ -100,4 +148,30 @@ impl Deployment {
 )]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The environment of a stack's receiver.
+async fn settings_of(
+    stack: &str,
+    aws: &aws_config::SdkConfig,
+) -> Result<HashMap<String, String>, AnyError> {
+    let name = format!("{stack}-callback");
+    let lambda = aws_sdk_lambda::Client::new(aws);
+    let function = lambda.get_function_configuration().function_name(&name);
+    let function = function.send().await.map_err(|error| {
+        let is_missing = error
+            .as_service_error()
+            .is_some_and(|error| error.is_resource_not_found_exception());
+        if is_missing {
+            AnyError::from(format!(
+                "no function {name} here: check --stack and AWS_REGION"
+            ))
+        } else {
+            error.into()
+        }
+    })?;
+    let environment = function
+        .environment
+        .and_then(|environment| environment.variables);
+    Ok(environment.unwrap_or_default())
 }

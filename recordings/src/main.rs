@@ -32,12 +32,14 @@ use std::process::ExitCode;
   2  usage error
 
 Examples:
-  recordings list --failed --since 2h
+  recordings list --stack recordings --failed --since 2h
   recordings show 80dd83da71d3d86771a6a676a4061e46
   recordings simulate --local --kind failing
   recordings test-alert
 
-The table and the topic are named by --table and --topic, by TABLE_NAME and ALERT_TOPIC_ARN, or by --local.")]
+--stack NAME takes the table, the topic and all settings from the deployed stack. Without it the
+table and the topic are named by --table and --topic, by TABLE_NAME and ALERT_TOPIC_ARN, or by
+--local, and the settings by the functions' variables.")]
 struct Options {
     #[command(flatten)]
     place: Place,

@@ -4,7 +4,8 @@ use crate::deployment::Deployment;
 use crate::outcome::{AnyError, Outcome};
 use crate::terminal::{say, table};
 use agora_recording_callbacks::clock::now_ms;
-use agora_recording_callbacks::intake::{Preview, Redriven, Stale};
+use agora_recording_callbacks::error::chain;
+use agora_recording_callbacks::intake::{Outcome as Handled, Preview, Redriven, Stale};
 use agora_recording_callbacks::notification::Notification;
 use agora_recording_callbacks::store::Quarantined;
 use agora_recording_callbacks::text::{clean, utc};
@@ -61,6 +62,9 @@ pub(crate) async fn run(deployment: &Deployment, command: Command) -> Result<Out
             stale,
             dry_run,
         } => {
+            if !dry_run {
+                deployment.require_settings()?;
+            }
             let bodies = bodies(deployment, &keys, &days).await?;
             let stale = if stale { Stale::Take } else { Stale::Leave };
             if dry_run {
@@ -150,7 +154,7 @@ fn preview(
         "{} would leave quarantine, {left} stay.",
         bodies.len() - left
     );
-    Ok(outcome(left))
+    Ok(Outcome::of_left(left))
 }
 
 async fn redrive(
@@ -159,32 +163,47 @@ async fn redrive(
     stale: Stale,
 ) -> Result<Outcome, AnyError> {
     let intake = deployment.intake();
-    let mut left = 0;
+    let mut left = Vec::new();
     for body in bodies {
-        let what = match intake.redrive(body, stale, deployment.invocation()).await? {
-            Redriven::Stays(stays) => {
-                left += 1;
-                format!("stays: {stays}")
+        let redriven = intake.redrive(body, stale, deployment.invocation()).await;
+        let (is_out, what) = match redriven {
+            Ok(Redriven::Stays(stays)) => (false, format!("stays: {stays}")),
+            Ok(Redriven::Handled(handled)) => {
+                (handled.reply.status() == 200, describe_outcome(&handled))
             }
-            Redriven::Handled(handled) => {
-                left += usize::from(handled.reply.status() != 200);
-                let mut what = handled.reply.result().to_owned();
-                if let Some(callback) = &handled.callback {
-                    what.push_str(&format!(": {}", describe(callback)));
-                }
-                if let Some(alert) = handled.alert {
-                    what.push_str(&format!(", alert {}", alert.as_str()));
-                }
-                if let Some(error) = &handled.error {
-                    what.push_str(&format!(" ({error})"));
-                }
-                what
-            }
+            // It is stored by now; redriven again it is a duplicate.
+            Err(error) => (false, format!("stored, but stays: {}", chain(&error))),
         };
         say!("{}  {what}", body.item);
+        if !is_out {
+            left.push((&body.item, what));
+        }
     }
-    say!("{} left quarantine, {left} stay.", bodies.len() - left);
-    Ok(outcome(left))
+    say!(
+        "{} left quarantine, {} stay.",
+        bodies.len() - left.len(),
+        left.len()
+    );
+    if bodies.len() > left.len() {
+        for (key, what) in &left {
+            say!("Still there: {key}  {what}");
+        }
+    }
+    Ok(Outcome::of_left(left.len()))
+}
+
+fn describe_outcome(handled: &Handled) -> String {
+    let mut what = handled.reply.result().to_owned();
+    if let Some(callback) = &handled.callback {
+        what.push_str(&format!(": {}", describe(callback)));
+    }
+    if let Some(alert) = handled.alert {
+        what.push_str(&format!(", alert {}", alert.as_str()));
+    }
+    if let Some(error) = &handled.error {
+        what.push_str(&format!(" ({error})"));
+    }
+    what
 }
 
 fn describe(callback: &Notification) -> String {
@@ -192,14 +211,6 @@ fn describe(callback: &Notification) -> String {
         "{}, number {}, event {}",
         callback.sid, callback.sequence, callback.event_type
     )
-}
-
-fn outcome(left: usize) -> Outcome {
-    if left == 0 {
-        Outcome::Done
-    } else {
-        Outcome::SomethingLeft
-    }
 }
 
 async fn of_days(deployment: &Deployment, days: &Days) -> Result<Vec<Quarantined>, AnyError> {

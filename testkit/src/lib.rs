@@ -13,6 +13,7 @@
 pub mod counted;
 pub mod engine;
 pub mod in_process;
+pub mod lambda;
 pub mod plain;
 pub mod sign;
 pub mod sns;

@@ -33,7 +33,7 @@ NOT_SET = {
 NOT_RECORDED = {
     "logs:CreateLogStream on log group", "logs:PutLogEvents on log group",
     "sqs:SendMessage on dead letters", "kms:Decrypt on topic key",
-    "kms:GenerateDataKey* on topic key",
+    "kms:GenerateDataKey* on topic key", "lambda:GetFunctionConfiguration on receiver",
     *(f"sqs:{action} on {queue}" for action in ["ReceiveMessage", "DeleteMessage", "PurgeQueue"]
       for queue in ["undelivered alerts", "dead letters"]),
 }
@@ -300,6 +300,8 @@ RESOURCES = {
     '{"Fn::Sub": "${Table.Arn}/index/channel"}': "index/channel",
     '{"Ref": "AlertTopic"}': "topic",
     '{"Fn::If": ["MakesSecret", {"Ref": "Secret"}, {"Ref": "AgoraSecretArn"}]}': "secret",
+    '{"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:'
+    '${AWS::StackName}-callback"}': "receiver",
     '{"Fn::GetAtt": ["DeadLetters", "Arn"]}': "dead letters",
     '{"Fn::GetAtt": ["UndeliveredAlerts", "Arn"]}': "undelivered alerts",
     '{"Fn::GetAtt": ["TopicKey", "Arn"]}': "topic key",

@@ -1,7 +1,8 @@
 //! Bodies in quarantine can be redriven, unsent alerts resent, with the operator's tool.
 
 use crate::harness::{
-    Fault, Plan, Which, World, callback, event_details, number, recordings, text, verified,
+    Fault, Plan, TABLE, TOPIC, Which, World, callback, event_details, number, recordings,
+    recordings_on_aws, text, verified,
 };
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::notification::Unreadable;
@@ -215,6 +216,79 @@ async fn what_cannot_be_stored_stays_in_quarantine() {
     assert!(
         ok && redriven.contains("2 left quarantine, 0 stay."),
         "{redriven}"
+    );
+}
+
+#[tokio::test]
+async fn one_body_that_cannot_be_taken_out_does_not_keep_the_others_in() {
+    let world = World::new().await;
+    quarantine(&world, &session("a")[..3], now_ms()).await;
+    world.proxy.plan(Some(Plan {
+        operation: "DeleteItem",
+        key: "quarantine",
+        fault: Fault::Validation,
+        which: Which::First,
+        seen: 0,
+    }));
+    let (redriven, ok) = recordings(&world, &["quarantine", "redrive"]).await;
+    assert!(!ok, "{redriven}");
+    assert!(
+        redriven.contains("2 left quarantine, 1 stay."),
+        "{redriven}"
+    );
+    let last = redriven.lines().last().unwrap_or_default();
+    assert!(last.starts_with("Still there: "), "{redriven}");
+    let (again, ok) = recordings(&world, &["quarantine", "redrive"]).await;
+    assert!(ok && again.contains("duplicate: a"), "{again}");
+}
+
+#[tokio::test]
+async fn against_aws_nothing_is_redriven_without_the_settings_of_the_functions() {
+    let world = World::new().await;
+    quarantine(&world, &session("a"), now_ms()).await;
+    // Kinds and retention that nobody would guess.
+    let settings = [("ALERT_KINDS", "abnormal_exit"), ("RETENTION_DAYS", "7")];
+
+    let redrive = ["quarantine", "redrive", "123#abc"];
+    let (refused, ok) = recordings_on_aws(&redrive, &[]).await;
+    assert!(!ok && refused.contains("Give --stack"), "{refused}");
+
+    let mut deployed = vec![("TABLE_NAME", TABLE), ("ALERT_TOPIC_ARN", TOPIC)];
+    deployed.extend(settings);
+    let lambda = testkit::lambda::Lambda::start("recs-callback", &deployed)
+        .await
+        .unwrap();
+    let arguments = ["--stack", "recs", "quarantine", "redrive"];
+    let (redriven, ok) = recordings_on_aws(
+        &arguments,
+        &[
+            ("AWS_ENDPOINT_URL_DYNAMODB", world.dynamodb_url.as_str()),
+            ("AWS_ENDPOINT_URL_SNS", &world.sns_url),
+            ("AWS_ENDPOINT_URL_LAMBDA", lambda.url()),
+            ("ALERT_KINDS", "all"),
+            ("RETENTION_DAYS", "90"),
+        ],
+    )
+    .await;
+    assert!(
+        ok && redriven.contains("8 left quarantine, 0 stay."),
+        "{redriven}"
+    );
+    let alerts = world.items_with("a", "alert#").await;
+    let kinds: Vec<_> = alerts.iter().map(|alert| text(alert, "kind")).collect();
+    assert_eq!(kinds, ["abnormal_exit"], "the one that the stack asks for");
+    let day_s = 24 * 60 * 60;
+    for event in world.items_with("a", "event#").await {
+        let expires_in = number(&event, "expires_at") - now_ms() / 1000;
+        assert!(expires_in <= 7 * day_s, "kept as long as the stack says");
+    }
+
+    let arguments = ["--stack", "other", "list"];
+    let endpoint = [("AWS_ENDPOINT_URL_LAMBDA", lambda.url())];
+    let (unknown, ok) = recordings_on_aws(&arguments, &endpoint).await;
+    assert!(
+        !ok && unknown.contains("no function other-callback here"),
+        "{unknown}"
     );
 }
 

@@ -162,6 +162,29 @@ pub(crate) async fn recordings(world: &World, arguments: &[&str]) -> (String, bo
     (printed + &complained, output.status.success())
 }
 
+/// Runs the operator's tool as against AWS: nothing but a table, a topic and `more` is told.
+pub(crate) async fn recordings_on_aws(arguments: &[&str], more: &[(&str, &str)]) -> (String, bool) {
+    let mut command = Command::new(tool());
+    command.env_clear().envs([
+        ("TABLE_NAME", TABLE),
+        ("ALERT_TOPIC_ARN", TOPIC),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+    ]);
+    let output = command
+        .envs(more.iter().copied())
+        .args(arguments)
+        .output()
+        .await
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    (
+        printed + &String::from_utf8(output.stderr).unwrap(),
+        output.status.success(),
+    )
+}
+
 /// Starts the operator's tool on the parts of `world` and leaves it running; it ends with the test.
 pub(crate) fn start_recordings(world: &World, arguments: &[&str]) -> Child {
     on_world(tool(), world)

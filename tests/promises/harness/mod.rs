@@ -22,13 +22,15 @@ mod simulation;
 mod world;
 
 pub(crate) use fault::{Fault, Plan, Which};
-pub(crate) use function::{Binary, Function, event, recordings, start_recordings, tick};
+pub(crate) use function::{
+    Binary, Function, event, recordings, recordings_on_aws, start_recordings, tick,
+};
 pub(crate) use moto::Moto;
 pub(crate) use proxy::{Exchange, Proxy, Stop};
 pub(crate) use schedule::{Callback, Schedule};
 pub(crate) use simulation::{Fate, Simulation, Weather};
 pub(crate) use world::{
-    TABLE, World, callback, callback_at, event_details, number, text, verified,
+    TABLE, TOPIC, World, callback, callback_at, event_details, number, text, verified,
 };
 
 /// The DynamoDB engine that the tests are to use instead of their own.
