@@ -41,14 +41,15 @@
 //!
 //! - A session's state depends on the set of its callbacks, never on their order, repetition or
 //!   speed.
-//! - Every write is conditional and idempotent: a crash at any point followed by a resend ends in the
-//!   same items.
+//! - Every write is conditional and idempotent: a crash at any point followed by a resend ends in
+//!   the same items.
 //! - 200 for a callback means that its event, its session and its alert are in the table.
 //! - An alert is written down before it is sent, and only its owner sends it.
 //! - A check of a session counts only if no callback came meanwhile, and is recorded together with
 //!   what it found.
 //! - Nothing authentic is dropped: what can't be stored as a callback is kept in quarantine.
-//! - No panic on anything that comes from outside; no secret, body, header or channel name in a log.
+//! - No panic on anything that comes from outside; no secret, body, header or channel name in a
+//!   log.
 
 pub mod alert;
 pub mod aws;

@@ -528,7 +528,10 @@ mod tests {
 
     #[test]
     fn the_consoles_check_is_told_from_a_recording_in_a_channel_called_test() {
-        let check = |cname: Value, uid: Value, sid: Value| json!({"payload": {"cname": cname, "uid": uid, "sid": sid}});
+        let check = |cname: Value, uid: Value, sid: Value| {
+            let payload = json!({"cname": cname, "uid": uid, "sid": sid});
+            json!({"payload": payload})
+        };
         let (real, none) = (json!("38f8e3cfdc474cd56fc1ceba380d7e1a"), json!(null));
         // Signed it is one; unsigned it is taken for one.
         for (value, signed, unsigned) in [

@@ -15,8 +15,16 @@ use sha2::Sha256;
 fn read(body: &[u8]) -> Option<Notification> {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(b"s").unwrap();
     mac.update(body);
-    let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    let headers = SignatureHeaders { v2: Header::Once(digest.as_bytes()), v1: Header::Absent };
+    let digest: String = mac
+        .finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let headers = SignatureHeaders {
+        v2: Header::Once(digest.as_bytes()),
+        v1: Header::Absent,
+    };
     let body = verify(headers, body, &[Secret::new("s")], true).unwrap();
     Envelope::read(&body).ok()?.into_notification().ok()
 }

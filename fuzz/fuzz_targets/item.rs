@@ -20,15 +20,25 @@ fn attribute(value: &Value) -> AttributeValue {
         Value::Object(fields) => {
             let mut all = fields.iter();
             match (all.next(), all.next()) {
-                (Some((kind, Value::String(text))), None) if kind == "N" => AttributeValue::N(text.clone()),
-                (Some((kind, Value::String(text))), None) if kind == "S" => AttributeValue::S(text.clone()),
-                (Some((kind, Value::Array(values))), None) if kind == "NS" => {
-                    AttributeValue::Ns(values.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+                (Some((kind, Value::String(text))), None) if kind == "N" => {
+                    AttributeValue::N(text.clone())
                 }
+                (Some((kind, Value::String(text))), None) if kind == "S" => {
+                    AttributeValue::S(text.clone())
+                }
+                (Some((kind, Value::Array(values))), None) if kind == "NS" => AttributeValue::Ns(
+                    values
+                        .iter()
+                        .filter_map(Value::as_str)
+                        .map(str::to_owned)
+                        .collect(),
+                ),
                 (Some((kind, Value::Array(values))), None) if kind == "L" => {
                     AttributeValue::L(values.iter().map(attribute).collect())
                 }
-                (Some((kind, Value::Object(fields))), None) if kind == "M" => AttributeValue::M(item(fields)),
+                (Some((kind, Value::Object(fields))), None) if kind == "M" => {
+                    AttributeValue::M(item(fields))
+                }
                 _ => AttributeValue::M(item(fields)),
             }
         }
@@ -36,7 +46,10 @@ fn attribute(value: &Value) -> AttributeValue {
 }
 
 fn item(fields: &serde_json::Map<String, Value>) -> Item {
-    fields.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
+    fields
+        .iter()
+        .map(|(name, value)| (name.clone(), attribute(value)))
+        .collect()
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -46,15 +59,29 @@ fuzz_target!(|data: &[u8]| {
     let item = item(&fields);
     let _ = (size(&item), read_alert(&item));
     let mut session = read_session(&item);
-    let uid = session.current().map(|recorder| recorder.uid.clone()).unwrap_or_default();
+    let uid = session
+        .current()
+        .map(|recorder| recorder.uid.clone())
+        .unwrap_or_default();
     for sequence in [0, 1, 7, 60, 9_999_999_999] {
-        let fact = Fact { uid: uid.clone(), sequence, sendts: 1, ..Fact::default() };
+        let fact = Fact {
+            uid: uid.clone(),
+            sequence,
+            sendts: 1,
+            ..Fact::default()
+        };
         session.apply(&fact);
         if let Some(recorder) = session.current() {
             let _ = recorder.ledger.missing_ranges();
         }
     }
-    let other = Fact { uid: "other".to_owned(), sequence: 0, sendts: 2, new_uid: Some("next".to_owned()), ..Fact::default() };
+    let other = Fact {
+        uid: "other".to_owned(),
+        sequence: 0,
+        sendts: 2,
+        new_uid: Some("next".to_owned()),
+        ..Fact::default()
+    };
     session.apply(&other);
     assert!(session.recorders.len() <= MAX_RECORDERS.max(read_session(&item).recorders.len()));
 });

@@ -5,9 +5,9 @@
 
 use agora_recording_callbacks::config::{Admission, Config};
 use agora_recording_callbacks::intake::Intake;
+use agora_recording_callbacks::lambda::guard::guard;
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::{aws, lambda};
-use agora_recording_callbacks::lambda::guard::guard;
 use lambda_http::request::LambdaRequest;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
@@ -20,7 +20,10 @@ struct Function {
 }
 
 static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     let variable = |name: &str| match name {
         "TABLE_NAME" => Some("recordings".to_owned()),
         "ALERT_TOPIC_ARN" => Some("arn:aws:sns:eu-central-1:000000000000:alerts".to_owned()),
@@ -28,23 +31,37 @@ static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
         "AWS_LAMBDA_LOG_LEVEL" => Some("FATAL".to_owned()),
         _ => None,
     };
-    let (config, admission) = (Config::read(variable).unwrap(), Admission::read(variable).unwrap());
+    let (config, admission) = (
+        Config::read(variable).unwrap(),
+        Admission::read(variable).unwrap(),
+    );
     let nobody = runtime.block_on(aws::load_local("http://127.0.0.1:9".to_owned()));
     let (store, topic) = (aws::store(&nobody, &config), aws::topic(&nobody, &config));
     let intake = Intake::new(store, topic, config.alert_kinds.clone());
     let secrets = aws::secrets(&nobody, &admission.secret);
-    Function { runtime, receiver: Receiver::new(admission, secrets, intake), config }
+    Function {
+        runtime,
+        receiver: Receiver::new(admission, secrets, intake),
+        config,
+    }
 });
 
 fuzz_target!(|data: &[u8]| {
     let Ok(event) = serde_json::from_slice::<LambdaRequest>(data) else {
         return;
     };
-    let Function { runtime, receiver, config } = &*FUNCTION;
+    let Function {
+        runtime,
+        receiver,
+        config,
+    } = &*FUNCTION;
     let request = guard(event).into();
     let answered = runtime.block_on(lambda::http::invoke(receiver, &config.log, request));
     let answer = answered.unwrap();
-    assert!(matches!(answer.status().as_u16(), 200 | 401 | 405 | 413), "{answer:?}");
+    assert!(
+        matches!(answer.status().as_u16(), 200 | 401 | 405 | 413),
+        "{answer:?}"
+    );
     let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
     assert!(body.is_object());
 });

@@ -25,12 +25,20 @@ fuzz_target!(|data: (u8, String, String, String, u64, i64)| {
             ("startUtcMs".to_owned(), at.to_string()),
             ("discontinueUtcMs".to_owned(), code.to_string()),
             ("lastHeartbeat".to_owned(), at.to_string()),
-            ("errorMsg".to_owned(), agora_recording_callbacks::text::clean(&text, 300)),
+            (
+                "errorMsg".to_owned(),
+                agora_recording_callbacks::text::clean(&text, 300),
+            ),
         ]),
     };
     let message = message(&alert);
     assert!(!message.subject.is_empty() && message.subject.len() < 100);
-    assert!(message.subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    assert!(
+        message
+            .subject
+            .bytes()
+            .all(|byte| (b' '..=b'~').contains(&byte))
+    );
     assert!(message.sms.len() <= 140 && message.sms.is_ascii());
     assert!(message.email.chars().all(|c| c == '\n' || !c.is_control()));
     assert!(message.email.len() + message.default.to_string().len() < 64 * 1024);

@@ -148,7 +148,8 @@ async fn sweep(sweeper: &Sweeper) {
     }
     if sweep.looked + sweep.published + sweep.deferred + sweep.held > 0 {
         println!(
-            "SWEEP      {} sessions looked at, {} closed; alerts: {} found, {} published, {} still pending",
+            "SWEEP      {} sessions looked at, {} closed; alerts: {} found, {} published, {} \
+            still pending",
             sweep.looked,
             sweep.closed,
             sweep.found,
@@ -325,7 +326,8 @@ async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
     }
     println!("{}", show::table(&rows));
     println!(
-        "{callbacks} callbacks in {:.1} s: each session in order, and once more doubled and shuffled into a second table.",
+        "{callbacks} callbacks in {:.1} s: each session in order, and once more doubled and \
+        shuffled into a second table.",
         Duration::from_millis(now_ms() - started).as_secs_f64()
     );
     println!(

@@ -15,7 +15,8 @@ pub(crate) fn advice(error: &str) -> Option<&'static str> {
         ),
         (
             &["no credentials found", "CredentialsNotLoaded"],
-            "No AWS credentials: set AWS_PROFILE, or with SSO eval \"$(aws configure export-credentials --format env)\"; or give --local for the local example.",
+            "No AWS credentials: set AWS_PROFILE, or with SSO eval \"$(aws configure \
+            export-credentials --format env)\"; or give --local for the local example.",
         ),
         (
             &["ExpiredToken", "expired credentials"],
@@ -27,7 +28,8 @@ pub(crate) fn advice(error: &str) -> Option<&'static str> {
                 "InvalidClientTokenId",
                 "InvalidSignature",
             ],
-            "AWS doesn't know these credentials: is it the right account (`aws sts get-caller-identity`)?",
+            "AWS doesn't know these credentials: is it the right account (`aws sts \
+            get-caller-identity`)?",
         ),
         (
             &["ResourceNotFoundException", "Requested resource not found"],
@@ -49,7 +51,8 @@ pub(crate) fn advice(error: &str) -> Option<&'static str> {
                 "timed out",
                 "Invalid endpoint",
             ],
-            "Can't be reached: check AWS_REGION and the network; with --local, is `cargo run -p local` running?",
+            "Can't be reached: check AWS_REGION and the network; with --local, is `cargo run -p \
+            local` running?",
         ),
     ];
     hints

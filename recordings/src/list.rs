@@ -20,9 +20,10 @@ const CHUNK: usize = 100;
   recordings list --channel hearing-2026-0415
   recordings list --active
 
-What it reads: with --channel one query of the index `channel`; with --active the index `watch`, which holds the
-sessions that aren't over and have spoken within a day; otherwise it scans the keys in the index `channel`, all of them,
-whatever --since says: about a read unit for 80 sessions. Then one item for every session that it looks at.")]
+What it reads: with --channel one query of the index `channel`; with --active the index `watch`,
+which holds the sessions that aren't over and have spoken within a day; otherwise it scans the
+keys in the index `channel`, all of them, whatever --since says: about a read unit for 80
+sessions. Then one item for every session that it looks at.")]
 pub(crate) struct Arguments {
     /// Only those of this channel
     #[arg(long, value_name = "NAME")]
@@ -37,7 +38,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = time_span)]
     since: Option<u64>,
     /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Go on after this one, as the page before says
     #[arg(long, value_name = "PLACE", value_parser = place)]

@@ -26,7 +26,8 @@ const SUGGESTED: usize = 5;
   recordings show 80dd83da71d3d86771a6a676a4061e46
   recordings show 80dd83da71d3d86771a6a676a4061e46 --follow
   recordings show 80dd83da71d3d86771a6a676a4061e46 --html session.html
-  recordings show 80dd83da71d3d86771a6a676a4061e46 --json | jq '.timeline[] | select(.tone == \"bad\")'")]
+  recordings show 80dd83da71d3d86771a6a676a4061e46 --json \
+    | jq '.timeline[] | select(.tone == \"bad\")'")]
 pub(crate) struct Arguments {
     /// The recording's `sid`, as `list`, an alert, or Agora's start tells it
     sid: String,

@@ -16,7 +16,8 @@ use clap::Args;
   recordings test-alert --kind fatal_error
   recordings test-alert --all
 
-Filters on the topic can tell these by the message attribute `test`, programs by `test` in `metadata.additionalContext`.")]
+Filters on the topic can tell these by the message attribute `test`, programs by `test` in
+`metadata.additionalContext`.")]
 pub(crate) struct Arguments {
     /// Which kinds; without any, those that the receiver sends by default
     #[arg(long, value_parser = kind)]

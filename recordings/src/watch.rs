@@ -20,14 +20,14 @@ const CLEAR_LINE: &str = "\u{1b}[K\n";
 const CLEAR_REST: &str = "\u{1b}[J";
 
 #[derive(Args)]
-#[command(
-    after_help = "Reads the index `watch`, which holds the sessions that aren't over and have \
-                  spoken within a day, and each of their
-items, every time. In a pipe it prints the table each time, with an empty line in between."
-)]
+#[command(after_help = "\
+Reads the index `watch`, which holds the sessions that aren't over and have spoken within a day,
+and each of their items, every time. In a pipe it prints the table each time, with an empty line
+in between.")]
 pub(crate) struct Arguments {
     /// Look this often, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5,
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
     every: u64,
     /// Only those of this channel
     #[arg(long, value_name = "NAME")]
@@ -44,7 +44,9 @@ pub(crate) async fn run(
     }
     let stopped = tokio::select! {
         stopped = look(deployment, &arguments, is_terminal) => stopped,
-        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| Outcome::Done).map_err(AnyError::from),
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.map(|()| Outcome::Done).map_err(AnyError::from)
+        }
     };
     if is_terminal {
         raw(OLD_SCREEN)?;

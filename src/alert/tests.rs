@@ -35,7 +35,8 @@ fn printed(event_type: u32, details: Value) -> String {
     } = message(&Alert::of(&notification(event_type, details), &AlertKind::ALL).unwrap());
     let default = serde_json::to_string_pretty(&default).unwrap();
     format!(
-        "SUBJECT\n{subject}\n\nSMS\n{sms}\n\nEMAIL\n{email}\nDEFAULT\n{default}\n\nATTRIBUTES\n{attributes:?}\n"
+        "SUBJECT\n{subject}\n\nSMS\n{sms}\n\nEMAIL\n{email}\nDEFAULT\n{default}\n\n\
+         ATTRIBUTES\n{attributes:?}\n"
     )
 }
 
@@ -295,7 +296,8 @@ fn the_parts_of_a_key_stand_readable_among_the_codes() {
         ]
     );
     let details = json!({"result": "partial_success", "uids": [
-        {"uid": "1", "result": "success"}, {"uid": "2", "result": "fail"}, {"uid": 3, "result": "fail"},
+        {"uid": "1", "result": "success"}, {"uid": "2", "result": "fail"},
+        {"uid": 3, "result": "fail"},
     ]});
     let alert = Alert::of(&notification(81, details), &AlertKind::ALL).unwrap();
     assert_eq!(alert.codes[code::FAILED_UIDS], "2, 3");
@@ -351,7 +353,8 @@ fn alert_of(kind: AlertKind, text: &str, cname: String, uid: String, code: i64, 
     let (event_type, details) = match kind {
         AlertKind::FatalError => (
             1,
-            json!({"module": code % 4, "errorLevel": 5, "errorCode": code, "stat": code, "errorMsg": text}),
+            json!({"module": code % 4, "errorLevel": 5, "errorCode": code, "stat": code,
+                "errorMsg": text}),
         ),
         AlertKind::AbnormalExit if code % 3 == 0 => (72, json!({ "limitType": text })),
         AlertKind::AbnormalExit if code % 3 == 1 => (
@@ -422,12 +425,15 @@ proptest! {
     ) {
         let kind = AlertKind::ALL[number];
         let made = message(&alert_of(kind, &text, cname, uid, code, at));
-        let honest = message(&alert_of(kind, "text", "math-101".to_owned(), "5".to_owned(), code, at));
+        let (cname, uid) = ("math-101".to_owned(), "5".to_owned());
+        let honest = message(&alert_of(kind, "text", cname, uid, code, at));
 
-        prop_assert!(made.subject.len() < 100 && made.subject.bytes().all(|b| (b' '..=b'~').contains(&b)));
+        prop_assert!(made.subject.len() < 100);
+        prop_assert!(made.subject.bytes().all(|b| (b' '..=b'~').contains(&b)));
         prop_assert!(made.sms.len() <= 140 && made.sms.is_ascii());
         let beginnings = |message: &Message| {
-            message.email.lines().map(|line| line.chars().take(16).collect::<String>()).collect::<Vec<_>>()
+            let starts = message.email.lines().map(|line| line.chars().take(16).collect());
+            starts.collect::<Vec<String>>()
         };
         // Every line begins as ours do, in the same order; one that has nothing to say is left out.
         let mut ours = beginnings(&honest).into_iter();
@@ -439,7 +445,8 @@ proptest! {
         prop_assert!(made.email.chars().all(|c| c == '\n' || !c.is_control()));
         let published = made.email.len() + made.sms.len() + made.default.to_string().len();
         prop_assert!(published * 2 < 256 * 1024, "{published}");
-        let errors: Vec<_> = SCHEMA.iter_errors(&made.default).map(|error| error.to_string()).collect();
+        let errors = SCHEMA.iter_errors(&made.default);
+        let errors: Vec<_> = errors.map(|error| error.to_string()).collect();
         prop_assert!(errors.is_empty(), "{errors:?}");
     }
 }

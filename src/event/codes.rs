@@ -21,7 +21,11 @@ macro_rules! code {
         pub struct $name(pub $int);
 
         impl $name {
-            $(#[doc = concat!("`", stringify!($value), "`: `", $words, "`.")] $(#[$value_doc])* pub const $konst: Self = Self($value);)*
+            $(
+                #[doc = concat!("`", stringify!($value), "`: `", $words, "`.")]
+                $(#[$value_doc])*
+                pub const $konst: Self = Self($value);
+            )*
 
             /// What the value means, in words; `None` for one that isn't documented.
             #[must_use]
@@ -168,7 +172,9 @@ code! {
         LEAVE_REJECTED = 18 => "leaving the channel was rejected",
         ALREADY_IN_USE = 19 => "the resource is already in use",
         TOO_FREQUENT = 20 => "the request was dropped: too frequent",
-        INVALID_APP_ID = 101 => "the token is missing, expired or made with another certificate; or the App ID is invalid",
+        INVALID_APP_ID = 101 =>
+            "the token is missing, expired or made with another certificate; \
+            or the App ID is invalid",
         INVALID_CHANNEL_NAME = 102 => "the channel name is invalid",
         NO_SERVER = 103 => "no server in the region",
         TOKEN_EXPIRED = 109 => "the token has expired",
@@ -186,7 +192,8 @@ code! {
     /// `warnCode` of event 2 where the module is the uploader (section "Warning codes related to
     /// uploading").
     UploadWarnCode {
-        REUPLOAD_TO_STORAGE = 31 => "the slice file is uploaded again to the specified cloud storage",
+        REUPLOAD_TO_STORAGE = 31 =>
+            "the slice file is uploaded again to the specified cloud storage",
         REUPLOAD_TO_BACKUP = 32 => "the slice file is uploaded again, to Agora Cloud Backup",
     }
 }

@@ -678,7 +678,8 @@ mod tests {
 
     #[test]
     fn a_real_fatal_error_is_read() {
-        let details = json!({"errorCode":110,"errorLevel":5,"errorMsg":"","module":0,"msgName":"cloud_recording_error","stat":0});
+        let details = json!({"errorCode": 110, "errorLevel": 5, "errorMsg": "", "module": 0,
+            "msgName": "cloud_recording_error", "stat": 0});
         assert_eq!(
             Event::read(1, &details),
             Event::CloudRecordingError {

@@ -157,7 +157,8 @@ mod tests {
             "headers": {"Host": "x", "agora-signature-v2": "s"},
             "multiValueHeaders": {"Host": ["x"], "agora-signature-v2": ["s"]},
             "queryStringParameters": {"a": "1"}, "multiValueQueryStringParameters": {"a": ["1"]},
-            "requestContext": {"httpMethod": "POST", "stage": "prod", "domainName": "x", "identity": {}},
+            "requestContext": {"httpMethod": "POST", "stage": "prod", "domainName": "x",
+                "identity": {}},
             "body": "YQ==", "isBase64Encoded": true,
         })
     }

@@ -76,8 +76,14 @@ pub fn list_page(rows: &[Row], now_ms: u64, page: Page) -> String {
                         tbody {
                             @for row in rows {
                                 tr data-sid=(row.sid) {
-                                    td { a href={ "/sessions/" (row.sid) } { (if row.cname.is_empty() { "(unknown)" } else { &row.cname }) } }
-                                    td { span class={ "badge " (row.tone.as_str()) } { (row.state) } }
+                                    td {
+                                        a href={ "/sessions/" (row.sid) } {
+                                            @if row.cname.is_empty() { "(unknown)" }
+                                            @else { (row.cname) }
+                                        }
+                                    }
+                                    td { span class={ "badge " (row.tone.as_str()) }
+                                        { (row.state) } }
                                     td.num { (row.progress) }
                                     td { (row.files) }
                                     td.opt { (utc(row.began)) }
@@ -107,7 +113,8 @@ fn document(title: &str, page: Page, body: &Markup) -> String {
         Page::Live(seconds) => (" connect-src 'self';", Some(seconds)),
     };
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:;{connect} base-uri 'none'; form-action 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:;\
+         {connect} base-uri 'none'; form-action 'none'",
         hash(STYLE),
         hash(SCRIPT)
     );
@@ -152,8 +159,11 @@ fn worries(report: &Report) -> Markup {
             section.card {
                 header { h2 { "Errors and warnings" } }
                 ul.notes {
-                    @for entry in report.worries.iter().filter_map(|place| report.timeline.get(*place)) {
-                        li { span class={ "t-" (entry.line.tone.as_str()) } { (entry.line.text) } small { (clock(entry.at)) " UTC, " (offset(entry.at, report.began)) } }
+                    @for entry in report.worries.iter().filter_map(
+                        |place| report.timeline.get(*place)
+                    ) {
+                        li { span class={ "t-" (entry.line.tone.as_str()) } { (entry.line.text) }
+                            small { (clock(entry.at)) " UTC, " (offset(entry.at, report.began)) } }
                     }
                 }
             }
@@ -167,7 +177,9 @@ fn alerts(report: &Report) -> Markup {
             section.card {
                 header { h2 { "Alerts" } }
                 ul.notes {
-                    @for entry in report.alerts.iter().filter_map(|place| report.timeline.get(*place)) {
+                    @for entry in report.alerts.iter().filter_map(
+                        |place| report.timeline.get(*place)
+                    ) {
                         li {
                             span class={ "t-" (entry.line.tone.as_str()) } { (entry.line.text) }
                             small { (entry.details) }
@@ -190,7 +202,10 @@ fn holes(report: &Report) -> Markup {
                 header { h2 { "Missing callbacks" } }
                 ul.notes {
                     @for hole in report.holes.iter().take(MAX) {
-                        li { (hole.numbers()) ", " (hole.when()) small { "uid " (hole.uid) ": " (hole.meaning) } }
+                        li {
+                            (hole.numbers()) ", " (hole.when())
+                            small { "uid " (hole.uid) ": " (hole.meaning) }
+                        }
                     }
                     @if report.holes.len() > MAX {
                         li { "and " (report.holes.len() - MAX) " places more" }
@@ -207,27 +222,34 @@ fn timeline(report: &Report) -> Markup {
             header { h2 { "Timeline" } }
             div.rows {
                 table {
-                    thead { tr { th { "UTC" } th.num { "since start" } th.num.opt { "number" } th.num.opt { "event" } th { "what" } } }
+                    thead { tr { th { "UTC" } th.num { "since start" } th.num.opt { "number" }
+                        th.num.opt { "event" } th { "what" } } }
                     tbody {
                         @for (place, entry) in report.timeline.iter().enumerate() {
                             tr #{ "t" (place) } data-what=(entry.what.as_str()) {
                                 td.mono { (clock(entry.at)) }
                                 td.mono.num { (offset(entry.at, report.began)) }
-                                td.mono.num.opt { @if !matches!(entry.what, What::Missing(_)) { (entry.sequence) } }
+                                td.mono.num.opt { @if !matches!(entry.what, What::Missing(_))
+                                    { (entry.sequence) } }
                                 td.mono.num.opt {
                                     @match &entry.what {
                                         What::Callback { event_type, .. } => { (event_type) }
-                                        What::Heartbeat { .. } => { (EventType::UPLOADING_PROGRESS.0) }
+                                        What::Heartbeat { .. } => {
+                                            (EventType::UPLOADING_PROGRESS.0)
+                                        }
                                         What::Alert { .. } | What::Missing(_) => {}
                                     }
                                 }
                                 td class={ "t-" (entry.line.tone.as_str()) } {
-                                    @if entry.details.is_empty() || entry.line.tone == Tone::Bad && matches!(entry.what, What::Alert { .. }) {
+                                    @if entry.details.is_empty()
+                                        || entry.line.tone == Tone::Bad
+                                        && matches!(entry.what, What::Alert { .. }) {
                                         (entry.text())
                                     } @else {
                                         details {
                                             summary { (entry.text()) }
-                                            code { "uid " (entry.uid) " · " (scene(entry)) (entry.details) }
+                                            code { "uid " (entry.uid) " · " (scene(entry))
+                                                (entry.details) }
                                         }
                                     }
                                 }

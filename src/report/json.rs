@@ -124,7 +124,8 @@ fn entry(entry: &Entry) -> Value {
             json!({"kind": kind.as_str(), "state": state.as_str(), "sentAt": at})
         }
         What::Missing(hole) => {
-            json!({"from": hole.range.0, "to": hole.range.1, "after": hole.after, "before": hole.before})
+            json!({"from": hole.range.0, "to": hole.range.1, "after": hole.after,
+                "before": hole.before})
         }
     };
     if let (Some(json), Value::Object(more)) = (json.as_object_mut(), more) {

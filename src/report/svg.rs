@@ -24,8 +24,10 @@ pub(super) fn chart(picture: &Picture) -> Markup {
             header {
                 h2 { "Picture" }
                 p.legend {
-                    span { i.i-recording {} "recording" } span { i.i-failed {} "failed" } span { i.i-work {} "recorder" }
-                    span { i.i-audio {} "audio" } span { i.i-video {} "video" } span { i.i-gap {} "interrupted or missing" }
+                    span { i.i-recording {} "recording" } span { i.i-failed {} "failed" }
+                    span { i.i-work {} "recorder" }
+                    span { i.i-audio {} "audio" } span { i.i-video {} "video" }
+                    span { i.i-gap {} "interrupted or missing" }
                 }
                 div.zoom role="group" aria-label="zoom" {
                     @for (zoom, pressed) in [("1", "true"), ("4", "false"), ("16", "false")] {
@@ -33,7 +35,8 @@ pub(super) fn chart(picture: &Picture) -> Markup {
                     }
                 }
             }
-            div.scroll tabindex="0" role="group" aria-label="the picture; the table below says the same" {
+            div.scroll tabindex="0" role="group"
+                aria-label="the picture; the table below says the same" {
                 div.chart.many[is_many] data-from=(picture.from) data-to=(picture.to) {
                     (patterns())
                     div.lane.axis {
@@ -41,7 +44,8 @@ pub(super) fn chart(picture: &Picture) -> Markup {
                         svg height="26" {
                             @for (at, label) in &axis.ticks {
                                 line.grid x1=(axis.x(*at)) x2=(axis.x(*at)) y1="20" y2="26" {}
-                                text x=(axis.x(*at)) y="15" text-anchor=(axis.anchor(*at)) { (label) }
+                                text x=(axis.x(*at)) y="15" text-anchor=(axis.anchor(*at))
+                                    { (label) }
                             }
                         }
                     }
@@ -59,7 +63,8 @@ fn patterns() -> Markup {
         svg width="0" height="0" aria-hidden="true" {
             defs {
                 @for id in ["gap", "hole"] {
-                    pattern id=(id) width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                    pattern id=(id) width="7" height="7" patternUnits="userSpaceOnUse"
+                        patternTransform="rotate(45)" {
                         rect.gap-back width="7" height="7" {}
                         line.gap-line x1="0" y1="0" x2="0" y2="7" {}
                     }
@@ -127,7 +132,8 @@ fn bar(span: &Span, kind: LaneKind, axis: &Axis, is_many: bool) -> Markup {
     // What is too short to be seen is drawn as wide as a hair.
     let width = axis.width(span.from, span.to);
     html! {
-        rect class={ "bar " (span.class) } data-bar=(span.class) data-tip x=(axis.x(span.from)) y=(top) width=(width) height=(height) rx="3" {
+        rect class={ "bar " (span.class) } data-bar=(span.class) data-tip x=(axis.x(span.from))
+            y=(top) width=(width) height=(height) rx="3" {
             title { (span.tip) }
         }
         @if has_label {
@@ -151,7 +157,8 @@ fn progress(points: &[(u64, u64)], tip: &str, axis: &Axis) -> Markup {
         .collect();
     let line = line.join(" ");
     html! {
-        svg.clip x="0" y="6" width="100%" height="40" viewBox="0 0 100000 10000" preserveAspectRatio="none" {
+        svg.clip x="0" y="6" width="100%" height="40" viewBox="0 0 100000 10000"
+            preserveAspectRatio="none" {
             polygon.under points={ (first) ",10000 " (line) " " (last) ",10000" } {}
             polyline.curve data-curve=(points.len()) points=(line) {}
             polyline.hit data-tip points=(line) { title { (tip) } }
@@ -167,19 +174,25 @@ fn mark_at(mark: &Mark, kind: LaneKind, axis: &Axis, is_many: bool) -> Markup {
             svg x=(axis.x(mark.at)) y=(y) {
                 @match (mark.shape, kind) {
                     (Shape::Tick, LaneKind::Stream) => {
-                        rect class={ (class) " tick" } data-mark=(mark.class) data-tip x="-1.5" y=(if is_many { "-2" } else { "-3.5" }) width="3" height=(if is_many { "4" } else { "7" }) { title { (mark.tip) } }
+                        rect class={ (class) " tick" } data-mark=(mark.class) data-tip x="-1.5"
+                            y=(if is_many { "-2" } else { "-3.5" }) width="3"
+                                height=(if is_many { "4" } else { "7" }) { title { (mark.tip) } }
                     }
                     (Shape::Tick, _) => {
-                        rect class={ (class) " tick" } data-mark=(mark.class) data-tip x="-1.5" y="-7" width="3" height="14" rx="1.5" { title { (mark.tip) } }
+                        rect class={ (class) " tick" } data-mark=(mark.class) data-tip x="-1.5"
+                            y="-7" width="3" height="14" rx="1.5" { title { (mark.tip) } }
                     }
                     (Shape::Dot, _) => {
-                        circle class=(class) data-mark=(mark.class) data-tip r="5" { title { (mark.tip) } }
+                        circle class=(class) data-mark=(mark.class) data-tip r="5"
+                            { title { (mark.tip) } }
                     }
                     (Shape::Diamond, _) => {
-                        path class=(class) data-mark=(mark.class) data-tip d="M0-7.5 7.5 0 0 7.5-7.5 0z" { title { (mark.tip) } }
+                        path class=(class) data-mark=(mark.class) data-tip
+                            d="M0-7.5 7.5 0 0 7.5-7.5 0z" { title { (mark.tip) } }
                     }
                     (Shape::Bell, _) => {
-                        path class=(class) data-mark=(mark.class) data-tip d="M0-8.5 8.5 6.5h-17z" { title { (mark.tip) } }
+                        path class=(class) data-mark=(mark.class) data-tip d="M0-8.5 8.5 6.5h-17z"
+                            { title { (mark.tip) } }
                     }
                 }
             }

@@ -351,12 +351,16 @@ proptest! {
     #[test]
     fn nothing_from_outside_leaves_its_place_or_steers_the_terminal(
         names in prop::collection::vec(hostile(), 4),
-        event_type in prop::sample::select(vec![1_u32, 2, 3, 4, 11, 12, 31, 32, 40, 41, 42, 43, 44, 45, 60, 71, 72, 73, 81, 90, 100, 110, 999]),
+        event_type in prop::sample::select(vec![1_u32, 2, 3, 4, 11, 12, 31, 32, 40, 41, 42, 43, 44,
+            45, 60, 71, 72, 73, 81, 90, 100, 110, 999]),
     ) {
         let details = json!({
-            "errorMsg": names[0], "errorLevel": 5, "module": 1, "fileList": [{"fileName": names[1]}], "fileName": names[1],
-            "streamUid": names[2], "newUid": names[2], "trackType": names[3], "reason": names[0], "limitType": names[1],
-            "result": names[2], "rtmpUrl": names[3], "status": names[0], "details": names[1], "uploadingStatus": names[2],
+            "errorMsg": names[0], "errorLevel": 5, "module": 1,
+            "fileList": [{"fileName": names[1]}], "fileName": names[1],
+            "streamUid": names[2], "newUid": names[2], "trackType": names[3], "reason": names[0],
+            "limitType": names[1],
+            "result": names[2], "rtmpUrl": names[3], "status": names[0], "details": names[1],
+            "uploadingStatus": names[2],
             "state": 0, names[3].clone(): names[0],
         });
         let mut callbacks = vec![callback(0, 40, &json!({})), callback(2, event_type, &details)];
@@ -376,8 +380,10 @@ proptest! {
         prop_assert!(!title.contains('<'), "{title}");
         let body = body.rsplit_once("<script>").unwrap().0;
         prop_assert!(body.chars().all(|c| c == '\n' || !is_unseen(c)));
-        let known = ["a", "b", "br", "button", "circle", "code", "dd", "defs", "details", "div", "dl", "dt", "h1", "h2", "header", "i", "li", "line",
-            "main", "ol", "p", "path", "pattern", "polygon", "polyline", "rect", "section", "small", "span", "summary", "svg", "table", "tbody", "td", "text",
+        let known = ["a", "b", "br", "button", "circle", "code", "dd", "defs", "details", "div",
+            "dl", "dt", "h1", "h2", "header", "i", "li", "line",
+            "main", "ol", "p", "path", "pattern", "polygon", "polyline", "rect", "section",
+            "small", "span", "summary", "svg", "table", "tbody", "td", "text",
             "th", "thead", "title", "tr", "ul"];
         for tag in body.split('<').skip(1) {
             let (tag, _) = tag.split_once('>').unwrap();
@@ -388,7 +394,8 @@ proptest! {
                 // Between two attribute values there is nothing but the next name.
                 let is_between = n % 2 == 0;
                 prop_assert!(!is_between || !part.trim().starts_with("on"), "<{tag}>");
-                prop_assert!(!part.contains("javascript:") || !tag.contains("href=\"javascript"), "<{tag}>");
+                prop_assert!(!part.contains("javascript:") || !tag.contains("href=\"javascript"),
+                    "<{tag}>");
             }
         }
     }

@@ -307,7 +307,10 @@ mod tests {
         }
 
         #[test]
-        fn a_number_is_new_exactly_once(deliveries in prop::collection::vec(0_u64..150, 1..300), from_zero: bool) {
+        fn a_number_is_new_exactly_once(
+            deliveries in prop::collection::vec(0_u64..150, 1..300),
+            from_zero: bool,
+        ) {
             let mut ledger = Ledger::default();
             let mut seen = BTreeSet::new();
             for sequence in deliveries {
@@ -317,13 +320,18 @@ mod tests {
         }
 
         #[test]
-        fn the_lead_can_be_changed_at_any_time(deliveries in prop::collection::vec(0_u64..150, 1..300), from_zero: bool, fold: bool) {
+        fn the_lead_can_be_changed_at_any_time(
+            deliveries in prop::collection::vec(0_u64..150, 1..300),
+            from_zero: bool,
+            fold: bool,
+        ) {
             let mut changed = ledger(deliveries.iter().copied(), !from_zero);
             if fold {
                 changed.fold();
             }
             changed.lead_from_zero(from_zero);
-            prop_assert_eq!(changed.missing_ranges(), ledger(deliveries, from_zero).missing_ranges());
+            let expected = ledger(deliveries, from_zero);
+            prop_assert_eq!(changed.missing_ranges(), expected.missing_ranges());
         }
     }
 }

@@ -153,7 +153,8 @@ prop_compose! {
             if announced && index + 1 < count {
                 now += 7;
                 let next = format!("{}", 501 + index);
-                facts.push(fact(&uid, start + u64::try_from(length).unwrap(), now, 12, &json!({ "newUid": next })));
+                facts.push(fact(&uid, start + u64::try_from(length).unwrap(), now, 12,
+                    &json!({ "newUid": next })));
             }
         }
         // A stage beside the recording that counts for itself, and begins early or late.
@@ -172,7 +173,8 @@ proptest! {
         order in prop::collection::vec(any::<u32>(), 660),
         copies in prop::collection::vec(1_usize..=3, 220),
     ) {
-        let kept: Vec<Fact> = facts.into_iter().zip(keep.iter().cycle()).filter(|(_, keep)| **keep).map(|(fact, _)| fact).collect();
+        let marked = facts.into_iter().zip(keep.iter().cycle());
+        let kept: Vec<Fact> = marked.filter(|(_, keep)| **keep).map(|(fact, _)| fact).collect();
         let mut deliveries: Vec<(u32, &Fact)> = kept
             .iter()
             .zip(copies.iter().cycle())
@@ -186,7 +188,10 @@ proptest! {
     }
 
     #[test]
-    fn a_second_copy_changes_nothing(facts in session_facts(), pick in any::<prop::sample::Index>()) {
+    fn a_second_copy_changes_nothing(
+        facts in session_facts(),
+        pick in any::<prop::sample::Index>(),
+    ) {
         let mut session = fold(&facts);
         let before = session.clone();
         let merged = session.apply(&facts[pick.index(facts.len())]);

@@ -280,7 +280,8 @@ mod tests {
             prop_assert_eq!(stored.recorders.len(), whole.recorders.len());
             for (stored, whole) in stored.recorders.iter().zip(&whole.recorders) {
                 prop_assert_eq!(&stored.registers, &whole.registers);
-                prop_assert_eq!((stored.ledger.first, stored.ledger.last), (whole.ledger.first, whole.ledger.last));
+                prop_assert_eq!(stored.ledger.first, whole.ledger.first);
+                prop_assert_eq!(stored.ledger.last, whole.ledger.last);
                 prop_assert_eq!(table.missing(stored), numbers(whole.ledger.missing_ranges()));
             }
         }

@@ -368,13 +368,22 @@ fn an_alert_of_the_watchdog_has_all_that_its_message_needs() {
 proptest! {
     #[test]
     fn whatever_comes_a_look_says_nothing_twice_and_ends_in_the_future(
-        callbacks in prop::collection::vec((0_u64..90, 0_u64..40, prop::sample::select(vec![1, 3, 11, 12, 31, 32, 33, 40, 41, 43])), 0..25),
+        callbacks in prop::collection::vec(
+            (
+                0_u64..90,
+                0_u64..40,
+                prop::sample::select(vec![1, 3, 11, 12, 31, 32, 33, 40, 41, 43]),
+            ),
+            0..25,
+        ),
         now in 0_u64..3000,
     ) {
         let mut scene = Scene::new();
         for (minute, sequence, event_type) in callbacks {
-            let details = json!({"newUid": 6, "status": sequence % 9, "exitStatus": 0, "leaveCode": 8, "progress": 1});
-            scene.callback_of(if minute % 7 == 0 { "6" } else { "5" }, minute, sequence, event_type, details);
+            let details = json!({"newUid": 6, "status": sequence % 9, "exitStatus": 0,
+                "leaveCode": 8, "progress": 1});
+            let uid = if minute % 7 == 0 { "6" } else { "5" };
+            scene.callback_of(uid, minute, sequence, event_type, details);
         }
         let now_ms = T0 + now * MIN;
         let first = look(&scene.watched, &RULES, now_ms);

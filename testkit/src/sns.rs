@@ -157,7 +157,8 @@ impl Sns {
         }
         let answer = format!(
             "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>{id}</MessageId>\
-             </PublishResult><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></PublishResponse>"
+             </PublishResult><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata>\
+             </PublishResponse>"
         );
         (StatusCode::OK, answer)
     }

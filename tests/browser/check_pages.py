@@ -1,8 +1,9 @@
 """Opens the pages of sessions in a real browser and looks whether they show what was sent.
 
-The local example runs with its sample sessions; a session of 1,000 events and 100 streams and a hostile one are sent to it. Each page
-is opened live from the example and as a file from `recordings show --html`, in light, in dark and as wide as a phone. Then a fault
-for every check is planted into a page, and the check has to see it.
+The local receiver runs with its sample sessions; a session of 1,000 events and 100 streams and a
+hostile one are sent to it. Each page is opened live from it and as a file from `recordings show
+--html`, in light, in dark and as wide as a phone. Then a fault for every check is planted into a
+page, and the check has to see it.
 
     python tests/browser/check_pages.py            # needs playwright and a chromium
     python tests/browser/check_pages.py --pictures docs
@@ -33,9 +34,16 @@ LANES = ["service", "recorder", "uploader", "errors", "alerts", "missing", "file
 VIEWS = {
     "light": dict(viewport={"width": 1280, "height": 900}, color_scheme="light"),
     "dark": dict(viewport={"width": 1280, "height": 900}, color_scheme="dark"),
-    "phone": dict(viewport={"width": 375, "height": 740}, color_scheme="light", has_touch=True, is_mobile=True, device_scale_factor=2),
+    "phone": dict(
+        viewport={"width": 375, "height": 740},
+        color_scheme="light",
+        has_touch=True,
+        is_mobile=True,
+        device_scale_factor=2,
+    ),
 }
-# Each is sent as channel, uid, stream, file name and error message. Any that gets through sets the canary or opens a dialog.
+# Each is sent as channel, uid, stream, file name and error message. Any that gets through sets the
+# canary or opens a dialog.
 HOSTILE = [
     "<script>window.canary=1</script>",
     '"><img src=x onerror="window.canary=1">',
@@ -55,12 +63,23 @@ def free_port():
 
 
 def callback(sid, sequence, event_type, details, at, cname, uid="527841"):
-    payload = dict(cname=cname, uid=uid, sid=sid, sequence=sequence, sendts=at, serviceType=1, details=details)
-    return dict(noticeId=f"{sid}-{sequence}", productId=3, eventType=event_type, notifyMs=at + 40, payload=payload)
+    payload = dict(
+        cname=cname, uid=uid, sid=sid, sequence=sequence, sendts=at, serviceType=1, details=details
+    )
+    return dict(
+        noticeId=f"{sid}-{sequence}",
+        productId=3,
+        eventType=event_type,
+        notifyMs=at + 40,
+        payload=payload,
+    )
 
 
 def sample(name):
-    return [json.loads(line) for line in (ROOT / f"events/sessions/{name}.ndjson").read_text().splitlines()]
+    return [
+        json.loads(line)
+        for line in (ROOT / f"events/sessions/{name}.ndjson").read_text().splitlines()
+    ]
 
 
 def large():
@@ -110,7 +129,16 @@ def hostile():
     for n, text in enumerate(HOSTILE):
         at = T0 + n * 60_000
         say = lambda k, event_type, details: out.append(
-            callback("hostile", n * 10 + k, event_type, details, at + k * 1000, HOSTILE[0] + HOSTILE[1], text))
+            callback(
+                "hostile",
+                n * 10 + k,
+                event_type,
+                details,
+                at + k * 1000,
+                HOSTILE[0] + HOSTILE[1],
+                text,
+            )
+        )
         say(0, 40, {"status": 0})
         say(1, 43, {"streamUid": text, "state": 0})
         say(2, 4, {"fileList": text})
@@ -128,8 +156,18 @@ class Example:
         self.port, self.dynamodb, self.sns = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = tempfile.TemporaryFile()
-        command = [binary, "--port", self.port, "--dynamodb-port", self.dynamodb, "--sns-port", self.sns]
-        self.process = subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=self.log, stderr=subprocess.STDOUT)
+        command = [
+            binary,
+            "--port",
+            self.port,
+            "--dynamodb-port",
+            self.dynamodb,
+            "--sns-port",
+            self.sns,
+        ]
+        self.process = subprocess.Popen(
+            [str(part) for part in command], cwd=ROOT, stdout=self.log, stderr=subprocess.STDOUT
+        )
         for _ in range(600):
             self.log.seek(0)
             if b"Listening" in self.log.read():
@@ -144,21 +182,36 @@ class Example:
         body = json.dumps(callback).encode()
         signature = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
         headers = {"Content-Type": "application/json", "Agora-Signature-V2": signature}
-        with urllib.request.urlopen(urllib.request.Request(self.url, body, headers), timeout=20) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(self.url, body, headers), timeout=20
+        ) as answer:
             assert answer.status == 200
 
     def page(self, recordings, sid, file):
-        env = dict(os.environ, AWS_ENDPOINT_URL=f"http://127.0.0.1:{self.dynamodb}", AWS_ACCESS_KEY_ID="local",
-                   AWS_SECRET_ACCESS_KEY="local", AWS_REGION="eu-central-1", TABLE_NAME="agora-recordings",
-                   ALERT_TOPIC_ARN="arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts")
-        subprocess.run([recordings, "show", sid, "--html", file], env=env, check=True, stdout=subprocess.DEVNULL)
+        env = dict(
+            os.environ,
+            AWS_ENDPOINT_URL=f"http://127.0.0.1:{self.dynamodb}",
+            AWS_ACCESS_KEY_ID="local",
+            AWS_SECRET_ACCESS_KEY="local",
+            AWS_REGION="eu-central-1",
+            TABLE_NAME="agora-recordings",
+            ALERT_TOPIC_ARN="arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts",
+        )
+        subprocess.run(
+            [recordings, "show", sid, "--html", file],
+            env=env,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
 
 class Expected:
     """What a page has to show, counted in what was sent."""
 
     def __init__(self, callbacks):
-        facts = {json.dumps(c["payload"], sort_keys=True): c for c in callbacks if c["eventType"] != 33}.values()
+        facts = {
+            json.dumps(c["payload"], sort_keys=True): c for c in callbacks if c["eventType"] != 33
+        }.values()
         self.events = len(facts)
         details = [(c["eventType"], c["payload"]["details"]) for c in facts]
         streams = [d for kind, d in details if kind in (43, 44)]
@@ -166,11 +219,21 @@ class Expected:
         uids = {c["payload"]["uid"] for c in callbacks}
         uids |= {str(d["newUid"]) for kind, d in details if kind == 12}
         self.recorders = min(len(uids), 8)
-        self.gaps = sum(1 for kind, d in details if kind == 42 and int(d["discontinueUtcMs"]) < int(d["startUtcMs"]))
+        self.gaps = sum(
+            1
+            for kind, d in details
+            if kind == 42 and int(d["discontinueUtcMs"]) < int(d["startUtcMs"])
+        )
         self.problems = sum(1 for kind, _ in details if kind in (1, 2))
         self.alerts = sum(
-            1 for kind, d in details
-            if kind == 1 and d["errorLevel"] >= 5 or kind == 11 and d.get("exitStatus", d.get("leaveStatus")) != 0 or kind == 32)
+            1
+            for kind, d in details
+            if kind == 1
+            and d["errorLevel"] >= 5
+            or kind == 11
+            and d.get("exitStatus", d.get("leaveStatus")) != 0
+            or kind == 32
+        )
         numbers = collections.defaultdict(set)
         for c in callbacks:
             numbers[c["payload"]["uid"]].add(c["payload"]["sequence"])
@@ -199,11 +262,15 @@ class Expected:
 
 
 class Watch:
-    """What a browser must not do while it shows a page: complain, speak to others, open a dialog, run what isn't ours."""
+    """What a browser must not do while it shows a page: complain, speak to others, open a dialog,
+    run what isn't ours."""
 
     def __init__(self, page, origin):
         self.problems = []
-        page.on("console", lambda m: m.type in ("error", "warning") and self.problems.append(f"console: {m.text}"))
+        page.on(
+            "console",
+            lambda m: m.type in ("error", "warning") and self.problems.append(f"console: {m.text}"),
+        )
         page.on("pageerror", lambda e: self.problems.append(f"page error: {e}"))
         page.on("dialog", lambda d: (self.problems.append(f"dialog: {d.message}"), d.dismiss()))
         page.on("request", lambda r: self.request(r.url, origin))
@@ -222,11 +289,21 @@ def check(page, watch, expected, is_phone):
             problems.append(f"{what}: {is_}, should be {should_be}")
 
     count = lambda selector: page.locator(selector).count()
-    lanes = collections.Counter(page.eval_on_selector_all("[data-lane]", "all => all.map(e => e.dataset.lane)"))
+    lanes = collections.Counter(
+        page.eval_on_selector_all("[data-lane]", "all => all.map(e => e.dataset.lane)")
+    )
     for lane in LANES:
-        same(f"lanes {lane}", lanes[lane], expected.recorders if lane in ("recorder", "uploader") else 1)
+        same(
+            f"lanes {lane}",
+            lanes[lane],
+            expected.recorders if lane in ("recorder", "uploader") else 1,
+        )
     same("lanes of streams", lanes["stream"], expected.streams)
-    same("marks of callbacks", count('[data-mark=callback],[data-mark=audio],[data-mark=video]'), expected.events)
+    same(
+        "marks of callbacks",
+        count("[data-mark=callback],[data-mark=audio],[data-mark=video]"),
+        expected.events,
+    )
     same("rows of callbacks", count("tr[data-what=callback]"), expected.events)
     same("audio bars", count("[data-bar=audio]"), expected.audio)
     same("video bars", count("[data-bar=video]"), expected.video)
@@ -234,30 +311,49 @@ def check(page, watch, expected, is_phone):
     same("errors and warnings", count("[data-lane=errors] [data-mark]"), expected.problems)
     same("alerts", count("[data-lane=alerts] [data-mark=alert]"), expected.alerts)
     same("missing", count("[data-lane=missing] [data-mark=missing]"), expected.holes)
-    same("canary", page.evaluate("window.canary"), None) if page.evaluate("window.canary") is None else problems.append("a script from outside ran")
-    same("foreign elements", count("img, iframe, object, embed, form, base, script[src], link[rel=stylesheet]"), 0)
-    handlers = "all => all.flatMap(e => [...e.attributes]).filter(a => a.name.startsWith('on') || /^\\s*javascript:/i.test(a.value) && ['href','src','xlink:href'].includes(a.name)).map(a => a.name)"
+    same("canary", page.evaluate("window.canary"), None) if page.evaluate(
+        "window.canary"
+    ) is None else problems.append("a script from outside ran")
+    same(
+        "foreign elements",
+        count("img, iframe, object, embed, form, base, script[src], link[rel=stylesheet]"),
+        0,
+    )
+    handlers = """all => all.flatMap(e => [...e.attributes]).filter(a => a.name.startsWith('on')
+        || /^\\s*javascript:/i.test(a.value) && ['href','src','xlink:href'].includes(a.name)
+    ).map(a => a.name)"""
     same("handlers", page.eval_on_selector_all("*", handlers), [])
     width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     if width[0] > width[1]:
         problems.append(f"wider than the window: {width[0]} px of {width[1]}")
     if is_phone:
-        wide = page.evaluate("""() => [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll') && !e.closest('.rows')
-            && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + '.' + (e.className.baseVal ?? e.className)).slice(0, 3)""")
+        wide = page.evaluate("""() => [...document.querySelectorAll('main *')]
+            .filter(e => !e.closest('.scroll') && !e.closest('.rows')
+                && e.getBoundingClientRect().right > innerWidth + 1)
+            .map(e => e.tagName + '.' + (e.className.baseVal ?? e.className)).slice(0, 3)""")
         same("what overflows", wide, [])
-        same("the picture scrolls", page.evaluate("(e => e.scrollWidth > e.clientWidth)(document.querySelector('.scroll'))"), True)
+        same(
+            "the picture scrolls",
+            page.evaluate(
+                "(e => e.scrollWidth > e.clientWidth)(document.querySelector('.scroll'))"
+            ),
+            True,
+        )
     # Details come up where the pointer is.
     return problems + details(page, is_phone) + watch.problems
 
 
 def details(page, is_phone):
-    """What is wrong with what the pointer brings up. A live page may be replaced meanwhile: then once more."""
+    """What is wrong with what the pointer brings up. A live page may be replaced meanwhile: then
+    once more."""
     problems = []
     for _ in range(3):
         # The last one isn't covered by another.
         mark = page.locator("[data-lane=recorder] [data-mark]").last
         mark.scroll_into_view_if_needed()
-        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        page.evaluate(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
         text = mark.evaluate("e => (e.querySelector('title') || {}).textContent") or ""
         if is_phone:
             mark.dispatch_event("pointerdown", {"clientX": 120, "clientY": 300, "bubbles": True})
@@ -290,29 +386,78 @@ def faults(html, sid):
     policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
     open_html = policy.sub("", html)
     lane = re.search(r'<div class="lane stream" data-lane="stream">', html)
-    escaped, raw = "<h1>&lt;script&gt;window.canary=1&lt;/script&gt;", "<h1><script>window.canary=1</script>"
-    yield "a name that isn't escaped", open_html.replace(escaped, raw, 1), "a script from outside ran"
+    escaped, raw = (
+        "<h1>&lt;script&gt;window.canary=1&lt;/script&gt;",
+        "<h1><script>window.canary=1</script>",
+    )
+    yield (
+        "a name that isn't escaped",
+        open_html.replace(escaped, raw, 1),
+        "a script from outside ran",
+    )
     yield "the same, stopped by the policy", html.replace(escaped, raw, 1), "console: "
-    yield "an image from outside", open_html.replace("<h1>", '<img src="http://127.0.0.1:9/x.png"><h1>', 1), "request to http://127.0.0.1:9"
+    yield (
+        "an image from outside",
+        open_html.replace("<h1>", '<img src="http://127.0.0.1:9/x.png"><h1>', 1),
+        "request to http://127.0.0.1:9",
+    )
     yield "a handler", open_html.replace("<h1>", '<h1 onclick="1">', 1), "handlers"
-    yield "a link that runs", open_html.replace("<h1>", '<a href="javascript:1">x</a><h1>', 1), "handlers"
-    yield "a lane of a stream is missing", html.replace(lane.group(0), '<div class="lane stream">', 1), "lanes of streams"
+    yield (
+        "a link that runs",
+        open_html.replace("<h1>", '<a href="javascript:1">x</a><h1>', 1),
+        "handlers",
+    )
+    yield (
+        "a lane of a stream is missing",
+        html.replace(lane.group(0), '<div class="lane stream">', 1),
+        "lanes of streams",
+    )
     yield "no lane of alerts", html.replace('data-lane="alerts"', "", 1), "lanes alerts"
     yield "a mark is missing", html.replace('data-mark="callback"', "", 1), "marks of callbacks"
     yield "a row is missing", html.replace('data-what="callback"', "", 1), "rows of callbacks"
     yield "a bar is missing", html.replace('data-bar="audio"', "", 1), "audio bars"
-    yield "an error in the console", open_html.replace("<body>", "<body><script>console.error('planted')</script>", 1), "console: planted"
-    yield "a dialog", open_html.replace("<body>", "<body><script>alert('planted')</script>", 1), "dialog: planted"
+    yield (
+        "an error in the console",
+        open_html.replace("<body>", "<body><script>console.error('planted')</script>", 1),
+        "console: planted",
+    )
+    yield (
+        "a dialog",
+        open_html.replace("<body>", "<body><script>alert('planted')</script>", 1),
+        "dialog: planted",
+    )
     yield "no script", re.sub(r"<script>.*?</script>", "", html, flags=re.S), "no details on hover"
-    yield "no details", re.sub(r"<title>[^<]*</title>", "", html.replace("<title>", "<title >", 1)), "a mark without details"
-    yield "too wide", open_html.replace("<h1>", '<h1 style="min-width:3000px">', 1), "wider than the window"
+    yield (
+        "no details",
+        re.sub(r"<title>[^<]*</title>", "", html.replace("<title>", "<title >", 1)),
+        "a mark without details",
+    )
+    yield (
+        "too wide",
+        open_html.replace("<h1>", '<h1 style="min-width:3000px">', 1),
+        "wider than the window",
+    )
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--target", default=ROOT / "target/debug", type=pathlib.Path, help="where the programs are built")
-    options.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome"))
-    options.add_argument("--pictures", type=pathlib.Path, help="take the README's pictures into this folder")
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "--target",
+        default=ROOT / "target/debug",
+        type=pathlib.Path,
+        help="where the programs are built",
+    )
+    options.add_argument(
+        "--chromium",
+        default=shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome"),
+    )
+    options.add_argument(
+        "--pictures", type=pathlib.Path, help="take the README's pictures into this folder"
+    )
     options = options.parse_args()
     if not options.chromium:
         sys.exit("missing: chromium")
@@ -322,7 +467,9 @@ def main():
         sessions[callbacks[0]["payload"]["sid"]] = (name, callbacks)
     sent = {"large": large(), "hostile": hostile()}
     sessions |= {name: (name, callbacks) for name, callbacks in sent.items()}
-    assert len(sent["large"]) >= 1000 and Expected(sent["large"]).streams == 100, "the large session is one"
+    assert len(sent["large"]) >= 1000 and Expected(sent["large"]).streams == 100, (
+        "the large session is one"
+    )
     example = Example(options.target / "local")
     folder = pathlib.Path(tempfile.mkdtemp())
     failed = pages = planted = 0
@@ -338,31 +485,57 @@ def main():
             for one in callbacks:
                 example.post(one)
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"])
+            browser = playwright.chromium.launch(
+                executable_path=options.chromium, args=["--no-sandbox"]
+            )
             for sid, (name, callbacks) in sessions.items():
                 expected = Expected(callbacks)
                 file = folder / f"{name}.html"
                 example.page(options.target / "recordings", sid, file)
-                views = [(f"{example.url}/sessions/{sid}", view) for view in VIEWS] + [(file.as_uri(), "light")]
+                views = [(f"{example.url}/sessions/{sid}", view) for view in VIEWS] + [
+                    (file.as_uri(), "light")
+                ]
                 for url, view in views:
                     context, page, watch = opened(browser, url, view)
-                    report(f"{name}, {view}, {url.split(':')[0]}", check(page, watch, expected, view == "phone"))
+                    report(
+                        f"{name}, {view}, {url.split(':')[0]}",
+                        check(page, watch, expected, view == "phone"),
+                    )
                     context.close()
                     pages += 1
             # The list, and that it is live: what comes while it is open shows up by itself.
             context, page, watch = opened(browser, example.url + "/", "light")
-            shown = set(page.eval_on_selector_all("tr[data-sid]", "all => all.map(e => e.dataset.sid)"))
+            shown = set(
+                page.eval_on_selector_all("tr[data-sid]", "all => all.map(e => e.dataset.sid)")
+            )
             report("list", [f"{sid} isn't there" for sid in sessions if sid not in shown])
             example.post(callback("lately", 0, 40, {"status": 0}, T0 + 10**7, HOSTILE[1]))
             try:
                 page.wait_for_selector("tr[data-sid=lately]", timeout=15_000, state="attached")
                 page.click("tr[data-sid=lately] a")
                 page.wait_for_selector("[data-lane=recorder]", state="attached")
-                example.post(callback("lately", 1, 43, {"streamUid": "7", "state": 0}, T0 + 10**7 + 5000, HOSTILE[1]))
+                example.post(
+                    callback(
+                        "lately",
+                        1,
+                        43,
+                        {"streamUid": "7", "state": 0},
+                        T0 + 10**7 + 5000,
+                        HOSTILE[1],
+                    )
+                )
                 page.wait_for_selector("[data-lane=stream]", timeout=15_000, state="attached")
             except Exception as error:  # a timeout of the browser's
                 report("live", [str(error).splitlines()[0]])
-            report("live", watch.problems + (["a script from outside ran"] if page.evaluate("window.canary") is not None else []))
+            report(
+                "live",
+                watch.problems
+                + (
+                    ["a script from outside ran"]
+                    if page.evaluate("window.canary") is not None
+                    else []
+                ),
+            )
             context.close()
             pages += 2
             html = (folder / "hostile.html").read_text()
@@ -386,7 +559,10 @@ def main():
         shutil.rmtree(folder)
     if failed:
         sys.exit(f"{failed} problems")
-    print(f"{pages} pages of {len(sessions)} sessions are as they should be; {planted} planted faults were seen")
+    print(
+        f"{pages} pages of {len(sessions)} sessions are as they should be; "
+        f"{planted} planted faults were seen"
+    )
 
 
 def pictures(browser, url, sessions, folder):

@@ -109,14 +109,32 @@ def rehearse(endpoint, environment):
     boto3.client("s3").create_bucket(Bucket="rehearsal", CreateBucketConfiguration=here)
     subprocess.run(
         [
-            "sam", "deploy", "--stack-name", STACK, "--s3-bucket", "rehearsal",
-            "--no-confirm-changeset", "--no-resolve-s3", "--capabilities", "CAPABILITY_IAM",
-            "--region", REGION, "--template-file", ROOT / ".aws-sam/build/template.yaml",
-            "--parameter-overrides", f"AgoraSecret={SECRET}", "Architecture=x86_64",
-            "MaxCallbackAgeHours=0", "SessionSilentMinutes=1", "EncryptTopics=true",
+            "sam",
+            "deploy",
+            "--stack-name",
+            STACK,
+            "--s3-bucket",
+            "rehearsal",
+            "--no-confirm-changeset",
+            "--no-resolve-s3",
+            "--capabilities",
+            "CAPABILITY_IAM",
+            "--region",
+            REGION,
+            "--template-file",
+            ROOT / ".aws-sam/build/template.yaml",
+            "--parameter-overrides",
+            f"AgoraSecret={SECRET}",
+            "Architecture=x86_64",
+            "MaxCallbackAgeHours=0",
+            "SessionSilentMinutes=1",
+            "EncryptTopics=true",
             "AlertHttpsUrl=https://pager.example.com/hook",
         ],
-        env=environment, cwd=ROOT, check=True, capture_output=True,
+        env=environment,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     stacks = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
     assert stacks[0]["StackStatus"] == "CREATE_COMPLETE", stacks[0]
@@ -128,7 +146,9 @@ def rehearse(endpoint, environment):
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
     critical = {"FilterPolicy": json.dumps({"severity": ["critical"]})}
     sns.subscribe(
-        TopicArn=outputs["AlertTopicArn"], Protocol="sqs", Endpoint=attributes["QueueArn"],
+        TopicArn=outputs["AlertTopicArn"],
+        Protocol="sqs",
+        Endpoint=attributes["QueueArn"],
         Attributes=critical,
     )
 
@@ -147,7 +167,8 @@ def rehearse(endpoint, environment):
     table = boto3.resource("dynamodb").Table(outputs["TableName"])
     sid = json.loads(callbacks[0])["payload"]["sid"]
     items = table.query(
-        KeyConditionExpression="sid = :sid", ExpressionAttributeValues={":sid": sid},
+        KeyConditionExpression="sid = :sid",
+        ExpressionAttributeValues={":sid": sid},
     )["Items"]
     (session,) = [item for item in items if item["item"] == "session"]
     alerts = [item for item in items if item["item"].startswith("alert#")]
@@ -171,15 +192,22 @@ def rehearse(endpoint, environment):
     # A recording that has gone silent: the sweeper finds it.
     now_ms = int(time.time() * 1000)
     silent = {
-        "productId": 3, "eventType": 33, "notifyMs": now_ms,
+        "productId": 3,
+        "eventType": 33,
+        "notifyMs": now_ms,
         "payload": {
-            "cname": "quiet", "uid": "5", "sid": "quiet", "sequence": 0,
-            "sendts": now_ms - 120_000, "details": {"progress": 1},
+            "cname": "quiet",
+            "uid": "5",
+            "sid": "quiet",
+            "sequence": 0,
+            "sendts": now_ms - 120_000,
+            "details": {"progress": 1},
         },
     }
     assert post(url, json.dumps(silent).encode())[0] == 200
     table.update_item(
-        Key={"sid": "quiet", "item": "session"}, UpdateExpression="SET watch_at = :now",
+        Key={"sid": "quiet", "item": "session"},
+        UpdateExpression="SET watch_at = :now",
         ExpressionAttributeValues={":now": now_ms - 1},
     )
     sweeper = boto3.client("lambda")

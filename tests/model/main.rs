@@ -135,7 +135,10 @@ impl State {
                 owner: of, sending, ..
             } => *of == owner && *sending != Sending::Over,
         });
-        let sweeper = matches!(self.sweeper, Sweeper::Sending { owner: of, sending } if of == owner && sending != Sending::Over);
+        let sweeper = matches!(
+            self.sweeper,
+            Sweeper::Sending { owner: of, sending } if of == owner && sending != Sending::Over
+        );
         receivers || sweeper
     }
 

@@ -70,7 +70,8 @@ fn sixty_four_writers_of_one_session() {
             sequence,
             sendts: 1_772_460_000_000 + 1000 * sequence,
             event_type: if sequence % 10 == 0 { 42 } else { 33 },
-            details: json!({"progress": sequence, "startUtcMs": sequence, "discontinueUtcMs": sequence}),
+            details: json!({"progress": sequence, "startUtcMs": sequence,
+                "discontinueUtcMs": sequence}),
         })
         .collect();
     let bodies: Vec<String> = callbacks

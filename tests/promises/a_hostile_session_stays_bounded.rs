@@ -13,10 +13,14 @@ fn longest(event_type: u32, n: u64) -> Value {
     let text = "\u{10348}".repeat(100);
     let int = i64::MIN + i64::try_from(n).unwrap();
     json!({
-        "module": int, "errorLevel": if event_type == 1 { 3 } else { int }, "errorCode": int, "stat": int, "errorMsg": text,
-        "warnCode": int, "status": int, "recordingMode": int, "fileList": text, "leaveStatus": 0, "exitStatus": 0,
-        "uploadingStatus": text, "progress": int, "leaveCode": int, "startUtcMs": u64::MAX / 2, "discontinueUtcMs": u64::MAX / 2,
-        "code": int, "message": text, "details": text, "limitType": text, "reason": text, "fileName": text,
+        "module": int, "errorLevel": if event_type == 1 { 3 } else { int }, "errorCode": int,
+        "stat": int, "errorMsg": text,
+        "warnCode": int, "status": int, "recordingMode": int, "fileList": text, "leaveStatus": 0,
+        "exitStatus": 0,
+        "uploadingStatus": text, "progress": int, "leaveCode": int, "startUtcMs": u64::MAX / 2,
+        "discontinueUtcMs": u64::MAX / 2,
+        "code": int, "message": text, "details": text, "limitType": text, "reason": text,
+        "fileName": text,
         "recorderStartTime": u64::MAX / 2,
     })
 }
@@ -52,7 +56,8 @@ fn whatever_comes_the_item_stays_small() {
         expression,
     } = summary;
     println!(
-        "proved: {callbacks} hostile callbacks: largest session item {item} B, longest expression {expression} B"
+        "proved: {callbacks} hostile callbacks: largest session item {item} B, longest expression \
+        {expression} B"
     );
 }
 

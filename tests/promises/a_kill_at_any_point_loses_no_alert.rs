@@ -83,7 +83,8 @@ fn the_callback_function_killed_anywhere_with_and_without_a_resend() {
         again,
     } = rounds(callback_function_killed_anywhere);
     println!(
-        "proved: the callback function killed {kills} times: {alerts} alerts written down, none lost, {again} published again"
+        "proved: the callback function killed {kills} times: {alerts} alerts written down, none \
+        lost, {again} published again"
     );
 }
 

@@ -321,7 +321,8 @@ impl std::fmt::Display for Summary {
         } = self;
         write!(
             f,
-            "{alerts} alerts, none lost, {twice} published again; {kills} kills, {unavailable} answers 503, requests {fates:?}"
+            "{alerts} alerts, none lost, {twice} published again; {kills} kills, {unavailable} \
+            answers 503, requests {fates:?}"
         )
     }
 }

@@ -235,7 +235,8 @@ async fn every_fault_at_every_place_first_second_and_always() {
         .filter(|(_, outcome)| *outcome == Ok("not_stored"))
         .count();
     println!(
-        "proved: {} faults at every place and time, {not_stored} of them answered 503, none falsely 200, none too late",
+        "proved: {} faults at every place and time, {not_stored} of them answered 503, none \
+        falsely 200, none too late",
         outcomes.len()
     );
     assert!(not_stored > 40);

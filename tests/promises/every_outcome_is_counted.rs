@@ -145,7 +145,8 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
 #[tokio::test]
 async fn the_log_tells_of_no_channel_unless_asked_and_obeys_lambdas_settings() {
     let world = World::new().await;
-    let hostile = json!({"errorLevel": 5, "module": 0, "errorCode": 1, "errorMsg": "secret\u{1b}[2J file.m3u8"});
+    let hostile = json!({"errorLevel": 5, "module": 0, "errorCode": 1,
+        "errorMsg": "secret\u{1b}[2J file.m3u8"});
     let body = callback("a", "527841", 1, 1, &hostile);
     let unreadable = body.replace("\"sid\"", "\"xid\"");
     let text = async |settings: &[(&str, &str)]| {

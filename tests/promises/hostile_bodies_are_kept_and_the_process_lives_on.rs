@@ -103,7 +103,8 @@ async fn each_gets_its_answer_and_the_process_lives_on() {
 
     let long = json!({
         "noticeId": "n".repeat(20_000), "eventType": 11, "notifyMs": u64::MAX,
-        "payload": {"cname": "c".repeat(20_000), "uid": "u".repeat(20_000), "sid": "b", "sequence": 9_999_999_999_u64,
+        "payload": {"cname": "c".repeat(20_000), "uid": "u".repeat(20_000), "sid": "b",
+            "sequence": 9_999_999_999_u64,
             "sendts": u64::MAX / 2, "details": {"exitStatus": i64::MAX}},
     });
     let answer = function

@@ -1,5 +1,5 @@
-//! An alert is sent under a lease that is unique to a run and looked at before each publish, and an item that can't be
-//! handled blocks no others.
+//! An alert is sent under a lease that is unique to a run and looked at before each publish, and an
+//! item that can't be handled blocks no others.
 
 use crate::harness::{
     Fault, Plan, Simulation, TABLE, Weather, Which, World, callback, event_details, number, text,

@@ -55,7 +55,8 @@ async fn with_sns_down_for_the_whole_of_a_callback_the_next_sweep_sends_its_aler
 async fn rule_events_scheduler_events_and_any_others_start_a_sweep() {
     let world = World::new().await;
     let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
-    let scheduler = json!({"version": "0", "detail-type": "Scheduled Event", "source": "aws.scheduler", "detail": "{}"});
+    let scheduler = json!({"version": "0", "detail-type": "Scheduled Event",
+        "source": "aws.scheduler", "detail": "{}"});
     for event in [tick(), scheduler, json!({}), json!("now"), Value::Null] {
         let sweep = sweeper.invoke(event.clone()).await;
         assert_eq!(sweep["finished"], true, "{event}");

@@ -49,7 +49,8 @@ const VALUES: [&str; 35] = [
 
 /// A callback of every event type, with every field that the specification gives it.
 fn callbacks() -> Vec<Value> {
-    let file = json!([{"fileName": "a.mp4", "filename": "a.mp4", "trackType": "audio", "uid": "7", "mixedAllUser": true,
+    let file = json!([{"fileName": "a.mp4", "filename": "a.mp4", "trackType": "audio", "uid": "7",
+        "mixedAllUser": true,
         "isPlayable": true, "sliceStartTime": 1_772_460_000_000_u64}]);
     let status =
         json!({"msgName": "x", "status": 0, "fileList": file, "uploadingStatus": "uploaded"});
@@ -58,7 +59,8 @@ fn callbacks() -> Vec<Value> {
     let details = [
         (
             1,
-            json!({"msgName": "x", "module": 0, "errorLevel": 5, "errorCode": 110, "stat": 0, "errorMsg": "x"}),
+            json!({"msgName": "x", "module": 0, "errorLevel": 5, "errorCode": 110, "stat": 0,
+                "errorMsg": "x"}),
         ),
         (2, json!({"msgName": "x", "module": 0, "warnCode": 31})),
         (
@@ -79,7 +81,8 @@ fn callbacks() -> Vec<Value> {
         (41, json!({"msgName": "x", "leaveCode": 2})),
         (
             42,
-            json!({"msgName": "x", "startUtcMs": 9, "discontinueUtcMs": 8, "mixedAllUser": true, "streamUid": "7", "trackType": "audio"}),
+            json!({"msgName": "x", "startUtcMs": 9, "discontinueUtcMs": 8, "mixedAllUser": true,
+                "streamUid": "7", "trackType": "audio"}),
         ),
         (43, stream.clone()),
         (44, stream),
@@ -256,7 +259,8 @@ fn every_field_of_every_event_may_be_anything() {
             quarantined.len()
         );
         println!(
-            "proved: {} signed bodies with anything anywhere: {} events, {} in quarantine, {set_aside:?}, no 5xx",
+            "proved: {} signed bodies with anything anywhere: {} events, {} in quarantine, \
+            {set_aside:?}, no 5xx",
             bodies.len(),
             events.len(),
             kept.len()

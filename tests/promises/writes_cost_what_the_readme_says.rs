@@ -18,7 +18,8 @@ async fn open(world: &World, sid: &str) -> u64 {
         (40, json!({"status": 0})),
         (
             42,
-            json!({"startUtcMs": 1_772_460_001_700_u64, "discontinueUtcMs": 1_772_460_001_700_u64, "mixedAllUser": true, "streamUid": "0", "trackType": "audio_and_video"}),
+            json!({"startUtcMs": 1_772_460_001_700_u64, "discontinueUtcMs": 1_772_460_001_700_u64,
+                "mixedAllUser": true, "streamUid": "0", "trackType": "audio_and_video"}),
         ),
         (
             43,
@@ -129,7 +130,8 @@ async fn another_ordinary_callback_costs_two_requests_and_two_units() {
     let mut costs = Vec::new();
     for sequence in first..first + 100 {
         let event_type = if sequence % 2 == 0 { 43 } else { 44 };
-        let details = json!({"streamUid": "57297", "state": sequence / 2 % 2, "utcMs": 1_772_460_009_000_u64});
+        let details = json!({"streamUid": "57297", "state": sequence / 2 % 2,
+            "utcMs": 1_772_460_009_000_u64});
         world
             .deliver(
                 &receiver,

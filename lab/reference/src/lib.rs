@@ -56,7 +56,10 @@ impl Receiver {
             .table_name(&self.table)
             .key("sid", S(callback.payload.sid.into_owned()))
             .key("item", S("session".to_owned()))
-            .update_expression("SET notify_ms = :at, event_type = :type, cname = :cname, last_sequence = :n ADD version :one")
+            .update_expression(
+                "SET notify_ms = :at, event_type = :type, cname = :cname, \
+                last_sequence = :n ADD version :one",
+            )
             .condition_expression("attribute_not_exists(sid) OR last_sequence < :n")
             .expression_attribute_values(":at", N(callback.notify_ms.to_string()))
             .expression_attribute_values(":type", N(callback.event_type.to_string()))

@@ -22,9 +22,10 @@ use std::time::Duration;
   recordings simulate --local --sessions 200 --loss 0.05 --double --shuffle 5 --verify
   AGORA_SECRET=… recordings simulate --url https://….lambda-url.eu-central-1.on.aws/ --kind failing --kind backup-only
 
-The sessions are real to the receiver: they are stored, and their alerts go to whoever is subscribed. Their channels begin with
-`simulated-`. A callback that isn't answered with 200 is sent three times more, as Agora does, after 1, 2 and 4 seconds.
-Recordings are played as if they ended when the playing ends; nothing in them lies in the future. --verify expects the alerts of
+The sessions are real to the receiver: they are stored, and their alerts go to whoever is
+subscribed. Their channels begin with `simulated-`. A callback that isn't answered with 200 is
+sent three times more, as Agora does, after 1, 2 and 4 seconds. Recordings are played as if they
+ended when the playing ends; nothing in them lies in the future. --verify expects the alerts of
 ALERT_KINDS, as the receiver does, or the default ones.")]
 pub(crate) struct Arguments {
     /// Where the callbacks go; with --local, the local example
@@ -37,7 +38,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum)]
     kind: Vec<Kind>,
     /// How many sessions; without it, one of each kind
-    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    #[arg(long,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     sessions: Option<usize>,
     /// Streams of an individual session
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -55,7 +57,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     double: bool,
     /// Send callbacks up to so many seconds too late, and so out of order
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(..=86_400))]
     shuffle: u64,
     /// Chooses what is lost and how it is shuffled: the same seed plays the same again; without it,
     /// something else every time
@@ -68,7 +71,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     verify: bool,
     /// How long --verify waits for the alerts to be sent
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(..=86_400))]
     patience: u64,
 }
 

@@ -53,7 +53,8 @@ pub(super) async fn verify(
         .filter(|session| session.kind == Kind::Silent);
     if let silent @ 1.. = silent.count() {
         say!(
-            "Not checked: session_silent for {silent} sessions; the sweeper sends it within a few minutes."
+            "Not checked: session_silent for {silent} sessions; the sweeper sends it within a few \
+            minutes."
         );
     }
     if differences.is_empty() {

@@ -42,7 +42,8 @@ impl Fault {
     /// The answer instead of the engine's; `None` where there is none.
     pub(crate) fn answer(self) -> Option<Response> {
         let error = |status, code: &str| {
-            let body = json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "as told"});
+            let body = json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"),
+                "message": "as told"});
             let content_type = [("content-type", "application/x-amz-json-1.0")];
             Some((status, content_type, body.to_string()).into_response())
         };

@@ -259,10 +259,13 @@ pub(crate) fn event(body: &str) -> Value {
         "routeKey": "$default",
         "rawPath": "/",
         "rawQueryString": "",
-        "headers": {"content-type": "application/json", "agora-signature-v2": sign::v2(sign::LOCAL_SECRET, body.as_bytes())},
+        "headers": {"content-type": "application/json",
+            "agora-signature-v2": sign::v2(sign::LOCAL_SECRET, body.as_bytes())},
         "requestContext": {
-            "http": {"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "203.0.113.24", "userAgent": "Go-http-client/1.1"},
-            "requestId": "r", "routeKey": "$default", "stage": "$default", "timeEpoch": 1_772_460_000_000_u64,
+            "http": {"method": "POST", "path": "/", "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.24", "userAgent": "Go-http-client/1.1"},
+            "requestId": "r", "routeKey": "$default", "stage": "$default",
+            "timeEpoch": 1_772_460_000_000_u64,
         },
         "body": body,
         "isBase64Encoded": false,
@@ -272,7 +275,8 @@ pub(crate) fn event(body: &str) -> Value {
 /// The event of an EventBridge rule.
 pub(crate) fn tick() -> Value {
     json!({
-        "version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "Scheduled Event", "source": "aws.events",
+        "version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+        "detail-type": "Scheduled Event", "source": "aws.events",
         "account": "000000000000", "time": "2026-03-02T14:05:00Z", "region": "eu-central-1",
         "resources": ["arn:aws:events:eu-central-1:000000000000:rule/sweep"], "detail": {},
     })

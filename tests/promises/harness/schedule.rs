@@ -156,7 +156,8 @@ fn event(rng: &mut Rng) -> (u32, Value) {
     match rng.u8(..32) {
         0 => (
             1,
-            json!({"module": n % 4, "errorLevel": n % 7, "errorCode": n, "stat": 0, "errorMsg": "x"}),
+            json!({"module": n % 4, "errorLevel": n % 7, "errorCode": n, "stat": 0,
+                "errorMsg": "x"}),
         ),
         1 => (2, json!({"module": n % 4, "warnCode": 31})),
         2 => (3, json!({"status": n % 21})),

@@ -29,7 +29,8 @@ pub(crate) fn print(all: &[Measured]) -> Result<(), AnyError> {
         first.function.name
     );
     println!(
-        "| function | first `next` ms | × | first event ms | × | first answer ms | × | peak MiB | × | binary MiB | × | zip MiB | × |"
+        "| function | first `next` ms | × | first event ms | × | first answer ms | × | peak MiB | \
+        × | binary MiB | × | zip MiB | × |"
     );
     println!("|{}", " --- |".repeat(13));
     let (first_size, first_zipped) = sizes(&first.function.binary)?;
@@ -51,7 +52,8 @@ pub(crate) fn print(all: &[Measured]) -> Result<(), AnyError> {
         );
     }
     println!(
-        "\n| function | callback | requests | × | units | × | p50 µs | × | p99 µs | × | CPU µs | × |"
+        "\n| function | callback | requests | × | units | × | p50 µs | × | p99 µs | × | CPU µs | \
+        × |"
     );
     println!("|{}", " --- |".repeat(12));
     for Measured {

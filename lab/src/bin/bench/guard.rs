@@ -105,7 +105,8 @@ fn compare(counted: &Value) -> Result<Vec<String>, AnyError> {
         println!("{name}: {before} instructions recorded, {MARGIN} ‰ more let through");
         if now * 1000 > before * (1000 + MARGIN) {
             wrong.push(format!(
-                "instructions, {name}: {now} rather than {before}; if that is meant, record it anew with --record"
+                "instructions, {name}: {now} rather than {before}; if that is meant, record it \
+                anew with --record"
             ));
         }
     }

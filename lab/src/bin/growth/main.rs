@@ -40,7 +40,8 @@ async fn main() -> Result<(), AnyError> {
         ("losses", "% lost", &losses),
     ] {
         println!(
-            "\n| {what} | units | requests | item, bytes | time × |\n| --- | --- | --- | --- | --- |"
+            "\n| {what} | units | requests | item, bytes | time × |\n| --- | --- | --- | --- | \
+            --- |"
         );
         for point in points {
             println!(

@@ -2,9 +2,9 @@
 //!
 //! With `--binary` it measures builds of the sweeper: each runs behind a Lambda Runtime API of its
 //! own, held to the processor time of a Lambda function, and asks a DynamoDB that takes its time
-//! and has more healthy recordings than one run can look at. Builds and sizes take turns, so that what
-//! else the machine does meets all of them. A look counts if the table has served that session's
-//! attributes in this run, and the sweeper's own log line has to agree.
+//! and has more healthy recordings than one run can look at. Builds and sizes take turns, so that
+//! what else the machine does meets all of them. A look counts if the table has served that
+//! session's attributes in this run, and the sweeper's own log line has to agree.
 //!
 //! Without, it shows how a sweep grows: the sweeper in this process, real items on an engine, from
 //! 1,000 to 200,000, drawn to `docs/sweep.svg`; and the units of watching a recording.
