@@ -288,7 +288,7 @@ impl Store {
             .expression_attribute_values(":state", text(stored.state.as_str()))
             .expression_attribute_values(":read_due_at", number(stored.due_at))
             .expression_attribute_values(":due_at", number(lease.ends_at))
-            .expression_attribute_values(":shard", Shard::of(&lease.alert.sid).attribute())
+            .expression_attribute_values(":shard", Shard::Due.attribute())
             .expression_attribute_values(":one", number(1));
         let is_taken = match update.send().await {
             Ok(_) => true,
@@ -405,7 +405,7 @@ pub(super) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
         .map(|(name, value)| (name.clone(), text(value.as_str())))
         .collect();
     let mut item = alert_key(alert).of(&alert.sid);
-    item.extend(watch_entry(Shard::of(&alert.sid), lease.ends_at));
+    item.extend(watch_entry(Shard::Due, lease.ends_at));
     item.extend([
         ("kind".to_owned(), text(alert.kind.as_str())),
         ("severity".to_owned(), text(alert.kind.severity().as_str())),

@@ -15,9 +15,9 @@ const PAGE: i32 = 200;
 /// A partition of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shard {
-    /// Sessions whose `sid` has this hash, and their alerts.
+    /// Watched sessions whose `sid` has this hash.
     Hash(u8),
-    /// What has to be sent. Nothing is put there yet; a later version will, and this one serves it.
+    /// What has to be sent. Earlier versions put it where its session is.
     Due,
     /// Alerts that were given up: for people to find, not for the sweeper.
     Failed,
@@ -34,7 +34,7 @@ impl Shard {
         (0..HASHES).map(Self::Hash)
     }
 
-    /// The partition of a session and its alerts.
+    /// The partition of a session.
     #[must_use]
     pub fn of(sid: &str) -> Self {
         let hash = Sha256::digest(sid.as_bytes()).first().copied().unwrap_or(0);
@@ -106,11 +106,33 @@ impl Store {
         })
     }
 
+    /// Lists a partition, due or not, as much at a time as one request reads.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn watched(&self, shard: Shard, from: Option<Item>) -> Result<DuePage, StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("watch")
+            .key_condition_expression("watch_shard = :shard")
+            .expression_attribute_values(":shard", shard.attribute())
+            .set_exclusive_start_key(from)
+            .send()
+            .await
+            .map_err(|error| failed("Query watch", error))?;
+        Ok(DuePage {
+            due: page.items().iter().filter_map(read_due).collect(),
+            next: page.last_evaluated_key,
+        })
+    }
+
     /// Everything in a partition, due or not.
     pub(super) async fn all_in(&self, shard: Shard) -> Result<Vec<Due>, StoreError> {
         let (mut all, mut from) = (Vec::new(), None);
         loop {
-            let page = self.due(shard, u64::MAX, from).await?;
+            let page = self.watched(shard, from).await?;
             all.extend(page.due);
             from = page.next;
             if from.is_none() {

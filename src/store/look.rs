@@ -5,27 +5,44 @@
 //! nothing.
 
 use super::alert::alert_item;
-use super::index::Due;
 use super::item::{Item, number, read_number, read_session, read_text};
 use super::key::{CNAME, ItemKey, SID, VERSION, WATCH_AT, WATCH_SHARD};
+use super::batch::Projection;
 use super::session::IS_UNCHANGED;
 use super::{IS_NEW, Lease, Store, StoreError, is_invalid, refused};
 use crate::alert::AlertKey;
 use crate::invocation::Invocation;
+use crate::session::RegisterName;
 use crate::watchdog::{Look, Standing, Watched};
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure::AllOld,
     TransactWriteItem, Update,
 };
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
-/// What was found under the key of a session that is due.
+/// Nothing is said of a session before that, ms since the epoch: it is only being redriven, or can't be
+/// read or written.
+pub(super) const QUIET_UNTIL: &str = "quiet_until";
+
+/// What a check read under the key of a watched session.
+#[derive(Debug)]
+pub enum Checked {
+    /// A session, perhaps a moment old.
+    Session(Box<Watched>),
+    /// One of which nothing is to be said yet.
+    Quiet,
+    /// An item that can't be read as a session.
+    Unreadable,
+}
+
+/// What was found under the key of a watched session, read consistently.
 #[derive(Debug)]
 pub enum Found {
-    /// A session that is due.
+    /// A session.
     Session(Box<FoundSession>),
-    /// Nothing that is due: the index was behind.
-    NotDue,
+    /// Nothing that is watched: the index was behind, or nothing is to be said of it yet.
+    NotWatched,
     /// An item that can't be read as a session.
     Unreadable,
 }
@@ -52,23 +69,66 @@ pub enum LookWrite {
 }
 
 impl Store {
-    /// Reads a session that is due, consistently.
+    /// Reads at most [`BATCH`](super::BATCH) watched sessions, eventually consistent, only what the
+    /// rules need of them. Those that are gone aren't among them.
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn due_session(&self, due: &Due, now_ms: u64) -> Result<Found, StoreError> {
-        let Some(item) = self.item(&due.sid, &due.key).await? else {
-            return Ok(Found::NotDue);
-        };
-        if read_number(&item, WATCH_AT).is_none_or(|watch_at| watch_at > now_ms) {
-            return Ok(Found::NotDue);
+    pub async fn check_sessions(
+        &self,
+        sids: &[String],
+        now_ms: u64,
+    ) -> Result<Vec<(String, Checked)>, StoreError> {
+        let items = self.session_items(sids, Some(&NEEDED)).await?;
+        let checked = items.into_iter().map(|(sid, item)| {
+            let checked = if is_quiet(&item, now_ms) {
+                Checked::Quiet
+            } else {
+                match read_session_item(&item) {
+                    Some((watched, _)) => Checked::Session(Box::new(watched)),
+                    None => Checked::Unreadable,
+                }
+            };
+            (sid, checked)
+        });
+        Ok(checked.collect())
+    }
+
+    /// Leaves a session alone until `until_ms`.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn quieten(&self, sid: &str, until_ms: u64) -> Result<(), StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(ItemKey::Session.of(sid)))
+            .update_expression("SET quiet_until = :until")
+            .condition_expression("attribute_exists(watch_at)")
+            .expression_attribute_values(":until", number(until_ms));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => refused("UpdateItem quiet", error).map(|_| ()),
         }
-        let watched = read_watched(&item);
-        Ok(match read_number(&item, VERSION) {
-            Some(version) if !watched.session.recorders.is_empty() => {
+    }
+
+    /// Reads a watched session, consistently and whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn watched_session(&self, sid: &str, now_ms: u64) -> Result<Found, StoreError> {
+        let Some(item) = self.item(sid, &ItemKey::Session).await? else {
+            return Ok(Found::NotWatched);
+        };
+        if !item.contains_key(WATCH_AT) || is_quiet(&item, now_ms) {
+            return Ok(Found::NotWatched);
+        }
+        Ok(match read_session_item(&item) {
+            Some((watched, version)) => {
                 Found::Session(Box::new(FoundSession { watched, version }))
             }
-            Some(_) | None => Found::Unreadable,
+            None => Found::Unreadable,
         })
     }
 
@@ -165,7 +225,6 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
         ("killed_since", killed_since),
         ("taken_back", taken_back),
         ("missing_counted", missing_counted),
-        (WATCH_AT, look.next),
     ] {
         match value {
             Some(value) => {
@@ -176,7 +235,7 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
         }
     }
     if look.next.is_none() {
-        remove.push(WATCH_SHARD);
+        remove.extend([WATCH_AT, WATCH_SHARD]);
     }
     if !remove.is_empty() {
         set.push_str(&format!(" REMOVE {}", remove.join(", ")));
@@ -215,6 +274,45 @@ fn unwritten(source: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
         call: "TransactWriteItems look",
         source,
     }
+}
+
+/// The attributes that the rules need; the ledgers, which are large, aren't among them.
+static NEEDED: LazyLock<Projection> = LazyLock::new(|| {
+    let registers = RegisterName::ALL.map(RegisterName::as_str);
+    let others = [
+        SID,
+        CNAME,
+        VERSION,
+        QUIET_UNTIL,
+        "uid",
+        "generation",
+        "since",
+        "since_sequence",
+        "announced_at",
+        "stream",
+        "first_sequence",
+        "last_sequence",
+        "last_sendts",
+        "updated_at",
+        "previous",
+        "silent_since",
+        "unconfirmed_since",
+        "killed_since",
+        "taken_back",
+        "missing_counted",
+    ];
+    Projection::of(others.into_iter().chain(registers))
+});
+
+fn is_quiet(item: &Item, now_ms: u64) -> bool {
+    read_number(item, QUIET_UNTIL).is_some_and(|until| until > now_ms)
+}
+
+/// A session and its version; `None` if the item can't be read as one.
+fn read_session_item(item: &Item) -> Option<(Watched, u64)> {
+    let version = read_number(item, VERSION)?;
+    let watched = read_watched(item);
+    (!watched.session.recorders.is_empty()).then_some((watched, version))
 }
 
 /// Reads what the watchdog needs of a session's item.

@@ -11,7 +11,7 @@
 //! | `alert` | an alert's item is put once, before anything is sent, and names who may send it until when |
 //! | `look` | what the watchdog finds is noted together with its alerts, if no callback came meanwhile |
 //! | `quarantine` | an authentic body that isn't stored as a callback is kept |
-//! | `index` | what is due |
+//! | `index`, `batch` | what is due, and which sessions are watched |
 //! | `record` | reading for people |
 //! | `key`, `item`, `value`, `kept_body` | keys, sessions, JSON and bodies as attributes; pure |
 //!
@@ -19,6 +19,7 @@
 
 mod alert;
 mod archive;
+mod batch;
 mod conflict;
 mod event;
 mod index;
@@ -33,11 +34,12 @@ mod session;
 mod value;
 
 pub use alert::{Claim, DueClaim, LEASE_MS, Lease, read_alert};
+pub use batch::BATCH;
 pub use event::EventWrite;
 pub use index::{Due, DuePage, Shard};
 pub use item::{Item, read_session, size};
 pub use key::ItemKey;
-pub use look::{Found, FoundSession, LookWrite};
+pub use look::{Checked, Found, FoundSession, LookWrite};
 pub use quarantine::{QuarantineReason, QuarantineWrite, Quarantined};
 pub use record::Opened;
 pub use session::{Merge, SessionWrite};

@@ -6,20 +6,11 @@ use super::kept_body::read_body;
 use super::key::{FIRST_SENDTS, ITEM, ItemKey, SID};
 use super::look::read_watched;
 use super::page::{missing, owned_keys};
-use super::{Shard, Store, StoreError, failed};
+use super::{BATCH, Shard, Store, StoreError, failed};
 use crate::notification::Sid;
 use crate::record::{Record, StoredEvent, StoredSession};
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Number, Value};
-use std::collections::HashMap;
-use std::time::Duration;
-
-/// `BatchGetItem` takes this many keys.
-const BATCH: usize = 100;
-/// A batch that the table gives back unread is asked for again this often.
-const MAX_ASKS: u32 = 8;
-/// The first pause before keys that were left unread are asked for again is twice that; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The key of a session in the index of channels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,7 +155,7 @@ impl Store {
     pub async fn sessions(&self, sids: &[String]) -> Result<Vec<StoredSession>, StoreError> {
         let mut sessions = Vec::with_capacity(sids.len());
         for batch in sids.chunks(BATCH) {
-            let mut items = self.session_items(batch).await?;
+            let mut items = self.session_items(batch, None).await?;
             for sid in batch {
                 if let Some(item) = items.remove(sid) {
                     sessions.push(StoredSession {
@@ -175,54 +166,6 @@ impl Store {
             }
         }
         Ok(sessions)
-    }
-
-    /// The items of at most [`BATCH`] sessions, by `sid`.
-    async fn session_items(&self, batch: &[String]) -> Result<HashMap<String, Item>, StoreError> {
-        let unasked = |source: aws_sdk_dynamodb::error::BuildError| StoreError::Call {
-            call: "BatchGetItem sessions",
-            source: Box::new(source),
-        };
-        let keys = batch.iter().map(|sid| ItemKey::Session.of(sid));
-        let wanted = KeysAndAttributes::builder()
-            .set_keys(Some(keys.collect()))
-            .build()
-            .map_err(unasked)?;
-        let mut wanted = Some(HashMap::from([(self.table.clone(), wanted)]));
-        let mut items = HashMap::new();
-        for ask in 0..MAX_ASKS {
-            let Some(request) = wanted.take().filter(|wanted| !wanted.is_empty()) else {
-                break;
-            };
-            if ask > 0 {
-                tokio::time::sleep(FIRST_PAUSE * (1 << ask)).await;
-            }
-            let got = self
-                .client
-                .batch_get_item()
-                .set_request_items(Some(request))
-                .send()
-                .await
-                .map_err(|error| failed("BatchGetItem sessions", error))?;
-            for item in got
-                .responses
-                .into_iter()
-                .flatten()
-                .flat_map(|(_, items)| items)
-            {
-                if let Some(sid) = read_text(&item, SID) {
-                    items.insert(sid.to_owned(), item);
-                }
-            }
-            wanted = got.unprocessed_keys;
-        }
-        if wanted.is_some_and(|left| !left.is_empty()) {
-            return Err(StoreError::Call {
-                call: "BatchGetItem sessions",
-                source: "the table is throttled: keys were left unprocessed".into(),
-            });
-        }
-        Ok(items)
     }
 }
 

@@ -1,0 +1,92 @@
+//! Sessions read by the hundred, eventually consistent: half a read unit each, however many attributes
+//! are wanted.
+
+use super::item::{Item, read_text};
+use super::key::{ItemKey, SID};
+use super::{Store, StoreError, failed};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// `BatchGetItem` takes this many keys.
+pub const BATCH: usize = 100;
+/// Keys that the table gives back unread are asked for again this often.
+const MAX_ASKS: u32 = 8;
+/// Before keys are asked for again there is a pause of about twice that; it doubles.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// Which attributes are wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Projection {
+    expression: String,
+    names: HashMap<String, String>,
+}
+
+impl Projection {
+    /// These attributes. Many of their names are words of DynamoDB's own.
+    pub(super) fn of<'a>(attributes: impl Iterator<Item = &'a str>) -> Self {
+        let names: HashMap<_, _> = attributes
+            .enumerate()
+            .map(|(n, name)| (format!("#{n}"), name.to_owned()))
+            .collect();
+        let mut placeholders: Vec<_> = names.keys().cloned().collect();
+        placeholders.sort_unstable();
+        Self {
+            expression: placeholders.join(", "),
+            names,
+        }
+    }
+}
+
+impl Store {
+    /// The items of at most [`BATCH`] sessions, by `sid`; those that are gone aren't among them.
+    pub(super) async fn session_items(
+        &self,
+        sids: &[String],
+        projection: Option<&Projection>,
+    ) -> Result<HashMap<String, Item>, StoreError> {
+        let unasked = |source: aws_sdk_dynamodb::error::BuildError| StoreError::Call {
+            call: "BatchGetItem sessions",
+            source: Box::new(source),
+        };
+        let keys = sids.iter().map(|sid| ItemKey::Session.of(sid)).collect();
+        let wanted = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .set_projection_expression(projection.map(|wanted| wanted.expression.clone()))
+            .set_expression_attribute_names(projection.map(|wanted| wanted.names.clone()))
+            .build()
+            .map_err(unasked)?;
+        let mut wanted = Some(HashMap::from([(self.table.clone(), wanted)]));
+        let mut items = HashMap::with_capacity(sids.len());
+        for ask in 0..MAX_ASKS {
+            let Some(request) = wanted.take().filter(|wanted| !wanted.is_empty()) else {
+                break;
+            };
+            if ask > 0 {
+                let pause = PAUSE * (1 << ask);
+                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            }
+            let got = self
+                .client
+                .batch_get_item()
+                .set_request_items(Some(request))
+                .send()
+                .await
+                .map_err(|error| failed("BatchGetItem sessions", error))?;
+            let answers = got.responses.into_iter().flatten();
+            for item in answers.flat_map(|(_, items)| items) {
+                if let Some(sid) = read_text(&item, SID) {
+                    items.insert(sid.to_owned(), item);
+                }
+            }
+            wanted = got.unprocessed_keys;
+        }
+        if wanted.is_some_and(|left| !left.is_empty()) {
+            return Err(StoreError::Call {
+                call: "BatchGetItem sessions",
+                source: "the table is throttled: keys were left unprocessed".into(),
+            });
+        }
+        Ok(items)
+    }
+}

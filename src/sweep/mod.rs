@@ -1,0 +1,210 @@
+//! One sweep, once a minute: alerts that are due are sent first, then every watched session is
+//! checked, until the time is up.
+//!
+//! Two sweeps at the same moment do no harm, even of one event that was delivered twice: an alert is
+//! sent by whoever holds its lease, and a finding counts only if nobody wrote the session since it was
+//! read. Must not know: what started it, HTTP.
+
+mod alerts;
+mod checks;
+
+use crate::invocation::Invocation;
+use crate::store::{Shard, Store};
+use crate::topic::Topic;
+use crate::watchdog::Rules;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An item that can't be read or written is put off for this long, in ms.
+pub const PUT_OFF_MS: u64 = 60 * 60 * 1000;
+/// How often a sweep is started, in ms: the lag of one that does all it should is 0.
+const EVERY_MS: u64 = 60_000;
+/// Consecutive failed publishes after which SNS counts as down, and this run leaves the other alerts
+/// alone.
+const SNS_IS_DOWN: u32 = 3;
+/// Consecutive failed requests after which the table counts as down, and the rest is left to the next
+/// run.
+const TABLE_IS_DOWN: u32 = 3;
+/// Problems of one sweep that are kept; all are counted.
+const MAX_REMARKS: usize = 50;
+/// How much memory there has to be for each batch that is read at the same time, in MB.
+const MB_PER_BATCH: usize = 16;
+/// Batches read at the same time unless the sweeper has room for more.
+const IN_FLIGHT: usize = 16;
+
+/// What a sweep did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sweep {
+    /// Sessions checked.
+    pub looked: u64,
+    /// Sessions that aren't checked again unless a callback comes.
+    pub closed: u64,
+    /// Missing callbacks of sessions that are over, each counted once.
+    pub missing_sequences: u64,
+    /// Alerts that the watchdog raised or took back.
+    pub found: u64,
+    /// Alerts published.
+    pub published: u64,
+    /// Alerts that couldn't be published and stay pending.
+    pub deferred: u64,
+    /// Alerts left alone because SNS is down.
+    pub held: u64,
+    /// Alerts that were tried for a day and are given up.
+    pub failed: u64,
+    /// Items that can't be read or written.
+    pub unreadable: u64,
+    /// Requests to the table that failed.
+    pub errors: u64,
+    /// The age of the oldest alert that is due and wasn't sent, in ms.
+    pub oldest_pending_ms: u64,
+    /// How late the sessions that waited longest for a check are by now, in ms.
+    pub lag_ms: u64,
+    /// False if the time was up before everything was processed.
+    pub finished: bool,
+    /// Problems for people to read: at most 50.
+    #[serde(skip)]
+    pub remarks: Vec<Remark>,
+}
+
+/// A problem with one item, or with a partition of the index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// The item's partition key; `watch`, the index, for a partition of it.
+    pub sid: String,
+    /// The item's sort key; `shard <name>` for a partition of the index.
+    pub item: String,
+    /// What happened, in a few words.
+    pub outcome: &'static str,
+    /// What failed, with its causes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Default for Sweep {
+    /// A sweep that had nothing to do.
+    fn default() -> Self {
+        Self {
+            looked: 0,
+            closed: 0,
+            missing_sequences: 0,
+            found: 0,
+            published: 0,
+            deferred: 0,
+            held: 0,
+            failed: 0,
+            unreadable: 0,
+            errors: 0,
+            oldest_pending_ms: 0,
+            lag_ms: 0,
+            finished: true,
+            remarks: Vec::new(),
+        }
+    }
+}
+
+impl Sweep {
+    fn remark(&mut self, sid: &str, item: String, outcome: &'static str, error: Option<String>) {
+        self.remarks.push(Remark {
+            sid: sid.to_owned(),
+            item,
+            outcome,
+            error,
+        });
+    }
+
+    fn add(&mut self, other: Self) {
+        self.looked += other.looked;
+        self.closed += other.closed;
+        self.missing_sequences += other.missing_sequences;
+        self.found += other.found;
+        self.published += other.published;
+        self.deferred += other.deferred;
+        self.held += other.held;
+        self.failed += other.failed;
+        self.unreadable += other.unreadable;
+        self.errors += other.errors;
+        self.oldest_pending_ms = self.oldest_pending_ms.max(other.oldest_pending_ms);
+        self.lag_ms = self.lag_ms.max(other.lag_ms);
+        self.finished &= other.finished;
+        self.remarks.extend(other.remarks);
+        self.remarks.truncate(MAX_REMARKS);
+    }
+}
+
+/// The sweeper: its rules and the two clients, made once.
+#[derive(Debug)]
+pub struct Sweeper {
+    rules: Rules,
+    store: Store,
+    topic: Topic,
+    in_flight: usize,
+    /// Since when the sessions of a partition have all been checked, ms since the epoch, as far as this
+    /// process knows.
+    checked_at: Mutex<HashMap<Shard, u64>>,
+}
+
+/// One run of a sweep.
+struct Run<'a> {
+    sweeper: &'a Sweeper,
+    invocation: Invocation<'a>,
+    /// Consecutive failed publishes.
+    sns_failures: AtomicU32,
+    /// Consecutive failed requests to the table.
+    table_failures: AtomicU32,
+}
+
+impl Sweeper {
+    /// A sweeper of `store` that sends to `topic`.
+    #[must_use]
+    pub fn new(rules: Rules, store: Store, topic: Topic) -> Self {
+        Self {
+            rules,
+            store,
+            topic,
+            in_flight: IN_FLIGHT,
+            checked_at: Mutex::default(),
+        }
+    }
+
+    /// Lets it read as many batches of sessions at the same time as `memory_mb` can carry.
+    #[must_use]
+    pub fn with_memory(mut self, memory_mb: usize) -> Self {
+        self.in_flight = (memory_mb / MB_PER_BATCH).clamp(8, 64);
+        self
+    }
+
+    /// Sends what is due, then checks the watched sessions.
+    pub async fn sweep(&self, invocation: Invocation<'_>) -> Sweep {
+        // Lambda may deliver one event twice, under one request id. Two runs are two owners.
+        let owner = format!("{}/{:016x}", invocation.id, fastrand::u64(..));
+        let run = Run {
+            sweeper: self,
+            invocation: Invocation::new(&owner, invocation.now_ms(), invocation.deadline),
+            sns_failures: AtomicU32::new(0),
+            table_failures: AtomicU32::new(0),
+        };
+        let mut sweep = run.send_due().await;
+        sweep.add(run.check_sessions().await);
+        sweep
+    }
+}
+
+impl Run<'_> {
+    /// True if what needs `reserve` can still be begun.
+    fn has_time(&self, reserve: Duration) -> bool {
+        Instant::now() + reserve <= self.invocation.deadline
+    }
+
+    fn sns_is_down(&self) -> bool {
+        self.sns_failures.load(Ordering::Relaxed) >= SNS_IS_DOWN
+    }
+
+    fn table_is_down(&self) -> bool {
+        self.table_failures.load(Ordering::Relaxed) >= TABLE_IS_DOWN
+    }
+}
