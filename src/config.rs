@@ -160,13 +160,13 @@ impl Config {
     /// # Errors
     /// The first variable that is missing or malformed.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        const DAYS: &str = "a number of days from 1 up";
+        const DAYS: &str = "a number of days from 3 up";
         let variables = Variables(lookup);
         let retention_days = match variables.number("RETENTION_DAYS", 90, DAYS)? {
-            0 => {
+            days @ 0..=2 => {
                 return Err(ConfigError::Malformed {
                     name: "RETENTION_DAYS",
-                    value: "0".to_owned(),
+                    value: days.to_string(),
                     expected: DAYS,
                 });
             }
@@ -310,6 +310,7 @@ mod tests {
                 backup: true,
                 abnormal_exit: true,
                 does_failure_ring: true,
+                expects_heartbeats: false,
             }
         );
         assert_eq!(config.retention_secs, 90 * 86_400);
@@ -348,6 +349,7 @@ mod tests {
                 backup: false,
                 abnormal_exit: false,
                 does_failure_ring: false,
+                expects_heartbeats: false,
             }
         );
         let (off, _) = read(&[("SESSION_SILENT_MINUTES", "0")]).unwrap();
@@ -417,8 +419,8 @@ mod tests {
                 "UNSIGNED_CHECK is \"yes\"; expected test, any or never",
             ),
             (
-                ("RETENTION_DAYS", "0"),
-                "RETENTION_DAYS is \"0\"; expected a number of days from 1 up",
+                ("RETENTION_DAYS", "2"),
+                "RETENTION_DAYS is \"2\"; expected a number of days from 3 up",
             ),
             (
                 ("MAX_CALLBACK_AGE_HOURS", "-1"),

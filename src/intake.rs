@@ -13,7 +13,7 @@ use crate::reply::{Freshness, Reply, Stored};
 use crate::send::{SendOutcome, send};
 use crate::signature::Verified;
 use crate::store::{
-    Claim, EventWrite, KeptDetails, Merge, QuarantineReason, QuarantineWrite, Quarantined,
+    Came, Claim, EventWrite, KeptDetails, Merge, QuarantineReason, QuarantineWrite, Quarantined,
     SessionWrite, Store, StoreError, keep_details,
 };
 use crate::topic::Topic;
@@ -211,8 +211,7 @@ impl Intake {
     ) -> Outcome {
         match sorted {
             Sorted::Callback(notification) => {
-                let received_at = invocation.began_at_ms();
-                self.store_and_alert(notification, body, received_at, invocation)
+                self.store_and_alert(notification, body, Came::Now, invocation)
                     .await
             }
             Sorted::Check => Outcome::answer(Reply::Test),
@@ -253,7 +252,12 @@ impl Intake {
             Err(stays) => return Ok(Redriven::Stays(stays)),
         };
         let outcome = self
-            .store_and_alert(&callback, body, quarantined.received_at, invocation)
+            .store_and_alert(
+                &callback,
+                body,
+                Came::Before(quarantined.received_at),
+                invocation,
+            )
             .await;
         if matches!(outcome.reply, Reply::Stored(_)) {
             self.store.release(quarantined).await?;
@@ -281,13 +285,13 @@ impl Intake {
         }
     }
 
-    /// Writes down the alert of a callback that came at `received_at`, then commits the callback
+    /// Writes down the alert of a callback, then commits the callback
     /// and sends the alert.
     async fn store_and_alert(
         &self,
         notification: &Notification,
         body: Verified<'_>,
-        received_at: u64,
+        came: Came,
         invocation: Invocation<'_>,
     ) -> Outcome {
         let now_ms = invocation.began_at_ms();
@@ -309,7 +313,7 @@ impl Intake {
             },
         };
         let (committed, sent) = tokio::join!(
-            self.commit(notification, event, received_at, invocation),
+            self.commit(notification, event, came, invocation),
             self.send(claim, invocation)
         );
         let (alert, mut errors) = match sent {
@@ -356,22 +360,21 @@ impl Intake {
         &self,
         notification: &Notification,
         event: Option<KeptDetails>,
-        received_at: u64,
+        came: Came,
         invocation: Invocation<'_>,
     ) -> Result<(Freshness, SessionWrite), StoreError> {
+        let now_ms = invocation.began_at_ms();
         let event = async {
             match event {
                 None => Ok(None),
                 Some(details) => self
                     .store
-                    .put_event(notification, details, received_at)
+                    .put_event(notification, details, came.at_ms(now_ms))
                     .await
                     .map(Some),
             }
         };
-        let session = self
-            .store
-            .write_session(notification, invocation.began_at_ms());
+        let session = self.store.write_session(notification, came, now_ms);
         let (event, session) = tokio::try_join!(event, session)?;
         Ok((freshness(event, session), session))
     }

@@ -102,6 +102,8 @@ pub enum Metric {
     AlertsFailed,
     /// The age of the oldest alert that is due and isn't sent.
     OldestPendingAlert,
+    /// How late the sessions are that waited longest for a check.
+    SweepLag,
     /// Callbacks that never came, of sessions that are over.
     MissingSequences,
     /// Sweeps that came to an end.
@@ -118,7 +120,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Stored,
         Self::Duplicate,
         Self::Late,
@@ -136,6 +138,7 @@ impl Metric {
         Self::AlertsDeferred,
         Self::AlertsFailed,
         Self::OldestPendingAlert,
+        Self::SweepLag,
         Self::MissingSequences,
         Self::Sweeps,
         Self::SessionsLooked,
@@ -146,11 +149,11 @@ impl Metric {
 
     /// True for what an alarm counts runs in a row of; any other 0 isn't worth its bytes.
     fn is_kept_when_zero(self) -> bool {
-        self == Self::TableErrors
+        matches!(self, Self::SweepLag | Self::TableErrors)
     }
 
     fn unit(self) -> &'static str {
-        if self == Self::OldestPendingAlert {
+        if matches!(self, Self::OldestPendingAlert | Self::SweepLag) {
             "Milliseconds"
         } else {
             "Count"

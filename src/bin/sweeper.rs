@@ -13,14 +13,16 @@ async fn main() -> ExitCode {
         clippy::disallowed_methods,
         reason = "the one place that reads the environment"
     )]
-    let config = match Config::read(|name| std::env::var(name).ok()) {
+    let variable = |name: &str| std::env::var(name).ok();
+    let memory_mb = variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|size| size.parse().ok());
+    let config = match Config::read(variable) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("configuration: {error}");
             return ExitCode::FAILURE;
         }
     };
-    match serve(config).await {
+    match serve(config, memory_mb.unwrap_or(256)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("runtime: {error}");
@@ -29,10 +31,10 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(config: Config) -> Result<(), Error> {
+async fn serve(config: Config, memory_mb: usize) -> Result<(), Error> {
     let aws = aws::load().await;
     let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
-    let sweeper = Sweeper::new(config.rules, store, topic);
+    let sweeper = Sweeper::new(config.rules, store, topic).with_memory(memory_mb);
     run(service_fn(|event| {
         lambda::schedule::invoke(&sweeper, &config.log, event)
     }))

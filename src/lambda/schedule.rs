@@ -69,6 +69,7 @@ fn write_lines(log: &Log, sweep: &Sweep, invocation: Invocation<'_>, millisecond
         (Metric::AlertsDeferred, sweep.deferred + sweep.held),
         (Metric::AlertsFailed, sweep.failed),
         (Metric::OldestPendingAlert, sweep.oldest_pending_ms),
+        (Metric::SweepLag, sweep.lag_ms),
         (Metric::MissingSequences, sweep.missing_sequences),
         (Metric::UnreadableItems, sweep.unreadable),
         (Metric::TableErrors, sweep.errors),

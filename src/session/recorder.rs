@@ -331,6 +331,35 @@ impl Recorder {
         })
     }
 
+    /// The newest callback that shows that something is being recorded: a slice, a playlist, a web
+    /// page. A 40 alone doesn't: it may wait in an empty channel. A stream has no time of its own,
+    /// and counts from the newest callback.
+    #[must_use]
+    pub fn sign_of_recording(&self) -> Option<Reported<()>> {
+        let says = |name| self.register(name).map(Register::moment);
+        let web = self
+            .work()
+            .filter(|work| work.value == Work::WebStarted)
+            .map(|work| work.moment());
+        let stream = self
+            .ledger
+            .last
+            .filter(|_| self.had_stream)
+            .map(|last| (last, self.last_sendts));
+        let signs = [
+            says(RegisterName::Slice),
+            says(RegisterName::Playlist),
+            web,
+            stream,
+        ];
+        let (sequence, at) = signs.into_iter().flatten().max()?;
+        Some(Reported {
+            value: (),
+            sequence,
+            at,
+        })
+    }
+
     /// When it said that its work ended abnormally, ms since the epoch: the newest of each kind of
     /// callback that says so.
     pub(crate) fn abnormal_exits(&self) -> Vec<Reported<EventType>> {

@@ -104,7 +104,10 @@ impl Store {
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(alert_item(&lease, self.expires_at(lease.created_at))))
+            .set_item(Some(alert_item(
+                &lease,
+                self.alert_expires_at(lease.created_at),
+            )))
             .condition_expression(IS_NEW)
             .return_values_on_condition_check_failure(AllOld);
         let stored = match put.send().await {

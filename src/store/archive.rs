@@ -32,7 +32,7 @@ impl Store {
                 .item(ITEM, text(page.key()))
                 .item("ranges", flat_ranges(&page.ranges))
                 .item(VERSION, number(version))
-                .item(EXPIRES_AT, number(self.expires_at(now_ms)))
+                .item(EXPIRES_AT, number(self.fact_expires_at(now_ms)))
                 .condition_expression(PAGE_IS_NOT_NEWER)
                 .expression_attribute_values(":version", number(version));
             match put.send().await {

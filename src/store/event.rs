@@ -38,7 +38,7 @@ impl Store {
             ("uid".to_owned(), text(notification.uid.as_str())),
             ("sendts".to_owned(), number(notification.sendts)),
             ("received_at".to_owned(), number(now_ms)),
-            (EXPIRES_AT.to_owned(), number(self.expires_at(now_ms))),
+            (EXPIRES_AT.to_owned(), number(self.fact_expires_at(now_ms))),
         ]);
         let optional = [
             (

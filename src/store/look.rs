@@ -5,11 +5,11 @@
 //! nothing.
 
 use super::alert::alert_item;
-use super::item::{Item, number, read_number, read_session, read_text};
-use super::key::{CNAME, ItemKey, SID, VERSION, WATCH_AT, WATCH_SHARD};
 use super::batch::Projection;
+use super::item::{Item, number, read_number, read_session, read_text, text};
+use super::key::{CNAME, EXPIRES_AT, ITEM, ItemKey, SID, VERSION, WATCH_AT, WATCH_SHARD};
 use super::session::IS_UNCHANGED;
-use super::{IS_NEW, Lease, Store, StoreError, is_invalid, refused};
+use super::{IS_NEW, Lease, Store, StoreError, failed, is_invalid, refused};
 use crate::alert::AlertKey;
 use crate::invocation::Invocation;
 use crate::session::RegisterName;
@@ -24,6 +24,12 @@ use std::sync::LazyLock;
 /// Nothing is said of a session before that, ms since the epoch: it is only being redriven, or can't be
 /// read or written.
 pub(super) const QUIET_UNTIL: &str = "quiet_until";
+/// When the newest heartbeat came, ms since the epoch.
+pub(super) const HEARD_AT: &str = "heard_at";
+
+/// Where it is noted that heartbeats are subscribed.
+const RECEIVER: &str = "receiver#state";
+const HEARTBEAT: &str = "heartbeat";
 
 /// What a check read under the key of a watched session.
 #[derive(Debug)]
@@ -94,6 +100,36 @@ impl Store {
         Ok(checked.collect())
     }
 
+    /// When a heartbeat of any recording was last noted, ms since the epoch.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn heartbeat_seen_at(&self) -> Result<Option<u64>, StoreError> {
+        let item = self
+            .item(RECEIVER, &ItemKey::Other(HEARTBEAT.to_owned()))
+            .await?;
+        Ok(item.as_ref().and_then(|item| read_number(item, "seen_at")))
+    }
+
+    /// Notes that a heartbeat of some recording came at `seen_at`.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn note_heartbeat(&self, seen_at: u64, now_ms: u64) -> Result<(), StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item(SID, text(RECEIVER))
+            .item(ITEM, text(HEARTBEAT))
+            .item("seen_at", number(seen_at))
+            .item(EXPIRES_AT, number(self.expires_at(now_ms)));
+        match put.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed("PutItem heartbeat", error)),
+        }
+    }
+
     /// Leaves a session alone until `until_ms`.
     ///
     /// # Errors
@@ -125,9 +161,7 @@ impl Store {
             return Ok(Found::NotWatched);
         }
         Ok(match read_session_item(&item) {
-            Some((watched, version)) => {
-                Found::Session(Box::new(FoundSession { watched, version }))
-            }
+            Some((watched, version)) => Found::Session(Box::new(FoundSession { watched, version })),
             None => Found::Unreadable,
         })
     }
@@ -167,7 +201,7 @@ impl Store {
                 .table_name(&self.table)
                 .set_item(Some(alert_item(
                     &lease,
-                    self.expires_at(lease.created_at()),
+                    self.alert_expires_at(lease.created_at()),
                 )))
                 .condition_expression(IS_NEW)
                 .return_values_on_condition_check_failure(AllOld)
@@ -218,6 +252,7 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
         killed_since,
         taken_back,
         missing_counted,
+        spoke_at,
     } = look.standing;
     for (name, value) in [
         ("silent_since", silent_since),
@@ -225,6 +260,7 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
         ("killed_since", killed_since),
         ("taken_back", taken_back),
         ("missing_counted", missing_counted),
+        ("spoke_at", spoke_at),
     ] {
         match value {
             Some(value) => {
@@ -284,6 +320,7 @@ static NEEDED: LazyLock<Projection> = LazyLock::new(|| {
         CNAME,
         VERSION,
         QUIET_UNTIL,
+        HEARD_AT,
         "uid",
         "generation",
         "since",
@@ -300,6 +337,7 @@ static NEEDED: LazyLock<Projection> = LazyLock::new(|| {
         "killed_since",
         "taken_back",
         "missing_counted",
+        "spoke_at",
     ];
     Projection::of(others.into_iter().chain(registers))
 });
@@ -323,12 +361,14 @@ pub(super) fn read_watched(item: &Item) -> Watched {
         cname: string(CNAME),
         session: read_session(item),
         updated_at: read_number(item, "updated_at").unwrap_or(u64::MAX),
+        heard_at: read_number(item, HEARD_AT),
         standing: Standing {
             silent_since: read_number(item, "silent_since"),
             unconfirmed_since: read_number(item, "unconfirmed_since"),
             killed_since: read_number(item, "killed_since"),
             taken_back: read_number(item, "taken_back"),
             missing_counted: read_number(item, "missing_counted"),
+            spoke_at: read_number(item, "spoke_at"),
         },
     }
 }

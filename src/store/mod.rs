@@ -42,7 +42,7 @@ pub use key::ItemKey;
 pub use look::{Checked, Found, FoundSession, LookWrite};
 pub use quarantine::{QuarantineReason, QuarantineWrite, Quarantined};
 pub use record::Opened;
-pub use session::{Merge, SessionWrite};
+pub use session::{Came, Merge, SessionWrite};
 pub use value::{KeptDetails, keep_details};
 
 use crate::notification::Sid;
@@ -58,6 +58,11 @@ use std::time::Duration;
 
 /// How often a write that meets others is tried before the caller is told to come again.
 const MAX_ATTEMPTS: u32 = 40;
+
+/// A recording isn't expected to last longer than a week.
+const LONGEST_RECORDING_SECS: u64 = 7 * 24 * 60 * 60;
+/// An alert is kept for a week at least.
+const ALERT_SECS: u64 = 7 * 24 * 60 * 60;
 
 /// No such item yet.
 const IS_NEW: &str = "attribute_not_exists(sid)";
@@ -138,9 +143,21 @@ impl Store {
         Ok(got.item)
     }
 
-    /// When an item written at `now_ms` expires, in s since the epoch.
+    /// When a session, or a body in quarantine, written at `now_ms` expires, in s since the epoch.
     fn expires_at(&self, now_ms: u64) -> u64 {
         now_ms / 1000 + self.retention_secs
+    }
+
+    /// When a fact or a page written at `now_ms` expires: not before its session, which may still be
+    /// written to for as long as a recording lasts.
+    fn fact_expires_at(&self, now_ms: u64) -> u64 {
+        self.expires_at(now_ms) + LONGEST_RECORDING_SECS
+    }
+
+    /// When an alert written down at `now_ms` expires: long after it was sent or given up, so that
+    /// somebody sees it.
+    fn alert_expires_at(&self, now_ms: u64) -> u64 {
+        now_ms / 1000 + self.retention_secs.max(ALERT_SECS)
     }
 }
 

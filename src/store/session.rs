@@ -5,6 +5,7 @@ use super::item::{
     Item, number, read_number, read_session, register_attribute, text, write_session,
 };
 use super::key::{CNAME, EXPIRES_AT, FIRST_SENDTS, ItemKey, VERSION, WATCH_AT, WATCH_SHARD};
+use super::look::{HEARD_AT, QUIET_UNTIL};
 use super::page::make_room;
 use super::{IS_NEW, MAX_ATTEMPTS, Store, StoreError, is_invalid, refused};
 use crate::notification::{Notification, Sid};
@@ -30,6 +31,8 @@ const IS_NEWEST: &str =
 pub(super) const IS_UNCHANGED: &str = "version = :version";
 /// The session was not there when it was read.
 const HAS_NO_VERSION: &str = "attribute_not_exists(version)";
+/// How long nothing is said of a recording after it was redriven, in ms.
+const REDRIVEN_QUIET_MS: u64 = 60 * 60 * 1000;
 /// What only the callback that opens a session writes, and the placeholder of its value. A value
 /// that stands in several places is sent once.
 const OPENING: [(&str, &str); 7] = [
@@ -80,10 +83,31 @@ enum Attempt {
     Overtaken(Option<Item>),
 }
 
+/// How a callback came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// From Agora, now.
+    Now,
+    /// Out of quarantine; it came first at that time, ms since the epoch.
+    Before(u64),
+}
+
+impl Came {
+    /// When it came, ms since the epoch, where now is `now_ms`.
+    #[must_use]
+    pub fn at_ms(self, now_ms: u64) -> u64 {
+        match self {
+            Self::Now => now_ms,
+            Self::Before(at) => at,
+        }
+    }
+}
+
 /// A callback on its way into its session.
 struct Arrival<'a> {
     notification: &'a Notification,
     fact: Fact,
+    came: Came,
     now_ms: u64,
     expires_at: u64,
     first_look_at: u64,
@@ -97,12 +121,14 @@ impl Store {
     pub async fn write_session(
         &self,
         notification: &Notification,
+        came: Came,
         now_ms: u64,
     ) -> Result<SessionWrite, StoreError> {
         let sid = &notification.sid;
         let arrival = Arrival {
             notification,
             fact: Fact::of(notification),
+            came,
             now_ms,
             expires_at: self.expires_at(now_ms),
             first_look_at: now_ms + self.first_look_ms,
@@ -142,7 +168,8 @@ impl Store {
                 // look there.
                 (Noted::Archived, _) if !pages.is_empty() => {
                     self.put_pages(sid, &pages, version, now_ms).await?;
-                    self.replace_session(&arrival, &before, stored).await?;
+                    self.replace_session(&arrival, &before, stored, None)
+                        .await?;
                     stored = self.session(sid).await?;
                     continue;
                 }
@@ -168,7 +195,9 @@ impl Store {
                 return Ok(write);
             }
             self.put_pages(sid, &pages, version, now_ms).await?;
-            match self.replace_session(&arrival, &session, stored).await? {
+            let heard_at = arrival.heard_at().filter(|_| is_new);
+            let replaced = self.replace_session(&arrival, &session, stored, heard_at);
+            match replaced.await? {
                 Attempt::Written => return Ok(write),
                 Attempt::Overtaken(newer) => stored = newer,
             }
@@ -214,6 +243,7 @@ impl Store {
         arrival: &Arrival<'_>,
         session: &Session,
         stored: Option<Item>,
+        heard_at: Option<u64>,
     ) -> Result<Attempt, StoreError> {
         let is_watched = |item: &Item| item.contains_key("uid");
         let opens_recorder = !arrival.fact.is_beside && !stored.as_ref().is_some_and(is_watched);
@@ -227,6 +257,13 @@ impl Store {
         if (arrival.fact.tells_state() || opens_recorder) && !item.contains_key(WATCH_AT) {
             item.extend(arrival.watch_entry());
         }
+        if let Some(heard_at) = heard_at.max(read_number(&item, HEARD_AT)) {
+            item.insert(HEARD_AT.to_owned(), number(heard_at));
+        }
+        match arrival.quiet_until() {
+            Some(until) => item.insert(QUIET_UNTIL.to_owned(), number(until)),
+            None => item.remove(QUIET_UNTIL),
+        };
         item.insert("updated_at".to_owned(), number(arrival.now_ms));
         item.insert(EXPIRES_AT.to_owned(), number(expires_at));
         item.insert(VERSION.to_owned(), number(next_version));
@@ -285,6 +322,20 @@ impl Arrival<'_> {
         item.insert(FIRST_SENDTS.to_owned(), number(self.fact.sendts));
         item.extend(self.cname().map(|cname| (CNAME.to_owned(), text(cname))));
         item
+    }
+
+    /// When it was heard that the recording lives: a heartbeat's arrival, ms since the epoch.
+    fn heard_at(&self) -> Option<u64> {
+        let at_ms = self.came.at_ms(self.now_ms);
+        self.notification.is_heartbeat().then_some(at_ms)
+    }
+
+    /// Nothing is said of a recording that is only being redriven, ms since the epoch.
+    fn quiet_until(&self) -> Option<u64> {
+        match self.came {
+            Came::Now => None,
+            Came::Before(_) => Some(self.now_ms + REDRIVEN_QUIET_MS),
+        }
     }
 
     /// What lets the watchdog find the session.
@@ -371,15 +422,30 @@ fn newest_update(arrival: &Arrival<'_>, generation: u64) -> Update {
             .map(|(name, value)| format!("{name} = {value}"))
             .join(", "),
     );
+    let mut remove = Vec::new();
     // Seen at work after a failure: it is healed.
-    let healed = if fact.shows_work() {
-        " REMOVE failure"
+    if fact.shows_work() {
+        remove.push("failure");
+    }
+    match arrival.quiet_until() {
+        Some(until) => {
+            values.insert(":quiet_until".to_owned(), number(until));
+            set.push_str(", quiet_until = :quiet_until");
+        }
+        None => remove.push(QUIET_UNTIL),
+    }
+    if let Some(heard_at) = arrival.heard_at() {
+        values.insert(":heard_at".to_owned(), number(heard_at));
+        set.push_str(", heard_at = :heard_at");
+    }
+    let remove = if remove.is_empty() {
+        String::new()
     } else {
-        ""
+        format!(" REMOVE {}", remove.join(", "))
     };
     Update {
         condition,
-        expression: format!("SET {set} ADD received :received, version :one{healed}"),
+        expression: format!("SET {set} ADD received :received, version :one{remove}"),
         names,
         values,
     }
@@ -409,6 +475,7 @@ mod tests {
         let arrival = Arrival {
             notification: &notification,
             fact: Fact::of(&notification),
+            came: Came::Now,
             now_ms: 1_000,
             expires_at: 9,
             first_look_at: 2_000,

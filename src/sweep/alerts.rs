@@ -68,7 +68,9 @@ impl Run<'_> {
             return sweep;
         }
         let sent = match due.key {
-            ItemKey::Alert(_) => timeout_at(self.invocation.deadline, self.try_alert(due, &mut sweep)).await,
+            ItemKey::Alert(_) => {
+                timeout_at(self.invocation.deadline, self.try_alert(due, &mut sweep)).await
+            }
             ItemKey::Session | ItemKey::Event(_) | ItemKey::Missing(_) | ItemKey::Other(_) => {
                 Ok(self.put_off(due, "unreadable", &mut sweep).await)
             }

@@ -146,6 +146,8 @@ impl Run<'_> {
             let closer = match checked {
                 Checked::Session(watched) => {
                     sweep.looked += 1;
+                    let heard_at = watched.heard_at.unwrap_or(0);
+                    self.newest_heartbeat.fetch_max(heard_at, Ordering::Relaxed);
                     self.is_news(&watched, now_ms)
                 }
                 Checked::Unreadable => true,
@@ -169,7 +171,7 @@ impl Run<'_> {
     }
 
     fn is_news(&self, watched: &Watched, now_ms: u64) -> bool {
-        let look = look(watched, &self.sweeper.rules, now_ms);
+        let look = look(watched, &self.rules, now_ms);
         is_news(watched, &look)
     }
 
@@ -184,8 +186,9 @@ impl Run<'_> {
                 Found::NotWatched => return Ok(()),
                 Found::Unreadable => return self.quieten(sid, "unreadable", sweep).await,
             };
-            let mut look = look(&found.watched, &self.sweeper.rules, now_ms);
-            look.alerts.retain(|alert| !claimed_before.contains(&alert.key));
+            let mut look = look(&found.watched, &self.rules, now_ms);
+            look.alerts
+                .retain(|alert| !claimed_before.contains(&alert.key));
             if !is_news(&found.watched, &look) {
                 return Ok(());
             }
@@ -225,11 +228,7 @@ impl Run<'_> {
 
     /// How many callbacks are missing of a session that is over and isn't checked again. Later checks
     /// may close it again; `missing_counted` keeps what was counted from being counted twice.
-    async fn missing(
-        &self,
-        found: &FoundSession,
-        look: &Look,
-    ) -> Result<Option<u64>, StoreError> {
+    async fn missing(&self, found: &FoundSession, look: &Look) -> Result<Option<u64>, StoreError> {
         let watched = &found.watched;
         let is_closed = look.next.is_none() && over_since(watched).is_some();
         let Some(sid) = Sid::new(&watched.sid).filter(|_| is_closed) else {

@@ -8,6 +8,7 @@
 mod alerts;
 mod checks;
 
+use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::store::{Shard, Store};
 use crate::topic::Topic;
@@ -15,14 +16,18 @@ use crate::watchdog::Rules;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// An item that can't be read or written is put off for this long, in ms.
 pub const PUT_OFF_MS: u64 = 60 * 60 * 1000;
 /// How often a sweep is started, in ms: the lag of one that does all it should is 0.
 const EVERY_MS: u64 = 60_000;
+/// Heartbeats are expected of every recording for so long after any was seen, in ms.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// How often it is noted that one was seen, in ms.
+const NOTED_EVERY_MS: u64 = 60 * 60 * 1000;
 /// Consecutive failed publishes after which SNS counts as down, and this run leaves the other alerts
 /// alone.
 const SNS_IS_DOWN: u32 = 3;
@@ -152,6 +157,10 @@ pub struct Sweeper {
 struct Run<'a> {
     sweeper: &'a Sweeper,
     invocation: Invocation<'a>,
+    /// The rules of this run.
+    rules: Rules,
+    /// When the newest heartbeat came of those that were seen, ms since the epoch.
+    newest_heartbeat: AtomicU64,
     /// Consecutive failed publishes.
     sns_failures: AtomicU32,
     /// Consecutive failed requests to the table.
@@ -182,15 +191,40 @@ impl Sweeper {
     pub async fn sweep(&self, invocation: Invocation<'_>) -> Sweep {
         // Lambda may deliver one event twice, under one request id. Two runs are two owners.
         let owner = format!("{}/{:016x}", invocation.id, fastrand::u64(..));
+        let seen_at = self.heartbeat_seen_at(invocation).await;
+        let expects_heartbeats = seen_at.saturating_add(DAY_MS) > invocation.now_ms();
         let run = Run {
             sweeper: self,
             invocation: Invocation::new(&owner, invocation.now_ms(), invocation.deadline),
+            rules: Rules {
+                expects_heartbeats,
+                ..self.rules
+            },
+            newest_heartbeat: AtomicU64::new(0),
             sns_failures: AtomicU32::new(0),
             table_failures: AtomicU32::new(0),
         };
         let mut sweep = run.send_due().await;
         sweep.add(run.check_sessions().await);
+        let newest = run.newest_heartbeat.load(Ordering::Relaxed);
+        if newest >= seen_at.saturating_add(NOTED_EVERY_MS) {
+            let noted = self.store.note_heartbeat(newest, invocation.now_ms());
+            if let Ok(Err(error)) = timeout_at(invocation.deadline, noted).await {
+                sweep.errors += 1;
+                let error = Some(chain(&error));
+                sweep.remark("receiver#state", "heartbeat".to_owned(), "not noted", error);
+            }
+        }
         sweep
+    }
+
+    /// When a heartbeat of any recording was last noted; 0 where that can't be read.
+    async fn heartbeat_seen_at(&self, invocation: Invocation<'_>) -> u64 {
+        let seen_at = self.store.heartbeat_seen_at();
+        match timeout_at(invocation.deadline, seen_at).await {
+            Ok(Ok(seen_at)) => seen_at.unwrap_or(0),
+            Ok(Err(_)) | Err(_) => 0,
+        }
     }
 }
 

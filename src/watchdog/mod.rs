@@ -33,6 +33,9 @@ const STANDING_LOOK_MS: std::ops::RangeInclusive<u64> = 60_000..=60 * 60 * 1000;
 /// Agora replaces a recorder that was killed within a minute and a half. In ms.
 const REPLACED_WITHIN_MS: u64 = 2 * 60 * 1000;
 
+/// The first heartbeat of a recording may come so much later than the others, in ms.
+const FIRST_HEARTBEAT_MS: u64 = 3 * 60 * 1000;
+
 /// Which rules are on, and their thresholds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -47,6 +50,9 @@ pub struct Rules {
     pub abnormal_exit: bool,
     /// Whether a recording that failed rings by itself, so that its files aren't waited for.
     pub does_failure_ring: bool,
+    /// Whether heartbeats are subscribed: some recording sent one in the last day. Only then a
+    /// recording that never sent one is silent.
+    pub expects_heartbeats: bool,
 }
 
 impl Rules {
@@ -60,6 +66,7 @@ impl Rules {
             backup: is_on(AlertKind::BackupOnlyUpload),
             abnormal_exit: is_on(AlertKind::AbnormalExit),
             does_failure_ring: is_on(AlertKind::FatalError) || is_on(AlertKind::AbnormalExit),
+            expects_heartbeats: false,
         }
     }
 
@@ -82,6 +89,8 @@ pub struct Watched {
     pub session: Session,
     /// When a callback was last written into it, ms since the epoch.
     pub updated_at: u64,
+    /// When the newest heartbeat came, ms since the epoch.
+    pub heard_at: Option<u64>,
     /// What was said and not taken back.
     pub standing: Standing,
 }
@@ -100,6 +109,8 @@ pub struct Standing {
     pub taken_back: Option<u64>,
     /// How many missing callbacks were counted when the session was closed.
     pub missing_counted: Option<u64>,
+    /// When the last silence was taken back, ms since the epoch.
+    pub spoke_at: Option<u64>,
 }
 
 /// The result of a look at a session.
@@ -182,6 +193,10 @@ pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
             killed_since: killed.stands,
             taken_back: count.max(watched.standing.taken_back),
             missing_counted: watched.standing.missing_counted,
+            spoke_at: match (watched.standing.silent_since, silence.stands) {
+                (Some(since), stands) if stands != Some(since) => Some(now_ms),
+                (_, _) => watched.standing.spoke_at,
+            },
         },
         next: due.into_iter().min(),
     }
@@ -196,43 +211,64 @@ pub fn over_since(watched: &Watched) -> Option<u64> {
 impl Moment<'_> {
     /// `session_silent`.
     fn rule_on_silence(&self) -> Ruling {
-        let (Some(threshold), Some(heartbeat)) = (self.rules.silent_ms, self.heartbeat()) else {
+        let Some(threshold) = self.rules.silent_ms else {
             return Ruling::default();
         };
-        let mut ruling = Ruling {
-            stands: self.watched.standing.silent_since,
-            ..Ruling::default()
+        let Some((heartbeat, heard_at)) = self.heard() else {
+            return Ruling::default();
         };
-        if let Some(since) = ruling.stands
-            && let Some(cause) = self.end.or((heartbeat.at > since).then_some(heartbeat))
-        {
+        // After a silence was taken back nothing new is said of it for one threshold.
+        let spoke_at = self.watched.standing.spoke_at.unwrap_or(0);
+        let silent_at = heard_at.max(spoke_at).saturating_add(threshold);
+        if let Some(since) = self.watched.standing.silent_since {
+            let has_spoken = heartbeat.at > since || silent_at > self.now_ms;
+            let Some(cause) = self.end.or(has_spoken.then_some(heartbeat)) else {
+                return Ruling {
+                    stands: Some(since),
+                    look_at: look_again(silent_at, self.now_ms),
+                    ..Ruling::default()
+                };
+            };
             let kind = AlertKind::SessionSilentResolved;
-            ruling
-                .alerts
-                .push(self.silence(kind, since, cause, cause.at));
-            ruling.stands = None;
+            return Ruling {
+                alerts: vec![self.silence(kind, since, cause, cause.at)],
+                stands: None,
+                look_at: self.end.is_none().then_some(self.now_ms + threshold),
+            };
         }
         if self.end.is_some() {
-            return ruling;
+            return Ruling::default();
         }
-        let silent_at = heartbeat.at.saturating_add(threshold);
-        if ruling.stands.is_none() && silent_at <= self.now_ms {
-            // A sign of work after the heartbeat makes it another silence than the one before.
-            let work = self.current().and_then(Recorder::newest_work);
-            let since = work.map_or(heartbeat.at, |work| {
-                heartbeat.at.max(work.at.min(self.watched.updated_at))
-            });
-            let kind = AlertKind::SessionSilent;
-            ruling
-                .alerts
-                .push(self.silence(kind, since, heartbeat, silent_at));
-            ruling.stands = Some(since);
+        if silent_at > self.now_ms {
+            return Ruling {
+                look_at: Some(silent_at),
+                ..Ruling::default()
+            };
         }
-        ruling.look_at = match ruling.stands {
-            Some(_) => look_again(silent_at, self.now_ms),
-            None => Some(silent_at),
-        };
-        ruling
+        // A sign of work after the heartbeat makes it another silence than the one before.
+        let work = self.current().and_then(Recorder::newest_work);
+        let since = work.map_or(heartbeat.at, |work| {
+            heartbeat.at.max(work.at.min(self.watched.updated_at))
+        });
+        let kind = AlertKind::SessionSilent;
+        Ruling {
+            alerts: vec![self.silence(kind, since, heartbeat, silent_at)],
+            stands: Some(since),
+            look_at: look_again(silent_at, self.now_ms),
+        }
+    }
+
+    /// What was heard last of a recording, and since when nothing has come: its newest heartbeat
+    /// counts from when it came, if that is later than when it was sent. One at work without any,
+    /// where others send some, counts as if its first had come late.
+    fn heard(&self) -> Option<(Cause, u64)> {
+        if let Some(heartbeat) = self.heartbeat() {
+            let heard_at = self.watched.heard_at.unwrap_or(0).max(heartbeat.at);
+            return Some((heartbeat, heard_at));
+        }
+        let work = self.current().filter(|_| self.rules.expects_heartbeats);
+        let work = self.cause(&work?.sign_of_recording()?, EventType::RECORDER_SLICE_START);
+        Some((work, work.at.saturating_add(FIRST_HEARTBEAT_MS)))
     }
 
     fn silence(&self, kind: AlertKind, since: u64, cause: Cause, at: u64) -> Alert {

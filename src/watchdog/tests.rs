@@ -14,6 +14,7 @@ const RULES: Rules = Rules {
     backup: true,
     abnormal_exit: true,
     does_failure_ring: true,
+    expects_heartbeats: false,
 };
 
 /// A session and a clock: callbacks come at a minute, and the watchdog looks.
@@ -315,6 +316,7 @@ fn a_rule_that_is_off_says_nothing() {
         backup: false,
         abnormal_exit: false,
         does_failure_ring: false,
+        expects_heartbeats: false,
     };
     let nothing = Look {
         alerts: Vec::new(),
@@ -411,6 +413,7 @@ fn a_session_without_heartbeats_is_looked_at_for_a_day() {
         backup: true,
         abnormal_exit: true,
         does_failure_ring: true,
+        expects_heartbeats: false,
     };
     assert_eq!(look(&scene.watched, &watched_for_nothing, last).next, None);
 }
@@ -532,6 +535,7 @@ fn a_failure_that_rings_nothing_leaves_its_files_expected() {
     scene.callback(2, 2, 11, json!({"exitStatus": 0}));
     let mute = Rules {
         does_failure_ring: false,
+        expects_heartbeats: false,
         ..RULES
     };
     let alerts = look(&scene.watched, &mute, T0 + 40 * MIN).alerts;

@@ -563,7 +563,7 @@ async fn a_bad_configuration_stops_the_function_at_init_with_one_line() {
         (
             "RETENTION_DAYS",
             "soon",
-            "configuration: RETENTION_DAYS is \"soon\"; expected a number of days from 1 up\n",
+            "configuration: RETENTION_DAYS is \"soon\"; expected a number of days from 3 up\n",
         ),
     ] {
         assert_eq!(
