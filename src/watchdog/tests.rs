@@ -18,11 +18,11 @@ const RULES: Rules = Rules {
 };
 
 /// A session and a clock: callbacks come at a minute, and the watchdog looks.
-#[derive(Default)]
 struct Scene {
     watched: Watched,
     next: Option<u64>,
     looks: usize,
+    rules: Rules,
 }
 
 impl Scene {
@@ -35,6 +35,7 @@ impl Scene {
             },
             next: Some(T0 + LOOK_MS),
             looks: 0,
+            rules: RULES,
         }
     }
 
@@ -52,6 +53,9 @@ impl Scene {
         let fact = Fact::of(&notification);
         self.watched.session.apply(&fact);
         self.watched.updated_at = at;
+        if event_type == 33 {
+            self.watched.heard_at = Some(at);
+        }
         if self.next.is_none() && fact.tells_state() {
             self.next = Some(at + LOOK_MS);
         }
@@ -102,10 +106,11 @@ impl Scene {
         let mut said = Vec::new();
         for minute in from..=minute {
             let now_ms = T0 + minute * MIN;
-            if self.next.is_none_or(|next| next > now_ms) {
+            // Every watched session is looked at every minute.
+            if self.next.is_none() {
                 continue;
             }
-            let look = look(&self.watched, &RULES, now_ms);
+            let look = look(&self.watched, &self.rules, now_ms);
             assert!(
                 look.next.is_none_or(|next| next > now_ms),
                 "a look that is over at once"
@@ -136,14 +141,14 @@ fn a_silent_session_alerts_once_and_is_resolved_by_a_heartbeat() {
     assert_eq!(scene.until(60), [(25, "session_silent")]);
     assert_eq!(scene.watched.standing.silent_since, Some(T0 + 20 * MIN));
     scene.heartbeat(61);
-    assert_eq!(scene.until(64), [(63, "session_silent_resolved")]);
+    assert_eq!(scene.until(64), [(61, "session_silent_resolved")]);
     assert_eq!(scene.until(80), [(66, "session_silent")]);
-    // It speaks once, and is silent again before anybody looks.
+    // It speaks once, and is silent again before anybody looks: nothing new is said at once.
     scene.heartbeat(81);
     let now_ms = T0 + 90 * MIN;
     let said = look(&scene.watched, &RULES, now_ms).alerts;
     let kinds: Vec<_> = said.iter().map(|alert| alert.kind.as_str()).collect();
-    assert_eq!(kinds, ["session_silent_resolved", "session_silent"]);
+    assert_eq!(kinds, ["session_silent_resolved"]);
     scene.heartbeat(91);
     for minute in 92..120 {
         scene.heartbeat(minute);
@@ -153,7 +158,7 @@ fn a_silent_session_alerts_once_and_is_resolved_by_a_heartbeat() {
             "{said:?}"
         );
     }
-    assert_eq!(scene.watched.standing, Standing::default());
+    assert_eq!(scene.watched.standing.silent_since, None);
 }
 
 #[test]
@@ -162,7 +167,7 @@ fn a_heartbeat_soon_after_the_alert_is_noticed_soon() {
     scene.heartbeat(1);
     assert_eq!(scene.until(6), [(6, "session_silent")]);
     scene.heartbeat(6);
-    assert_eq!(scene.until(8), [(7, "session_silent_resolved")]);
+    assert_eq!(scene.until(8), [(6, "session_silent_resolved")]);
 }
 
 #[test]
@@ -185,7 +190,7 @@ fn an_upload_that_is_not_confirmed_alerts_once_and_is_resolved_when_it_is() {
         assert_eq!(scene.until(32), []);
         assert_eq!(scene.until(100), [(33, "upload_unconfirmed")]);
         scene.callback(101, 51, event_type, details);
-        assert_eq!(scene.until(120), [(108, "upload_unconfirmed_resolved")]);
+        assert_eq!(scene.until(120), [(101, "upload_unconfirmed_resolved")]);
         assert_eq!(scene.next, None, "nothing more to look for");
     }
 }
@@ -233,7 +238,7 @@ fn a_31_after_a_32_takes_the_backup_back_and_one_before_it_does_not() {
     before.callback(31, 3, 31, json!({"status": 0}));
     assert_eq!(before.until(60), []);
     scene.callback(31, 7, 31, json!({"status": 0}));
-    assert_eq!(scene.until(60), [(36, "backup_only_upload_resolved")]);
+    assert_eq!(scene.until(60), [(31, "backup_only_upload_resolved")]);
     assert_eq!(scene.next, None);
 }
 
@@ -585,7 +590,7 @@ fn a_recorder_killed_by_a_signal_rings_after_two_minutes_unless_another_takes_ov
     let exit = told.alert_of(2, 6, 11, json!({"exitStatus": 1}));
     assert_eq!(exit.key, alert.key);
     // A failover that comes late takes it back, one in time lets nothing ring.
-    assert_eq!(alone.until(7), [(5, "abnormal_exit")]);
+    assert_eq!(alone.until(7), [(4, "abnormal_exit")]);
     alone.callback_of("6", 8, 0, 40, json!({"status": 0}));
     let taken_back = look(&alone.watched, &RULES, T0 + 9 * MIN).alerts.remove(0);
     assert_eq!(taken_back.kind, AlertKind::AbnormalExitResolved);
@@ -614,7 +619,7 @@ fn the_exit_of_a_replaced_recorder_is_taken_back_once_another_was_at_work() {
         (alert.kind, hash(&alert)),
         (AlertKind::AbnormalExitResolved, hash(&exit))
     );
-    assert_eq!(scene.until(60), [(10, "abnormal_exit_resolved")]);
+    assert_eq!(scene.until(60), [(7, "abnormal_exit_resolved")]);
 }
 
 #[test]
@@ -653,4 +658,98 @@ fn a_second_silence_after_a_sign_of_work_is_another_one() {
     let second = look(&scene.watched, &RULES, T0 + 12 * MIN).alerts.remove(0);
     assert_eq!(second.kind, AlertKind::SessionSilent);
     assert_ne!(second.key, first.key);
+}
+
+#[test]
+fn heartbeats_that_come_late_are_no_silence() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    // Each is on its way for six minutes, or its recorder's clock is so much behind.
+    for minute in 7..60 {
+        scene.heartbeat(minute - 6);
+        scene.watched.updated_at = T0 + minute * MIN;
+        scene.watched.heard_at = Some(T0 + minute * MIN);
+        assert_eq!(scene.until(minute), [], "{minute}");
+    }
+    assert_eq!(scene.until(63), []);
+    assert_eq!(scene.until(65), [(64, "session_silent")]);
+}
+
+#[test]
+fn a_second_silence_is_told_as_soon_as_the_first() {
+    let mut scene = Scene::new();
+    scene.heartbeat(1);
+    assert_eq!(scene.until(300), [(6, "session_silent")]);
+    for minute in 301..=310 {
+        scene.heartbeat(minute);
+        let expected: &[_] = match minute {
+            301 => &[(301, "session_silent_resolved")],
+            _ => &[],
+        };
+        assert_eq!(scene.until(minute), expected);
+    }
+    assert_eq!(scene.until(320), [(315, "session_silent")]);
+}
+
+#[test]
+fn the_death_of_a_recorder_that_took_over_is_told_in_time() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    for minute in 1..=9 {
+        scene.heartbeat(minute);
+        assert_eq!(scene.until(minute), []);
+    }
+    scene.callback(9, 11, 41, json!({"leaveCode": 2}));
+    assert_eq!(scene.until(10), []);
+    scene.callback(11, 12, 12, json!({"newUid": 6}));
+    scene.callback_of("6", 11, 0, 40, json!({"status": 0}));
+    for minute in 12..=14 {
+        scene.callback_of("6", minute, minute - 11, 33, json!({"progress": 1}));
+    }
+    let told = scene.until(30);
+    assert!(told.contains(&(19, "session_silent")), "{told:?}");
+}
+
+#[test]
+fn a_silence_that_an_end_took_back_is_told_again_when_work_goes_on() {
+    let mut scene = Scene::new();
+    scene.heartbeat(1);
+    assert_eq!(scene.until(9), [(6, "session_silent")]);
+    scene.callback(10, 3, 3, json!({"status": 6}));
+    assert_eq!(scene.until(11), [(10, "session_silent_resolved")]);
+    scene.callback(12, 4, 42, json!({"startUtcMs": T0 + 12 * MIN}));
+    // Nothing new is said of it for one threshold.
+    assert_eq!(scene.until(30), [(15, "session_silent")]);
+}
+
+#[test]
+fn a_recording_without_a_first_heartbeat_is_silent_where_others_send_some() {
+    for (expects_heartbeats, has_slice, expected) in [
+        (true, true, &[(10, "session_silent")][..]),
+        (true, false, &[]),
+        (false, true, &[]),
+    ] {
+        let mut scene = Scene::new();
+        scene.rules.expects_heartbeats = expects_heartbeats;
+        scene.callback(0, 0, 40, json!({"status": 0}));
+        if has_slice {
+            scene.callback(2, 1, 42, json!({"startUtcMs": T0}));
+        }
+        let case = (expects_heartbeats, has_slice);
+        assert_eq!(scene.until(60), expected, "{case:?}");
+    }
+}
+
+#[test]
+fn numbers_that_start_again_are_no_silence() {
+    let mut scene = Scene::new();
+    for minute in 0..30 {
+        scene.callback(minute, 101 + minute, 33, json!({"progress": 1}));
+        assert_eq!(scene.until(minute), []);
+    }
+    for minute in 30..60 {
+        scene.callback(minute, minute - 30, 33, json!({"progress": 1}));
+        assert_eq!(scene.until(minute), [], "{minute}");
+    }
+    assert_eq!(scene.until(65), [(64, "session_silent")]);
 }
