@@ -153,14 +153,13 @@ async fn a_session_that_cannot_be_written_is_put_off() {
     world.deliver_as(&receiver, body.as_bytes(), "r", T0).await;
     let sweeper = world.sweeper();
     world.proxy.plan(Some(Plan {
-        operation: "UpdateItem",
-        key: "session",
+        operation: "TransactWriteItems",
+        key: "",
         fault: Fault::Validation,
         which: Which::First,
         seen: 0,
     }));
-    world.look_now("a").await;
-    let sweep = world.sweep_at(&sweeper, T0 + 2 * MIN).await;
+    let sweep = world.sweep_at(&sweeper, T0 + 6 * MIN).await;
     world.proxy.plan(None);
     assert_eq!(sweep.unreadable, 1, "{:?}", sweep.remarks);
     assert_eq!(sweep.errors, 0, "{:?}", sweep.remarks);
