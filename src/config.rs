@@ -161,6 +161,7 @@ impl Config {
     /// The first variable that is missing or malformed.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         const DAYS: &str = "a number of days from 3 up";
+        const MINUTES: &str = "a number of minutes from 2 up, 0 for off";
         let variables = Variables(lookup);
         let retention_days = match variables.number("RETENTION_DAYS", 90, DAYS)? {
             days @ 0..=2 => {
@@ -174,8 +175,16 @@ impl Config {
         };
         let alert_kinds = alert_kinds(variables.get("ALERT_KINDS"))?;
         let threshold = |name, default| {
-            let minutes = variables.number(name, default, "a number of minutes, 0 for off")?;
-            Ok((minutes > 0).then_some(minutes * 60 * 1000))
+            // Less is no silence: heartbeats come once a minute, and so does the sweeper.
+            match variables.number(name, default, MINUTES)? {
+                0 => Ok(None),
+                1 => Err(ConfigError::Malformed {
+                    name,
+                    value: "1".to_owned(),
+                    expected: MINUTES,
+                }),
+                minutes => Ok(Some(minutes * 60 * 1000)),
+            }
         };
         let rules = Rules::new(
             &alert_kinds,
@@ -404,7 +413,13 @@ mod tests {
             ),
             (
                 ("SESSION_SILENT_MINUTES", "soon"),
-                "SESSION_SILENT_MINUTES is \"soon\"; expected a number of minutes, 0 for off",
+                "SESSION_SILENT_MINUTES is \"soon\"; \
+                 expected a number of minutes from 2 up, 0 for off",
+            ),
+            (
+                ("UPLOAD_UNCONFIRMED_MINUTES", "1"),
+                "UPLOAD_UNCONFIRMED_MINUTES is \"1\"; \
+                 expected a number of minutes from 2 up, 0 for off",
             ),
             (
                 ("REQUIRE_SIGNATURE_V2", "maybe"),

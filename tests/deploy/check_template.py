@@ -23,7 +23,7 @@ from stack import NAMESPACE, ROOT, alarm_metrics, as_list, expand, of_type, plai
 # Metrics that somebody has to be woken for.
 ALARMING = {
     "AlertsFailed", "ClockAhead", "Cut", "NotStored", "OldestPendingAlert", "Quarantined",
-    "SignatureInvalid", "Stale", "Stored", "Sweeps", "TableErrors", "UnreadableItems",
+    "SignatureInvalid", "Stale", "Stored", "SweepLag", "Sweeps", "TableErrors", "UnreadableItems",
 }
 # Set by Lambda itself, not by the template; or for local use.
 NOT_SET = {
@@ -514,7 +514,8 @@ CHECKS = [
         plant_parameter("AlertKinds", "AllowedPattern", r"^(all|[a-z_]+(\s*,\s*[a-z_]+)*)$"),
         plant_parameter("AlertKinds", "Default", "fatal_error;abnormal_exit"),
         plant_parameter("AgoraSecretArn", "AllowedPattern", r"^(arn:aws:secretsmanager:\S+)?$"),
-        plant_parameter("RetentionDays", "MinValue", 0),
+        plant_parameter("RetentionDays", "MinValue", 2),
+        plant_parameter("SessionSilentMinutes", "AllowedPattern", r"^(0|[1-9]\d{0,2}|1440)$"),
         plant_parameter("UnsignedCheck", "AllowedValues", ["test", "any", "none"]),
         plant_parameter("LogLevel", "AllowedValues", ["DEBUG", "INFO", "WARN", "ERROR", "FATAL"]),
     ]),
