@@ -1,9 +1,9 @@
 //! A model of how an alert is written down, claimed, published, marked and swept, explored
-//! exhaustively: two receivers with doubled copies, a sweeper, crashes, lost answers. Its actions
-//! are named after the functions they stand for.
+//! exhaustively: two receivers with doubled copies, a sweeper, crashes, lost answers, an owner that
+//! is so slow that its lease runs out. Its actions are named after the functions they stand for.
 //!
-//! What it leaves out: two alerts never touch the same item, so there is one; a lease runs out only
-//! for an owner that is dead or has given up, because every publish ends before its lease does.
+//! What it leaves out: two alerts never touch the same item, so there is one; once an owner has begun
+//! to publish, its lease lasts, because it looks at the lease first and leaves room for the mark.
 
 #![allow(
     clippy::print_stdout,
@@ -18,6 +18,7 @@ const RECEIVERS: usize = 2;
 const COPIES: u8 = 3;
 const CRASHES: u8 = 2;
 const LOSSES: u8 = 3;
+const SLOW: u8 = 1;
 
 /// The alert's item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +68,7 @@ struct State {
     copies: u8,
     crashes: u8,
     losses: u8,
+    slow: u8,
     published: u8,
     /// Publishes of which nobody knows.
     unknown: u8,
@@ -97,6 +99,8 @@ enum Action {
     Publish(Actor, Answer),
     PublishFails(Actor),
     MarkSent(Actor, Answer),
+    /// Its lease is over before it publishes: it leaves the alert to others.
+    GiveUp(Actor),
     Crash(Actor),
     LeaseRunsOut,
 }
@@ -108,6 +112,8 @@ struct Protocol {
     publishes_first: bool,
     /// Takes the job over although the lease hasn't run out.
     ignores_lease: bool,
+    /// Publishes without a look at its lease.
+    forgets_lease: bool,
     /// Answers before the session is written.
     replies_early: bool,
 }
@@ -140,6 +146,25 @@ impl State {
             Sweeper::Sending { owner: of, sending } if of == owner && sending != Sending::Over
         );
         receivers || sweeper
+    }
+
+    /// True if `owner` may still be about to publish.
+    fn is_before_publish(&self, owner: u8) -> bool {
+        let receivers = self.receivers.iter().any(|receiver| match receiver {
+            Receiver::Idle => false,
+            Receiver::Claiming { owner: of } => *of == owner,
+            Receiver::Working {
+                owner: of, sending, ..
+            } => *of == owner && *sending == Sending::Publish,
+        });
+        let sweeper = matches!(self.sweeper, Sweeper::Sending { owner: of, sending } if of == owner && sending == Sending::Publish);
+        receivers || sweeper
+    }
+
+    /// True if `owner` holds the alert and its lease isn't over.
+    fn has_lease(&self, owner: u8) -> bool {
+        self.item
+            .is_some_and(|item| item.owner == owner && !item.is_due)
     }
 
     /// The conditional writes of a claim; true if the job is `owner`'s.
@@ -184,6 +209,7 @@ impl Model for Protocol {
             copies: COPIES,
             crashes: CRASHES,
             losses: LOSSES,
+            slow: SLOW,
             published: 0,
             unknown: 0,
             is_acknowledged: false,
@@ -195,7 +221,10 @@ impl Model for Protocol {
         if state.losses > 0 {
             answers.push(Answer::IsLost);
         }
-        let send = |actor, sending: &Sending, actions: &mut Vec<Action>| match sending {
+        let send = |actor, owner, sending: &Sending, actions: &mut Vec<Action>| match sending {
+            Sending::Publish if !state.has_lease(owner) && !self.forgets_lease => {
+                actions.push(Action::GiveUp(actor));
+            }
             Sending::Publish => {
                 actions.extend(answers.iter().map(|answer| Action::Publish(actor, *answer)));
                 if state.losses > 0 {
@@ -223,10 +252,10 @@ impl Model for Protocol {
                     actions.extend(answers.iter().map(|answer| Action::ClaimAlert(r, *answer)));
                 }
                 Receiver::Working {
+                    owner,
                     has_event,
                     has_session,
                     sending,
-                    ..
                 } => {
                     if !has_event {
                         actions.extend(answers.iter().map(|answer| Action::PutEvent(r, *answer)));
@@ -238,7 +267,7 @@ impl Model for Protocol {
                                 .map(|answer| Action::WriteSession(r, *answer)),
                         );
                     }
-                    send(Actor::Receiver(r), sending, actions);
+                    send(Actor::Receiver(r), *owner, sending, actions);
                     if *has_event
                         && (*has_session || self.replies_early)
                         && *sending == Sending::Over
@@ -260,16 +289,18 @@ impl Model for Protocol {
                     actions.extend(answers.iter().map(|answer| Action::ClaimDue(*answer)));
                 }
             }
-            Sweeper::Sending { sending, .. } => {
-                send(Actor::Sweeper, sending, actions);
+            Sweeper::Sending { owner, sending } => {
+                send(Actor::Sweeper, *owner, sending, actions);
                 if state.crashes > 0 {
                     actions.push(Action::Crash(Actor::Sweeper));
                 }
             }
         }
+        let may_run_out =
+            |owner| !state.is_at_it(owner) || (state.slow > 0 && state.is_before_publish(owner));
         if state
             .item
-            .is_some_and(|item| !item.is_sent && !item.is_due && !state.is_at_it(item.owner))
+            .is_some_and(|item| !item.is_sent && !item.is_due && may_run_out(item.owner))
         {
             actions.push(Action::LeaseRunsOut);
         }
@@ -376,7 +407,12 @@ impl Model for Protocol {
                     Actor::Sweeper => state.sweeper = Sweeper::Idle,
                 }
             }
-            Action::LeaseRunsOut => state.item.as_mut()?.is_due = true,
+            Action::GiveUp(actor) => *state.sending(actor)?.1 = Sending::Over,
+            Action::LeaseRunsOut => {
+                let owner = state.item?.owner;
+                state.slow -= u8::from(state.is_at_it(owner));
+                state.item.as_mut()?.is_due = true;
+            }
         }
         if matches!(
             state.sweeper,
@@ -457,6 +493,13 @@ fn the_model_sees_the_mistakes_that_can_be_made() {
         (
             Protocol {
                 ignores_lease: true,
+                ..Protocol::default()
+            },
+            "twice only after a crash or an answer of SNS that was lost",
+        ),
+        (
+            Protocol {
+                forgets_lease: true,
                 ..Protocol::default()
             },
             "twice only after a crash or an answer of SNS that was lost",
