@@ -268,7 +268,9 @@ impl Moment<'_> {
         }
         let work = self.current().filter(|_| self.rules.expects_heartbeats);
         let work = self.cause(&work?.sign_of_recording()?, EventType::RECORDER_SLICE_START);
-        Some((work, work.at.saturating_add(FIRST_HEARTBEAT_MS)))
+        // A clock that is behind makes no recording silent: the newest callback counts, too.
+        let heard_at = work.at.max(self.watched.updated_at);
+        Some((work, heard_at.saturating_add(FIRST_HEARTBEAT_MS)))
     }
 
     fn silence(&self, kind: AlertKind, since: u64, cause: Cause, at: u64) -> Alert {
