@@ -25,7 +25,6 @@ pub fn carry_out(database: &Database, operation: &str, body: &[u8]) -> (u16, Str
         "BatchGetItem" => on(body, |request| database.batch_get_item(request)),
         "UpdateItem" => on(body, |request| database.update_item(request)),
         "DeleteItem" => on(body, |request| database.delete_item(request)),
-        "BatchGetItem" => on(body, |request| database.batch_get_item(request)),
         "Scan" => on(body, |request| database.scan(request)),
         "Query" => on(body, |request| database.query(request)),
         "TransactWriteItems" => on(body, |request| database.transact_write_items(request)),

@@ -147,9 +147,9 @@ async fn callback_function_killed_anywhere() -> Toll {
 
 async fn sweeper_killed_anywhere() -> Toll {
     let mut toll = Toll::default();
-    // Eight partitions are read; an alert is claimed and marked; its session is read and noted; a
-    // silent session is read and noted, and its alert marked.
-    for kill in kills(15) {
+    // What is due is listed, an alert claimed and marked; eight partitions are listed, two sessions
+    // read; a silent one is read again and noted, and its alert marked; heartbeats are noted.
+    for kill in kills(18) {
         let world = World::new().await;
         world.sns.set_mood(Mood::Down);
         let receiver = world.receiver();

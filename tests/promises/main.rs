@@ -14,10 +14,12 @@
 mod harness;
 
 mod a_crowd_of_writers_loses_nothing;
+mod a_day_of_late_callbacks_rings_no_false_alarm;
 mod a_hostile_session_stays_bounded;
 mod a_kill_at_any_point_loses_no_alert;
 mod a_person_sees_what_happened;
 mod a_rehearsal_tells_the_truth;
+mod a_thousand_silences_are_told_in_time;
 mod alerts_survive_crashes_and_copies;
 mod any_schedule_ends_in_the_sorted_fold;
 mod every_fault_ends_in_an_answer_that_is_true;

@@ -2,7 +2,7 @@
 //! noticed and taken back.
 
 use crate::harness::{
-    Binary, Function, World, callback, callback_at, event, event_details, number, text, tick,
+    Binary, Function, TABLE, World, callback, callback_at, event, event_details, number, text, tick,
 };
 use agora_recording_callbacks::sweep::PUT_OFF_MS;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -204,7 +204,7 @@ async fn a_simulated_clock_drives_a_session_through_silence_and_back() {
     for minute in (92..3000).step_by(7) {
         assert_eq!(world.sweep_at(&sweeper, T0 + minute * MIN).await.looked, 0);
     }
-    assert!(looks < 30, "{looks} looks");
+    assert_eq!(looks, 53, "one a minute, until it is over and uploaded");
     let severities: Vec<_> = world
         .sns
         .published()
@@ -350,21 +350,25 @@ async fn a_late_callback_brings_a_session_back_that_was_no_longer_looked_at() {
 
 #[tokio::test]
 async fn a_callback_that_comes_while_a_look_is_being_noted_is_not_undone() {
-    for (operation, minute) in [("TransactWriteItems", 7), ("UpdateItem", 3)] {
+    // A silence is about to be noted, then the end of the watch over a session that is forgotten.
+    for (operation, first, minute) in [
+        ("TransactWriteItems", (33, json!({"progress": 0})), 7),
+        ("UpdateItem", (40, json!({"status": 0})), 25 * 60),
+    ] {
         let world = World::new().await;
         let (receiver, sweeper) = (world.receiver(), world.sweeper());
-        let beat = |n: u64, at: u64| callback_at("a", "5", n, 33, &json!({"progress": n}), at);
+        let (event_type, details) = first;
+        let first = callback_at("a", "5", 0, event_type, &details, T0);
         world
-            .deliver_as(&receiver, beat(0, T0).as_bytes(), "r0", T0)
+            .deliver_as(&receiver, first.as_bytes(), "r0", T0)
             .await;
-        world.look_now("a").await;
+        let watch_at = number(&world.session_item("a").await, "watch_at");
         world.proxy.hold(operation);
         let callback = async {
             world.proxy.stopped().await;
             let at = T0 + minute * MIN - 1000;
-            let handled = world
-                .deliver_as(&receiver, beat(1, at).as_bytes(), "r1", at)
-                .await;
+            let beat = callback_at("a", "5", 1, 33, &json!({"progress": 1}), at);
+            let handled = world.deliver_as(&receiver, beat.as_bytes(), "r1", at).await;
             world.proxy.release();
             handled.reply.result()
         };
@@ -373,13 +377,89 @@ async fn a_callback_that_comes_while_a_look_is_being_noted_is_not_undone() {
         assert_eq!(sweep.looked, 1, "{operation}");
         assert_eq!(sweep.found, 0, "{operation}");
         assert_eq!(kinds(&world, "a").len(), 0);
+        assert_eq!(sweep.closed, 0, "{operation}");
         let item = world.session_item("a").await;
-        assert_eq!(
-            item["watch_at"].as_n().unwrap(),
-            &(T0 + (minute + 5) * MIN - 1000).to_string()
-        );
-        assert_eq!(number(&item, "version"), 3);
+        assert_eq!(number(&item, "watch_at"), watch_at, "{operation}");
+        assert_eq!(number(&item, "version"), 2, "only the callbacks are there");
     }
+}
+
+/// Sets an attribute of an item to a number, or removes it.
+async fn set(world: &World, key: [&AttributeValue; 2], name: &str, value: Option<u64>) {
+    let [sid, item] = key.map(Clone::clone);
+    let update = world.dynamodb.update_item().table_name(TABLE);
+    let update = update.key("sid", sid).key("item", item);
+    let update = update.expression_attribute_names("#name", name);
+    let update = match value {
+        None => update.update_expression("REMOVE #name"),
+        Some(value) => update
+            .update_expression("SET #name = :value")
+            .expression_attribute_values(":value", AttributeValue::N(value.to_string())),
+    };
+    update.send().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_release_before_left_is_taken_along() {
+    let world = World::new().await;
+    let (receiver, sweeper) = (world.receiver(), world.sweeper());
+    let deliver = async |sid: &str, event_type, details: &Value| {
+        let body = callback_at(sid, "5", 0, event_type, details, T0);
+        world.deliver_as(&receiver, body.as_bytes(), sid, T0).await;
+    };
+    // A session without what is new, which would have been looked at in an hour.
+    deliver("silent", 33, &json!({"progress": 1})).await;
+    let session = world.session_item("silent").await;
+    let key = [&session["sid"], &session["item"]];
+    set(&world, key, "heard_at", None).await;
+    set(&world, key, "watch_at", Some(T0 + 60 * MIN)).await;
+    // An alert where its session is.
+    world.sns.set_mood(Mood::Down);
+    deliver("left", 1, &event_details(1)).await;
+    world.sns.set_mood(Mood::Well);
+    let mut alert = world.items_with("left", "alert#").await.remove(0);
+    let shard = world.session_item("left").await["watch_shard"].clone();
+    assert_eq!(text(&alert, "watch_shard"), "due");
+    alert.insert("watch_shard".to_owned(), shard);
+    let put = world.dynamodb.put_item().table_name(TABLE);
+    put.set_item(Some(alert)).send().await.unwrap();
+
+    let early = world.sweep_at(&sweeper, T0 + 4 * MIN).await;
+    assert_eq!(early.errors, 0, "{:?}", early.remarks);
+    assert_eq!(kinds(&world, "left"), ["fatal_error"]);
+    assert_eq!(kinds(&world, "silent").len(), 0);
+    world.sweep_at(&sweeper, T0 + 6 * MIN).await;
+    assert_eq!(kinds(&world, "silent"), ["session_silent"]);
+    assert_eq!(kinds(&world, "left"), ["fatal_error"], "once");
+}
+
+#[tokio::test]
+async fn the_release_before_finds_what_is_written_now() {
+    let world = World::new().await;
+    let receiver = world.receiver();
+    world.sns.set_mood(Mood::Down);
+    for (sequence, event_type) in [(0, 33), (1, 1)] {
+        let body = callback_at(
+            "a",
+            "5",
+            sequence,
+            event_type,
+            &event_details(event_type),
+            T0,
+        );
+        world.deliver_as(&receiver, body.as_bytes(), "r", T0).await;
+    }
+    // It queries each of its partitions for what is due: sessions in eight, alerts in these and "due".
+    let session = world.session_item("a").await;
+    assert!(text(&session, "watch_shard").parse::<u8>().unwrap() < 8);
+    assert_eq!(number(&session, "watch_at"), T0 + 5 * MIN);
+    let alert = world.items_with("a", "alert#").await.remove(0);
+    assert_eq!(text(&alert, "watch_shard"), "due");
+    assert_eq!(number(&alert, "watch_at"), number(&alert, "due_at"));
+    // What it moved by then is looked at all the same.
+    world.look_now("a").await;
+    let sweep = world.sweep_at(&world.sweeper(), T0 + 4 * MIN).await;
+    assert_eq!(sweep.looked, 1);
 }
 
 #[tokio::test]
@@ -416,7 +496,7 @@ async fn items_that_cannot_be_read_are_told_about_and_put_off_and_stop_nothing()
         let mut put = world
             .dynamodb
             .put_item()
-            .table_name(crate::harness::TABLE)
+            .table_name(TABLE)
             .item("sid", s(sid))
             .item("item", s(item))
             // Before the good one, in its partition, too.

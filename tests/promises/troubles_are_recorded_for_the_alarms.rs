@@ -110,21 +110,19 @@ async fn every_trouble_of_the_runbook_is_recorded() {
     world.spoil("spoiled").await;
     troubles.insert("unreadable_item", sweeper.record(tick(), 9_000).await);
 
-    // One session of two, then nothing at all can be read.
-    for (trouble, operation, key) in [
-        ("sweep_of_a_part", "GetItem", "a"),
-        ("sweep_failed", "Query", ""),
+    // One batch of sessions of two, then nothing at all can be read.
+    for (trouble, operation, which) in [
+        ("sweep_of_a_part", "BatchGetItem", Which::First),
+        ("sweep_failed", "Query", Which::Always),
     ] {
         receiver
             .record(event(&body("b", 1, 33).to_string()), 9_000)
             .await;
-        world.look_now("a").await;
-        world.look_now("b").await;
         world.proxy.plan(Some(Plan {
             operation,
-            key,
+            key: "",
             fault: Fault::AccessDenied,
-            which: Which::Always,
+            which,
             seen: 0,
         }));
         troubles.insert(trouble, sweeper.record(tick(), 9_000).await);

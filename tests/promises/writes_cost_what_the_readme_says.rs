@@ -253,13 +253,27 @@ async fn the_alternatives_cost_two_to_four_units_a_heartbeat() {
     );
 }
 
+/// What a sweep asks for, beside listing the partitions.
+fn beside_lists(exchanges: Vec<Exchange>) -> Vec<(String, f64)> {
+    exchanges
+        .into_iter()
+        .filter(|exchange| exchange.operation != "Query")
+        .map(|exchange| (exchange.operation, exchange.units))
+        .collect()
+}
+
+fn asks<const N: usize>(asks: [(&str, f64); N]) -> Vec<(String, f64)> {
+    asks.map(|(operation, units)| (operation.to_owned(), units))
+        .into()
+}
+
 #[tokio::test]
-async fn watching_costs_a_read_and_three_units_every_five_minutes() {
+async fn watching_reads_half_a_unit_a_minute_and_writes_nothing() {
     let world = World::new().await;
     let receiver = world.receiver();
     let sweeper = world.sweeper();
     let mut at = 1_772_460_000_000;
-    let mut looks = 0;
+    let mut notes = 0;
     for minute in 0..60 {
         let body = callback_at("a", "5", minute, 33, &json!({"progress": minute}), at);
         world
@@ -268,23 +282,19 @@ async fn watching_costs_a_read_and_three_units_every_five_minutes() {
         world.proxy.take();
         at += 60_000;
         world.sweep_at(&sweeper, at).await;
-        let (queries, rest): (Vec<_>, Vec<_>) = world
-            .proxy
-            .take()
-            .into_iter()
-            .partition(|exchange| exchange.operation == "Query");
-        assert_eq!(queries.len(), 8);
-        if rest.is_empty() {
-            continue;
-        }
-        looks += 1;
-        let costs: Vec<_> = rest
-            .iter()
-            .map(|exchange| (exchange.operation.as_str(), exchange.units))
-            .collect();
-        assert_eq!(costs, [("GetItem", 1.0), ("UpdateItem", 3.0)]);
+        let exchanges = world.proxy.take();
+        let requests = exchanges.len();
+        let mut rest = beside_lists(exchanges);
+        let lists = requests - rest.len();
+        assert_eq!(lists, 9, "the sessions' partitions and what is due");
+        // Once an hour, whatever the number of sessions: heartbeats come.
+        notes += usize::from(
+            rest.pop_if(|(operation, _)| operation == "PutItem")
+                .is_some(),
+        );
+        assert_eq!(rest, asks([("GetItem", 1.0), ("BatchGetItem", 0.5)]));
     }
-    assert_eq!(looks, 14, "every fourth or fifth minute");
+    assert_eq!(notes, 1);
 
     for (sequence, event_type) in [(60, 41), (61, 31), (62, 11)] {
         let details = json!({"status": 0, "leaveCode": 2, "exitStatus": 0});
@@ -294,18 +304,52 @@ async fn watching_costs_a_read_and_three_units_every_five_minutes() {
             .await;
     }
     world.proxy.take();
-    let mut last = Vec::new();
-    for _ in 0..60 {
-        at += 60_000;
-        world.sweep_at(&sweeper, at).await;
-        let asked = world.proxy.take().into_iter();
-        let rest = asked.filter(|exchange| exchange.operation != "Query");
-        last.extend(rest.map(|exchange| (exchange.operation, exchange.units)));
-    }
-    let expected = [("GetItem", 1.0), ("UpdateItem", 2.0)];
+    world.sweep_at(&sweeper, at + 60_000).await;
     assert_eq!(
-        last,
-        expected.map(|(operation, units)| (operation.to_owned(), units)),
-        "one look at a session that is over, which is its last"
+        beside_lists(world.proxy.take()),
+        asks([
+            ("GetItem", 1.0),
+            ("BatchGetItem", 0.5),
+            ("GetItem", 1.0),
+            ("UpdateItem", 2.0)
+        ]),
+        "a session that is over is looked at closely, and taken out of the index"
     );
+    world.sweep_at(&sweeper, at + 120_000).await;
+    assert_eq!(
+        beside_lists(world.proxy.take()),
+        asks([("GetItem", 1.0)]),
+        "that was its last look"
+    );
+}
+
+#[tokio::test]
+async fn a_healthy_recording_costs_at_most_0_55_read_units_a_minute_all_in_all() {
+    const SESSIONS: u32 = 400;
+    let world = World::new().await;
+    let receiver = world.receiver();
+    let at = 1_772_460_000_000;
+    for n in 0..SESSIONS {
+        let sid = format!("{n:032x}");
+        for (sequence, event_type) in [(0, 40), (1, 42), (2, 33)] {
+            let details = json!({"status": 0, "startUtcMs": at, "progress": 1});
+            let body = callback_at(&sid, "527841", sequence, event_type, &details, at);
+            world
+                .deliver_as(&receiver, body.as_bytes(), &format!("{n}-{sequence}"), at)
+                .await;
+        }
+    }
+    let sweeper = world.sweeper();
+    world.sweep_at(&sweeper, at + 60_000).await;
+    world.proxy.take();
+    let sweep = world.sweep_at(&sweeper, at + 120_000).await;
+    assert_eq!(sweep.looked, u64::from(SESSIONS));
+    let exchanges = world.proxy.take();
+    for exchange in &exchanges {
+        let operation = exchange.operation.as_str();
+        assert!(["Query", "GetItem", "BatchGetItem"].contains(&operation));
+    }
+    let each = cost(&exchanges).1 / f64::from(SESSIONS);
+    assert!(each <= 0.55, "{each}");
+    println!("a healthy recording: {each} read units a minute");
 }

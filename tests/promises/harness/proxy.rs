@@ -217,8 +217,10 @@ impl Proxy {
         let refused = value.get("Item").map_or(0.0, |item| {
             f64::from(u32::try_from(size(item).div_ceil(1024)).unwrap())
         });
+        // A batch has one for each table.
         let units = value
             .pointer("/ConsumedCapacity/CapacityUnits")
+            .or_else(|| value.pointer("/ConsumedCapacity/0/CapacityUnits"))
             .and_then(Value::as_f64);
         let is_refusal = status == 400;
         let units = units.unwrap_or(if is_refusal { refused } else { 0.0 });
