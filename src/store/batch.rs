@@ -1,5 +1,5 @@
-//! Sessions read by the hundred, eventually consistent: half a read unit each, however many attributes
-//! are wanted.
+//! Sessions read by the hundred, eventually consistent: half a read unit each, however many
+//! attributes are wanted.
 
 use super::item::{Item, read_text};
 use super::key::{ItemKey, SID};

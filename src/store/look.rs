@@ -21,8 +21,8 @@ use aws_sdk_dynamodb::types::{
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// Nothing is said of a session before that, ms since the epoch: it is only being redriven, or can't be
-/// read or written.
+/// Nothing is said of a session before that, ms since the epoch: it is only being redriven, or
+/// can't be read or written.
 pub(super) const QUIET_UNTIL: &str = "quiet_until";
 /// When the newest heartbeat came, ms since the epoch.
 pub(super) const HEARD_AT: &str = "heard_at";

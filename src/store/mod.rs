@@ -148,8 +148,8 @@ impl Store {
         now_ms / 1000 + self.retention_secs
     }
 
-    /// When a fact or a page written at `now_ms` expires: not before its session, which may still be
-    /// written to for as long as a recording lasts.
+    /// When a fact or a page written at `now_ms` expires: not before its session, which may still
+    /// be written to for as long as a recording lasts.
     fn fact_expires_at(&self, now_ms: u64) -> u64 {
         self.expires_at(now_ms) + LONGEST_RECORDING_SECS
     }

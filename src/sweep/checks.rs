@@ -1,8 +1,9 @@
-//! Checking the watched sessions: all of them are listed and read in batches, and only what is found
-//! is written.
+//! Checking the watched sessions: all of them are listed and read in batches, and only what is
+//! found is written.
 //!
-//! A check that finds nothing writes nothing. What one finds is verified by a consistent read, because
-//! a batch may be a moment old, and noted on condition that nobody wrote the session meanwhile.
+//! A check that finds nothing writes nothing. What one finds is verified by a consistent read,
+//! because a batch may be a moment old, and noted on condition that nobody wrote the session
+//! meanwhile.
 
 use super::{EVERY_MS, PUT_OFF_MS, Run, Sweep};
 use crate::error::chain;
@@ -226,8 +227,9 @@ impl Run<'_> {
         self.sweeper.store.quieten(sid, until_ms).await
     }
 
-    /// How many callbacks are missing of a session that is over and isn't checked again. Later checks
-    /// may close it again; `missing_counted` keeps what was counted from being counted twice.
+    /// How many callbacks are missing of a session that is over and isn't checked again. Later
+    /// checks may close it again; `missing_counted` keeps what was counted from being counted
+    /// twice.
     async fn missing(&self, found: &FoundSession, look: &Look) -> Result<Option<u64>, StoreError> {
         let watched = &found.watched;
         let is_closed = look.next.is_none() && over_since(watched).is_some();

@@ -1,9 +1,9 @@
 //! One sweep, once a minute: alerts that are due are sent first, then every watched session is
 //! checked, until the time is up.
 //!
-//! Two sweeps at the same moment do no harm, even of one event that was delivered twice: an alert is
-//! sent by whoever holds its lease, and a finding counts only if nobody wrote the session since it was
-//! read. Must not know: what started it, HTTP.
+//! Two sweeps at the same moment do no harm, even of one event that was delivered twice: an alert
+//! is sent by whoever holds its lease, and a finding counts only if nobody wrote the session since
+//! it was read. Must not know: what started it, HTTP.
 
 mod alerts;
 mod checks;
@@ -28,11 +28,11 @@ const EVERY_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// How often it is noted that one was seen, in ms.
 const NOTED_EVERY_MS: u64 = 60 * 60 * 1000;
-/// Consecutive failed publishes after which SNS counts as down, and this run leaves the other alerts
-/// alone.
+/// Consecutive failed publishes after which SNS counts as down, and this run leaves the other
+/// alerts alone.
 const SNS_IS_DOWN: u32 = 3;
-/// Consecutive failed requests after which the table counts as down, and the rest is left to the next
-/// run.
+/// Consecutive failed requests after which the table counts as down, and the rest is left to the
+/// next run.
 const TABLE_IS_DOWN: u32 = 3;
 /// Problems of one sweep that are kept; all are counted.
 const MAX_REMARKS: usize = 50;
@@ -148,8 +148,8 @@ pub struct Sweeper {
     store: Store,
     topic: Topic,
     in_flight: usize,
-    /// Since when the sessions of a partition have all been checked, ms since the epoch, as far as this
-    /// process knows.
+    /// Since when the sessions of a partition have all been checked, ms since the epoch, as far as
+    /// this process knows.
     checked_at: Mutex<HashMap<Shard, u64>>,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | rule | speaks when | takes it back when |
 //! | --- | --- | --- |
-//! | `session_silent` | heartbeats (33) were seen and the last one is too old, and the recording isn't over | a newer heartbeat has come, or the recording is over |
+//! | `session_silent` | no heartbeat (33) has come for too long, and the recording isn't over | a newer heartbeat has come, or the recording is over |
 //! | `upload_unconfirmed` | the recording has been over for too long, files are expected, and nothing confirmed them | something has |
 //! | `abnormal_exit` | a signal killed the recorder at work (41), and none took over within two minutes; else a callback alerts | a newer recorder has been at work |
 //! | `backup_only_upload` | a callback alerts, not the watchdog | the same recorder's 31 confirms its files after its 32 |

@@ -2,8 +2,8 @@
 //! exhaustively: two receivers with doubled copies, a sweeper, crashes, lost answers, an owner that
 //! is so slow that its lease runs out. Its actions are named after the functions they stand for.
 //!
-//! What it leaves out: two alerts never touch the same item, so there is one; once an owner has begun
-//! to publish, its lease lasts, because it looks at the lease first and leaves room for the mark.
+//! What it leaves out: two alerts never touch the same item, so there is one; once an owner has
+//! begun to publish, its lease lasts, because it looks at it first and leaves room for the mark.
 
 #![allow(
     clippy::print_stdout,
@@ -17,8 +17,8 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 const RECEIVERS: usize = 2;
 const COPIES: u8 = 3;
 const CRASHES: u8 = 2;
+/// Answers that are lost, and owners that are too slow.
 const LOSSES: u8 = 3;
-const SLOW: u8 = 1;
 
 /// The alert's item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,7 +68,6 @@ struct State {
     copies: u8,
     crashes: u8,
     losses: u8,
-    slow: u8,
     published: u8,
     /// Publishes of which nobody knows.
     unknown: u8,
@@ -157,8 +156,11 @@ impl State {
                 owner: of, sending, ..
             } => *of == owner && *sending == Sending::Publish,
         });
-        let sweeper = matches!(self.sweeper, Sweeper::Sending { owner: of, sending } if of == owner && sending == Sending::Publish);
-        receivers || sweeper
+        let sweeper = Sweeper::Sending {
+            owner,
+            sending: Sending::Publish,
+        };
+        receivers || self.sweeper == sweeper
     }
 
     /// True if `owner` holds the alert and its lease isn't over.
@@ -209,7 +211,6 @@ impl Model for Protocol {
             copies: COPIES,
             crashes: CRASHES,
             losses: LOSSES,
-            slow: SLOW,
             published: 0,
             unknown: 0,
             is_acknowledged: false,
@@ -297,7 +298,7 @@ impl Model for Protocol {
             }
         }
         let may_run_out =
-            |owner| !state.is_at_it(owner) || (state.slow > 0 && state.is_before_publish(owner));
+            |owner| !state.is_at_it(owner) || (state.losses > 0 && state.is_before_publish(owner));
         if state
             .item
             .is_some_and(|item| !item.is_sent && !item.is_due && may_run_out(item.owner))
@@ -410,7 +411,7 @@ impl Model for Protocol {
             Action::GiveUp(actor) => *state.sending(actor)?.1 = Sending::Over,
             Action::LeaseRunsOut => {
                 let owner = state.item?.owner;
-                state.slow -= u8::from(state.is_at_it(owner));
+                state.losses -= u8::from(state.is_at_it(owner));
                 state.item.as_mut()?.is_due = true;
             }
         }
