@@ -65,7 +65,11 @@ fn play(seed: u64) -> (Vec<u64>, Option<u64>) {
                 beat_at += MIN;
             }
             let next_at = burst_at + MIN + rng.u64(..=APART - MIN);
-            let sure = (!pending.is_empty()).then(|| rng.usize(..pending.len()));
+            // A heartbeat is in each burst, as long as there are some.
+            let is_beat = |(_, callback): &(u64, Callback)| callback.event_type == 33;
+            let beats = (0..pending.len()).filter(|n| is_beat(&pending[*n]));
+            let beats: Vec<_> = beats.collect();
+            let sure = rng.choice(beats);
             let (mut left, mut comes) = (Vec::new(), Vec::new());
             for (n, (at, callback)) in pending.into_iter().enumerate() {
                 let must = Some(n) == sure || at + LATE < next_at;
@@ -102,12 +106,9 @@ fn play(seed: u64) -> (Vec<u64>, Option<u64>) {
         }
         look_at += MIN;
     }
-    let first = if watched.heard_at.is_some() {
-        0
-    } else {
-        3 * MIN
-    };
-    (told, dies_at.map(|_| last_arrival + 5 * MIN + first))
+    // Before the first heartbeat any callback counts, and three minutes more.
+    let heard_at = watched.heard_at.unwrap_or(last_arrival + 3 * MIN);
+    (told, dies_at.map(|_| heard_at + 5 * MIN))
 }
 
 #[derive(Default)]

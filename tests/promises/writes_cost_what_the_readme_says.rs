@@ -297,7 +297,7 @@ async fn watching_reads_half_a_unit_a_minute_and_writes_nothing() {
     assert_eq!(notes, 1);
 
     for (sequence, event_type) in [(60, 41), (61, 31), (62, 11)] {
-        let details = json!({"status": 0, "leaveCode": 2, "exitStatus": 0});
+        let details = json!({"status": 0, "leaveCode": 24, "exitStatus": 0});
         let body = callback_at("a", "5", sequence, event_type, &details, at);
         world
             .deliver_as(&receiver, body.as_bytes(), &format!("r{sequence}"), at)
