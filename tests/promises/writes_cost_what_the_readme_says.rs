@@ -287,7 +287,7 @@ async fn watching_costs_a_read_and_three_units_every_five_minutes() {
     assert_eq!(looks, 14, "every fourth or fifth minute");
 
     for (sequence, event_type) in [(60, 41), (61, 31), (62, 11)] {
-        let details = json!({"status": 0, "leaveCode": 2, "exitStatus": 0});
+        let details = json!({"status": 0, "leaveCode": 24, "exitStatus": 0});
         let body = callback_at("a", "5", sequence, event_type, &details, at);
         world
             .deliver_as(&receiver, body.as_bytes(), &format!("r{sequence}"), at)
