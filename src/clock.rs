@@ -1,4 +1,4 @@
-//! The one place that reads the clock.
+//! The one place that reads the time of day.
 
 /// Now, in ms since the epoch.
 #[must_use]

@@ -19,23 +19,24 @@
 //! | --- | --- | --- |
 //! | [`lambda`] | the events that Lambda may hand us, the log lines | what a callback means |
 //! | [`receive`] | one request, who may send | what a callback says |
-//! | [`signature`], [`secrets`] | HMACs, where the secrets come from | JSON of callbacks |
+//! | [`signature`], [`secrets`] | HMACs, where the secrets come from | what a callback says |
 //! | [`intake`] | the path of an authentic body | HTTP |
 //! | [`invocation`] | id, clock and deadline of one invocation | what runs under it |
 //! | [`notification`] | the callback's envelope, the name of a fact | the table |
 //! | [`event`] | Agora's numbers and fields, and what they mean | sessions |
 //! | [`session`] | recorders, registers, the ledger: how callbacks merge | clock, I/O, order of arrival |
-//! | [`alert`] | what is alarming, and the words for it | clock, I/O |
-//! | [`watchdog`] | sessions that have gone quiet | I/O |
+//! | [`alert`] | what is alarming, and the words for it | clock, I/O, how callbacks merge |
+//! | [`watchdog`] | sessions that have gone quiet | clock, I/O |
 //! | [`sweep`] | processing due items | HTTP, what a callback is |
 //! | [`store`] | items and conditional writes | HTTP, SNS |
-//! | [`send`], [`topic`] | publishing | everything else |
-//! | [`log`] | one line an invocation, the names of its metrics | what makes them count |
+//! | [`send`], [`topic`] | publishing, while the lease lasts | what an alert is about |
+//! | [`log`] | the form of a line, the names of its metrics | what makes them count |
 //! | [`reply`] | outcome to status and body | why |
 //! | [`record`] | what the table holds about a session, as data | the table, who reads it |
 //! | [`report`] | a session for a person: words, a picture, a page | the table, the clock |
 //! | [`text`] | times for people, names from outside made harmless | what they are about |
 //! | [`config`], [`aws`], [`clock`] | what enters at the top | callbacks |
+//! | [`error`], [`hash`], `tolerant` | an error in a line, hashes, lenient reading of JSON | all others |
 //!
 //! # What always holds
 //!

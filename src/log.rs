@@ -1,5 +1,5 @@
-//! The log: one JSON line an invocation, which carries its metrics, too. Knows the names of the
-//! metrics, not what makes them count.
+//! The log: one JSON line an invocation, which carries its metrics, too; a sweep has a line more
+//! for each problem. Knows the names of the metrics, not what makes them count.
 //!
 //! The line is in CloudWatch's embedded metric format: CloudWatch reads the metrics off it, and a
 //! person or a query the rest. Counts of 0 are left out, because log bytes are what a heartbeat

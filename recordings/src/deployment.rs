@@ -11,6 +11,8 @@ use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::topic::Topic;
+use aws_sdk_lambda::error::SdkError;
+use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationError;
 use clap::Args;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -157,12 +159,18 @@ async fn settings_of(
 ) -> Result<HashMap<String, String>, AnyError> {
     let name = format!("{stack}-callback");
     let lambda = aws_sdk_lambda::Client::new(aws);
-    let function = lambda.get_function_configuration().function_name(&name);
-    let function = function.send().await.map_err(|error| {
-        let is_missing = error
-            .as_service_error()
-            .is_some_and(|error| error.is_resource_not_found_exception());
-        if is_missing {
+    let request = || lambda.get_function_configuration().function_name(&name);
+    let is_missing = |error: &SdkError<GetFunctionConfigurationError>| {
+        let error = error.as_service_error();
+        error.is_some_and(|error| error.is_resource_not_found_exception())
+    };
+    // The alias is what runs. A function that SAM didn't deploy may have none.
+    let mut function = request().qualifier("live").send().await;
+    if function.as_ref().is_err_and(is_missing) {
+        function = request().send().await;
+    }
+    let function = function.map_err(|error| {
+        if is_missing(&error) {
             AnyError::from(format!(
                 "no function {name} here: check --stack and AWS_REGION"
             ))

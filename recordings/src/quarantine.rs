@@ -5,6 +5,7 @@ use crate::outcome::{AnyError, Outcome};
 use crate::terminal::{say, table};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
+use agora_recording_callbacks::event::without_stream_keys;
 use agora_recording_callbacks::intake::{Outcome as Handled, Preview, Redriven, Stale};
 use agora_recording_callbacks::notification::Notification;
 use agora_recording_callbacks::store::Quarantined;
@@ -105,7 +106,7 @@ async fn show(deployment: &Deployment, key: &str, raw: bool) -> Result<Outcome, 
     say!("size      {} bytes\n", body.length);
     let text = String::from_utf8_lossy(body.beginning());
     let pretty = serde_json::from_str::<serde_json::Value>(&text)
-        .and_then(|json| serde_json::to_string_pretty(&json));
+        .and_then(|json| serde_json::to_string_pretty(&without_stream_keys(&json)));
     // What comes from outside must not steer the terminal.
     for line in pretty.as_deref().unwrap_or(&text).lines() {
         say!("{}", clean(line, usize::MAX));

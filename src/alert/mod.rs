@@ -466,10 +466,9 @@ fn transcoding_codes(event: &Event) -> Option<Vec<(&'static str, Option<String>)
             })
         }
         Event::PostponeTranscodeFinalResult { result, .. } => {
-            let result = result
-                .as_ref()
-                .filter(|result| **result != TranscodeResult::Success)?;
-            Some(vec![("result", Some(result.as_str().to_owned()))])
+            let is_success = *result == Some(TranscodeResult::Success);
+            let result = result.as_ref().map(|result| result.as_str().to_owned());
+            (!is_success).then(|| vec![("result", result)])
         }
         Event::DownloadFailed {
             vendor,

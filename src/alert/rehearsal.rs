@@ -3,6 +3,7 @@
 
 use super::message::{MAX_SMS, MAX_SUBJECT, Message, message};
 use super::{Alert, AlertKey, AlertKind};
+use crate::event::EventType;
 use crate::text::ascii;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub fn rehearsal(kind: AlertKind, now_ms: u64) -> Message {
         cname: "test-alert".to_owned(),
         uid: "1".to_owned(),
         sequence: 0,
-        event_type: event_type(kind),
+        event_type: event_type(kind).0,
         at: now_ms,
         codes: codes(kind, now_ms),
     });
@@ -52,20 +53,23 @@ pub fn rehearsal(kind: AlertKind, now_ms: u64) -> Message {
 }
 
 /// The event that such an alert comes from, or the newest before it.
-fn event_type(kind: AlertKind) -> u32 {
+fn event_type(kind: AlertKind) -> EventType {
     match kind {
-        AlertKind::FatalError => 1,
-        AlertKind::AbnormalExit | AlertKind::UploadUnconfirmed => 11,
-        AlertKind::TranscodingFailed => 81,
-        AlertKind::StorageCredentialsExpired => 34,
-        AlertKind::PushDisconnected => 100,
-        AlertKind::AbnormalExitResolved => 40,
-        AlertKind::BackupOnlyUpload => 32,
-        AlertKind::SessionSilent | AlertKind::SessionSilentResolved => 33,
-        AlertKind::ComponentFailure => 40,
-        AlertKind::RecordingGap => 42,
-        AlertKind::Failover => 12,
-        AlertKind::UploadUnconfirmedResolved | AlertKind::BackupOnlyUploadResolved => 31,
+        AlertKind::FatalError => EventType::CLOUD_RECORDING_ERROR,
+        AlertKind::AbnormalExit | AlertKind::UploadUnconfirmed => EventType::SESSION_EXIT,
+        AlertKind::TranscodingFailed => EventType::TRANSCODER_COMPLETED,
+        AlertKind::StorageCredentialsExpired => EventType::STORAGE_TOKEN_EXPIRED,
+        AlertKind::PushDisconnected => EventType::RTMP_PUBLISH_STATUS,
+        AlertKind::AbnormalExitResolved => EventType::RECORDER_STARTED,
+        AlertKind::BackupOnlyUpload => EventType::BACKUPED,
+        AlertKind::SessionSilent | AlertKind::SessionSilentResolved => {
+            EventType::UPLOADING_PROGRESS
+        }
+        AlertKind::RecordingGap => EventType::RECORDER_SLICE_START,
+        AlertKind::Failover => EventType::SESSION_FAILOVER,
+        AlertKind::ComponentFailure
+        | AlertKind::UploadUnconfirmedResolved
+        | AlertKind::BackupOnlyUploadResolved => EventType::UPLOADED,
     }
 }
 

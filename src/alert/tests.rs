@@ -75,6 +75,7 @@ fn each_event_alerts_as_the_table_says() {
             Some(AlertKind::TranscodingFailed),
         ),
         (1001, json!({"result": "total_success"}), None),
+        (1001, json!({}), Some(AlertKind::TranscodingFailed)),
         (
             1001,
             json!({"result": "partial_success"}),

@@ -417,7 +417,12 @@ fn component_failure(alert: &Alert) -> Words {
 }
 
 fn transcoding_failed(alert: &Alert) -> Words {
-    let code = |name| alert.codes.get(name).map_or("not said", String::as_str);
+    let code = |name| {
+        alert
+            .codes
+            .get(name)
+            .map_or("(none reported)", String::as_str)
+    };
     let what = match EventType(alert.event_type) {
         EventType::DOWNLOAD_FAILED => format!(
             "Files could not be downloaded from the bucket {} for postponed transcoding: {}.",

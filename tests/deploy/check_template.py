@@ -59,8 +59,8 @@ def statements(document):
 
 def url_permissions(t):
     given = [p["Properties"] for p in of_type(t, "AWS::Lambda::Permission").values()]
-    function = {"Ref": "CallbackFunction"}
-    given = [p for p in given if p["FunctionName"] == function and p["Principal"] == "*"]
+    alias = {"Ref": "CallbackFunctionAliaslive"}
+    given = [p for p in given if p["FunctionName"] == alias and p["Principal"] == "*"]
     actions = sorted(p["Action"] for p in given)
     assert actions == ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"], actions
     for p in given:
@@ -70,6 +70,8 @@ def url_permissions(t):
             assert p["InvokedViaFunctionUrl"] is True
     (url,) = of_type(t, "AWS::Lambda::Url").values()
     assert url["Properties"]["AuthType"] == "NONE"
+    # Another target would be another address, which has to be pasted into the console again.
+    assert url["Properties"]["TargetFunctionArn"] == alias
 
 
 def no_star(t):
@@ -243,13 +245,55 @@ def schedule(t):
     assert p["Target"]["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
     sweeper = t["Resources"]["SweeperFunction"]["Properties"]["FunctionName"]["Fn::Sub"]
     _, made, elsewhere = p["Target"]["Arn"]["Fn::If"]
-    assert made == {"Fn::GetAtt": ["SweeperFunction", "Arn"]}
+    assert made == {"Ref": "SweeperFunctionAliaslive"}
     arn, names = elsewhere["Fn::Sub"]
     assert arn.endswith(":function:${Name}") and names == {"Name": {"Fn::Sub": sweeper}}
     # A schedule without a function fills the queue of dead letters.
     assert p["State"] == {"Fn::If": ["FunctionsExist", "ENABLED", "DISABLED"]}
+    role = t["Resources"]["ScheduleRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    (may,) = (s for s in role["Statement"] if s["Action"] == "lambda:InvokeFunction")
+    invoked = [resource["Fn::Sub"][1]["Name"]["Fn::Sub"] for resource in may["Resource"]]
+    assert invoked == [sweeper, f"{sweeper}:live"], invoked
     (invoke,) = of_type(t, "AWS::Lambda::EventInvokeConfig").values()
+    assert invoke["Properties"]["Qualifier"] == "live"
     assert invoke["Properties"]["DestinationConfig"]["OnFailure"]["Destination"]
+
+
+# Too long for a description: it says whether one is given, and `Deployment` does the rest.
+NOT_DESCRIBED = {"AgoraSecretArn", "ExistingTable"}
+
+
+def versions_can_be_gone_back_to(t):
+    """Whatever changes a function publishes a version of it, and the one before is kept."""
+    longest = lambda p: max(
+        [len(str(value)) for value in p.get("AllowedValues", [p.get("MaxValue", "")])]
+        + [p.get("MaxLength", 0)]
+    )
+    for name, function in of_type(t, "AWS::Lambda::Function").items():
+        ((_, version),) = (
+            (n, r) for n, r in of_type(t, "AWS::Lambda::Version").items()
+            if r["Properties"]["FunctionName"] == {"Ref": name}
+        )
+        assert version["DeletionPolicy"] == version["UpdateReplacePolicy"] == "Retain", name
+        description = version["Properties"]["Description"]["Fn::Sub"]
+        words = re.findall(r"\$\{(\w+)\}", as_list(description)[0])
+        described = {word for word in words if word in t["Parameters"]}
+        # What a version holds, and where a parameter can be in it.
+        held = {k: v for k, v in function["Properties"].items()
+                if k not in ["FunctionName", "ReservedConcurrentExecutions", "Role", "Tags"]}
+        conditions = set(re.findall(r'"Fn::If": \["(\w+)"', json.dumps(held)))
+        held = json.dumps([held, [t["Conditions"][condition] for condition in conditions]])
+        holds = {p for p in t["Parameters"] if f'{{"Ref": "{p}"}}' in held} - NOT_DESCRIBED
+        assert described == holds | {"Deployment"}, (name, described ^ holds)
+        # Lambda publishes no version of what hasn't changed.
+        assert "${Deployment}" in function["Properties"]["Description"]["Fn::Sub"], name
+        given = {"Secret": "MakesSecret", "Table": "MakesTable"}
+        for word in set(words) - described:
+            assert description[1][word] == {"Fn::If": [given[word], "own", "given"]}, name
+        assert "Table" in words and ("Secret" in words) == (name == "CallbackFunction"), name
+        # Lambda takes 256 characters.
+        length = len(words) + sum(longest(t["Parameters"].get(word, {})) or 5 for word in words)
+        assert length <= 256, (name, length)
 
 
 def secrets_stay_secret(t):
@@ -295,9 +339,9 @@ def topics_can_be_encrypted(t):
 
 
 RESOURCES = {
-    '{"Fn::GetAtt": ["Table", "Arn"]}': "table",
-    '{"Fn::Sub": "${Table.Arn}/index/watch"}': "index/watch",
-    '{"Fn::Sub": "${Table.Arn}/index/channel"}': "index/channel",
+    '"table"': "table",
+    '{"Fn::Sub": ["${Arn}/index/watch", {"Arn": "table"}]}': "index/watch",
+    '{"Fn::Sub": ["${Arn}/index/channel", {"Arn": "table"}]}': "index/channel",
     '{"Ref": "AlertTopic"}': "topic",
     '{"Fn::If": ["MakesSecret", {"Ref": "Secret"}, {"Ref": "AgoraSecretArn"}]}': "secret",
     '{"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:'
@@ -310,6 +354,27 @@ RESOURCES = {
 }
 
 
+def resource_name(t, resource):
+    """What a statement is about; the table is one name for both that it can be."""
+    table = json.dumps(t["Resources"]["CallbackRole"]["Properties"]["Policies"][0]
+                       ["PolicyDocument"]["Statement"][0]["Resource"])
+    return RESOURCES[json.dumps(resource).replace(table, '"table"')]
+
+
+def existing_table(t):
+    """A table that is there already stands in for the stack's own wherever that is used."""
+    elsewhere = json.dumps({n: r for n, r in t["Resources"].items() if n != "Table"})
+    own = len(re.findall(r'{"Ref": "Table"}|\["Table", "Arn"\]', elsewhere))
+    either = len(re.findall(
+        r'"Fn::If": \["MakesTable", {"Ref": "Table"}, {"Ref": "ExistingTable"}\]'
+        r'|"Fn::If": \["MakesTable", {"Fn::GetAtt": \["Table", "Arn"\]}, {"Fn::Sub": \["arn:'
+        r'\${AWS::Partition}:dynamodb:\${AWS::Region}:\${AWS::AccountId}:table/\${Name}",'
+        r' {"Name": {"Ref": "ExistingTable"}}\]}\]', elsewhere))
+    assert own == either > 10, (own, either)
+    assert t["Resources"]["Table"]["Condition"] == "MakesTable"
+    assert "Fn::If" in t["Outputs"]["TableName"]["Value"]
+
+
 def least_privilege(t):
     asked = json.loads(Path(sys.argv[1]).read_text())
     given = {name: set() for name in asked}
@@ -320,7 +385,7 @@ def least_privilege(t):
             assert statement["Effect"] == "Allow"
             for action in as_list(statement["Action"]):
                 for resource in as_list(statement["Resource"]):
-                    given[name].add(f"{action} on {RESOURCES[json.dumps(resource)]}")
+                    given[name].add(f"{action} on {resource_name(t, resource)}")
     for name in asked:
         needless = given[name] - set(asked[name]) - NOT_RECORDED
         lacking = set(asked[name]) - given[name]
@@ -344,6 +409,8 @@ SAMPLES = json.loads((ROOT / "tests/deploy/parameters.json").read_text())
 
 def is_accepted(parameter, value):
     """Whether CloudFormation takes a value for a parameter."""
+    if len(value) > parameter.get("MaxLength", 4_096):
+        return False
     if "AllowedValues" in parameter:
         return value in [str(allowed) for allowed in parameter["AllowedValues"]]
     if parameter["Type"] == "Number":
@@ -423,6 +490,7 @@ STATEMENTS_OF_CALLBACK, STATEMENTS_OF_SWEEPER = (
 CHECKS = [
     (url_permissions, [
         plant_in("CallbackFunction", "Properties", "FunctionUrlConfig", "AuthType", "AWS_IAM"),
+        plant_in("CallbackFunction", "Properties", "AutoPublishAlias", None),
     ]),
     (no_star, [
         plant_in(*STATEMENTS_OF_CALLBACK, 0, "Resource", "*"),
@@ -483,8 +551,16 @@ CHECKS = [
         plant_in("SweepSchedule", "Properties", "Target", "DeadLetterConfig", "Arn", "x"),
         plant_in("SweepSchedule", "Properties", "ScheduleExpression", "rate(1 hour)"),
         plant_in("SweepSchedule", "Properties", "State", "ENABLED"),
+        plant_in("SweepSchedule", "Properties", "Target", "Arn", "Fn::If", 1,
+                 {"Fn::GetAtt": ["SweeperFunction", "Arn"]}),
         plant_in("SweeperFunction", "Properties", "FunctionName",
                  {"Fn::Sub": "${AWS::StackName}-other"}),
+    ]),
+    (versions_can_be_gone_back_to, [
+        plant_text(" ${LogLevel}", ""),
+        plant_text("${SweeperMemorySize}", "${MemorySize}"),
+        plant_in("SweeperFunction", "UpdateReplacePolicy", None),
+        plant_parameter("AlertKinds", "MaxLength", 200),
     ]),
     (secrets_stay_secret, [
         plant_in("CallbackFunction", "Properties", "Environment", "Variables", "AGORA_SECRET",
@@ -500,6 +576,11 @@ CHECKS = [
         plant_in("OpsTopic", "Properties", "KmsMasterKeyId", None),
         plant_in(*STATEMENTS_OF_SWEEPER, 3, None),
         plant_in("TopicKey", "Properties", "KeyPolicy", "Statement", 1, None),
+    ]),
+    (existing_table, [
+        plant_in("CallbackFunction", "Properties", "Environment", "Variables", "TABLE_NAME",
+                 {"Ref": "Table"}),
+        plant_in("Table", "Condition", None),
     ]),
     (least_privilege, [
         plant_in(*STATEMENTS_OF_CALLBACK, 0, "Action", ["dynamodb:GetItem", "dynamodb:DeleteItem"]),

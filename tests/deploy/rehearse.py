@@ -8,14 +8,15 @@ own URL; the table, the topic's subscriber and the sweeper are looked at.
 Where it differs from AWS: nothing checks the roles (`check_template.py` compares them with what is
 asked for); the functions run as processes of this machine, so their memory isn't limited; a URL is
 a path of the emulator's, and its resource policy isn't checked; the transform of the template is
-MiniStack's own use of aws-sam-translator; metrics stay in the log, and alarms are played by
-`check_alarms.py`.
+MiniStack's own use of aws-sam-translator; metrics stay in the log; alarms with metric math aren't
+created (`check_alarms.py` plays them).
 """
 
 import hashlib
 import hmac
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -27,8 +28,12 @@ import urllib.request
 from pathlib import Path
 
 import boto3
+from samtranslator.yaml_helper import yaml_parse
 
-ROOT = Path(__file__).resolve().parents[2]
+import stack
+from stack import ROOT
+
+BUILD = ROOT / ".aws-sam/build"
 TOOLS = Path(sys.executable).parent
 SECRET = "local-secret"
 STACK = "rehearsal"
@@ -107,34 +112,10 @@ def main():
 def rehearse(endpoint, environment):
     here = {"LocationConstraint": REGION}
     boto3.client("s3").create_bucket(Bucket="rehearsal", CreateBucketConfiguration=here)
-    subprocess.run(
-        [
-            "sam",
-            "deploy",
-            "--stack-name",
-            STACK,
-            "--s3-bucket",
-            "rehearsal",
-            "--no-confirm-changeset",
-            "--no-resolve-s3",
-            "--capabilities",
-            "CAPABILITY_IAM",
-            "--region",
-            REGION,
-            "--template-file",
-            ROOT / ".aws-sam/build/template.yaml",
-            "--parameter-overrides",
-            f"AgoraSecret={SECRET}",
-            "Architecture=x86_64",
-            "MaxCallbackAgeHours=0",
-            "SessionSilentMinutes=1",
-            "EncryptTopics=true",
-            "AlertHttpsUrl=https://pager.example.com/hook",
-        ],
-        env=environment,
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
+    deploy(
+        environment, BUILD, f"AgoraSecret={SECRET}", "Architecture=x86_64", "MaxCallbackAgeHours=0",
+        "SessionSilentMinutes=1", "EncryptTopics=true",
+        "AlertHttpsUrl=https://pager.example.com/hook",
     )
     stacks = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
     assert stacks[0]["StackStatus"] == "CREATE_COMPLETE", stacks[0]
@@ -146,9 +127,7 @@ def rehearse(endpoint, environment):
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
     critical = {"FilterPolicy": json.dumps({"severity": ["critical"]})}
     sns.subscribe(
-        TopicArn=outputs["AlertTopicArn"],
-        Protocol="sqs",
-        Endpoint=attributes["QueueArn"],
+        TopicArn=outputs["AlertTopicArn"], Protocol="sqs", Endpoint=attributes["QueueArn"],
         Attributes=critical,
     )
 
@@ -167,8 +146,7 @@ def rehearse(endpoint, environment):
     table = boto3.resource("dynamodb").Table(outputs["TableName"])
     sid = json.loads(callbacks[0])["payload"]["sid"]
     items = table.query(
-        KeyConditionExpression="sid = :sid",
-        ExpressionAttributeValues={":sid": sid},
+        KeyConditionExpression="sid = :sid", ExpressionAttributeValues={":sid": sid},
     )["Items"]
     (session,) = [item for item in items if item["item"] == "session"]
     alerts = [item for item in items if item["item"].startswith("alert#")]
@@ -192,22 +170,15 @@ def rehearse(endpoint, environment):
     # A recording that has gone silent: the sweeper finds it.
     now_ms = int(time.time() * 1000)
     silent = {
-        "productId": 3,
-        "eventType": 33,
-        "notifyMs": now_ms,
+        "productId": 3, "eventType": 33, "notifyMs": now_ms,
         "payload": {
-            "cname": "quiet",
-            "uid": "5",
-            "sid": "quiet",
-            "sequence": 0,
-            "sendts": now_ms - 120_000,
-            "details": {"progress": 1},
+            "cname": "quiet", "uid": "5", "sid": "quiet", "sequence": 0,
+            "sendts": now_ms - 120_000, "details": {"progress": 1},
         },
     }
     assert post(url, json.dumps(silent).encode())[0] == 200
     table.update_item(
-        Key={"sid": "quiet", "item": "session"},
-        UpdateExpression="SET watch_at = :now",
+        Key={"sid": "quiet", "item": "session"}, UpdateExpression="SET watch_at = :now",
         ExpressionAttributeValues={":now": now_ms - 1},
     )
     sweeper = boto3.client("lambda")
@@ -217,13 +188,86 @@ def rehearse(endpoint, environment):
     assert kinds == ["abnormal_exit", "fatal_error", "session_silent"], kinds
     print(f"the sweeper: {sweep['looked']} sessions looked at; the subscriber: " + ", ".join(kinds))
     schedule = boto3.client("scheduler").get_schedule(Name=resource("SweepSchedule"))
-    assert schedule["Target"]["Arn"].endswith(f":function:{STACK}-sweeper"), schedule
+    assert schedule["Target"]["Arn"].endswith(f":function:{STACK}-sweeper:live"), schedule
 
     secrets = boto3.client("secretsmanager")
     secrets.put_secret_value(SecretId=outputs["SecretArn"], SecretString="rotated")
     assert post(url, callbacks[0], "rotated")[0] == 200 and post(url, callbacks[0])[0] == 200
     assert post(url, callbacks[0], "false")[0] == 401
     print("the secret is rotated, the one before still holds, and no other does")
+    go_back(environment, url, callbacks[0])
+
+
+def go_back(environment, url, callback):
+    """A broken version is deployed and taken back; a deployment of a parameter alone moves on."""
+    functions = boto3.client("lambda")
+
+    def live():
+        version = functions.get_alias(FunctionName=f"{STACK}-callback", Name="live")
+        return functions.get_function_configuration(
+            FunctionName=f"{STACK}-callback", Qualifier=version["FunctionVersion"],
+        )
+
+    good = live()["Version"]
+    with tempfile.TemporaryDirectory() as folder:
+        broken = Path(folder) / "build"
+        shutil.copytree(BUILD, broken)
+        (broken / "CallbackFunction/bootstrap").write_text("#!/bin/sh\nexit 1\n")
+        deploy(environment, broken)
+    assert live()["Version"] != good and post(url, callback, "rotated")[0] >= 500
+    started = time.monotonic()
+    said = subprocess.run(
+        [ROOT / "rollback", STACK], env=environment, check=True, capture_output=True, text=True,
+    )
+    assert live()["Version"] == good and post(url, callback, "rotated")[0] == 200
+    took = time.monotonic() - started
+    assert took < 60, took
+    print(f"a broken version is gone after {took:.1f} s: {said.stdout.strip()}")
+
+    deploy(environment, BUILD, "LogLevel=WARN")
+    now = live()
+    assert now["Version"] != good and now["Environment"]["Variables"]["LOG_LEVEL"] == "WARN", now
+    assert post(url, callback, "rotated")[0] == 200
+    print(f"a parameter alone publishes version {now['Version']}")
+    restore(environment, url, callback)
+
+
+def restore(environment, url, callback):
+    """Another table, as one out of a backup is, stands in for the stack's own, which stays."""
+    table = json.loads((ROOT / "testkit/src/table.json").read_text())
+    table.pop("TimeToLiveSpecification", None)
+    dynamodb = boto3.client("dynamodb")
+    own = dynamodb.list_tables()["TableNames"]
+    dynamodb.create_table(TableName="restored", **table)
+    deploy(environment, BUILD, "ExistingTable=restored")
+    status, answer = post(url, callback, "rotated")
+    assert (status, answer["result"]) == (200, "stored"), (status, answer)
+    assert boto3.resource("dynamodb").Table("restored").scan()["Count"] > 0
+    assert set(own) <= set(dynamodb.list_tables()["TableNames"])
+    print("a restored table is in service, and the one before is kept")
+
+
+def for_the_emulator(build):
+    """The built template without what the emulator can't create: alarms with metric math."""
+    template = yaml_parse((build / "template.yaml").read_text())
+    alarms = stack.of_type(template, "AWS::CloudWatch::Alarm")
+    for name in [name for name, alarm in alarms.items() if "Metrics" in alarm["Properties"]]:
+        del template["Resources"][name]
+    emulated = build / "emulated.json"
+    emulated.write_text(json.dumps(template))
+    return emulated
+
+
+def deploy(environment, build, *parameters):
+    subprocess.run(
+        [
+            "sam", "deploy", "--stack-name", STACK, "--s3-bucket", "rehearsal",
+            "--no-confirm-changeset", "--no-resolve-s3", "--capabilities", "CAPABILITY_IAM",
+            "--region", REGION, "--template-file", for_the_emulator(build),
+            *(["--parameter-overrides", *parameters] if parameters else []),
+        ],
+        env=environment, cwd=ROOT, check=True, capture_output=True,
+    )
 
 
 def resource(logical_id):

@@ -45,6 +45,8 @@ def plain(value):
     if not isinstance(value, dict):
         return value
     ((function, argument),) = value.items()
+    if function == "Fn::If":
+        return plain(argument[1])
     return ".".join(argument) if function == "Fn::GetAtt" else argument
 
 
@@ -67,7 +69,8 @@ def metric_key(metric):
 def widgets(template):
     """The dashboard's widgets, each metric spelled out: a dot repeats the metric before."""
     (dashboard,) = of_type(template, "AWS::CloudWatch::Dashboard").values()
-    body = json.loads(dashboard["Properties"]["DashboardBody"]["Fn::Sub"])
+    text, _ = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+    body = json.loads(text)
     for widget in body["widgets"]:
         before = []
         for metric in widget["properties"].get("metrics", []):

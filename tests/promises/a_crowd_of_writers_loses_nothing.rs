@@ -72,6 +72,7 @@ fn sixty_four_writers_of_one_session() {
             event_type: if sequence % 10 == 0 { 42 } else { 33 },
             details: json!({"progress": sequence, "startUtcMs": sequence,
                 "discontinueUtcMs": sequence}),
+            scene: None,
         })
         .collect();
     let bodies: Vec<String> = callbacks

@@ -80,6 +80,7 @@ async fn suffer(kind: u64, callbacks: u64) -> Largest {
             sendts,
             event_type,
             details: longest(event_type, n),
+            scene: None,
         };
         let handled = world
             .invoke(&receiver, callback.body().as_bytes())

@@ -6,7 +6,9 @@
 //! Everything comes from a seed, which a failure tells: `SEED=17 cargo test any_schedule --
 //! --nocapture` plays it again.
 
-use crate::harness::oracle::{by_definition, view, view_in_memory};
+use crate::harness::oracle::{
+    by_definition, failure, incident, incident_of_item, upload, view, view_in_memory,
+};
 use crate::harness::{Callback, Fate, Schedule, Simulation, TABLE, Weather, proof, text};
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::session::{Fact, Session};
@@ -35,6 +37,7 @@ fn eight() -> Vec<Callback> {
         sendts: 1_772_460_000_000 + 1000 * sequence,
         event_type,
         details,
+        scene: None,
     };
     (0..).zip(events).map(callback).collect()
 }
@@ -241,14 +244,33 @@ async fn look(world: &Simulation, came: &[&Callback]) -> Summary {
         stored("event#"),
         keys("event#", &|callback| callback.event_type != 33)
     );
-    // The watchdog's alerts have the names of their kinds where a callback's have a number.
     let alerts = stored("alert#");
-    let of_callbacks: BTreeSet<String> = alerts
+    let rang: Vec<String> = alerts
         .iter()
-        .filter(|key| key.as_bytes().get(6).is_some_and(u8::is_ascii_digit))
-        .cloned()
+        .filter_map(|key| incident_of_item(&items[key]))
         .collect();
-    assert_eq!(of_callbacks, keys("alert#", &Callback::alerts));
+    let incidents: BTreeSet<String> = came
+        .iter()
+        .filter_map(|callback| incident(callback))
+        .collect();
+    assert_eq!(
+        rang.len(),
+        incidents.len(),
+        "once each: {rang:?} of {incidents:?}; {:?}",
+        alerts.iter().map(|key| &items[key]).collect::<Vec<_>>()
+    );
+    assert_eq!(rang.into_iter().collect::<BTreeSet<_>>(), incidents);
+    if let Some(current) = session.current() {
+        let known = session
+            .failure()
+            .map(|failure| (failure.sequence, failure.at, failure.value.0));
+        assert_eq!(known, failure(&current.uid, came));
+    }
+    for recorder in &session.recorders {
+        let known = recorder.upload().filter(|upload| upload.value.is_over());
+        let known = known.map(|upload| upload.value.state().as_str());
+        assert_eq!(known, upload(&recorder.uid, came));
+    }
 
     let published = world.published();
     for key in &alerts {

@@ -25,6 +25,7 @@ mod any_schedule_ends_in_the_sorted_fold;
 mod every_fault_ends_in_an_answer_that_is_true;
 mod every_outcome_is_counted;
 mod every_request_gets_the_answer_of_the_table;
+mod field_cases_ring_and_end_as_they_should;
 mod hostile_bodies_are_kept_and_the_process_lives_on;
 mod hostile_events_leave_the_process_alive;
 mod leases_hold_and_nothing_blocks_the_sweeper;

@@ -62,7 +62,10 @@ fn there_is_one_for_every_event_type_of_the_specification_and_its_signatures_hol
             "{name}"
         );
     }
-    for event_type in [1, 2, 3, 4, 11, 30, 31, 32, 33, 40, 41, 42, 43, 44] {
+    for event_type in [
+        1, 2, 3, 4, 11, 12, 30, 31, 32, 33, 34, 40, 41, 42, 43, 44, 45, 61, 70, 71, 72, 81, 90,
+        100, 1001,
+    ] {
         assert!(event_types.contains(&event_type), "{event_type}");
     }
 }
@@ -93,7 +96,16 @@ async fn each_is_answered_by_the_real_binary() {
         .collect();
     assert_eq!(
         kinds,
-        BTreeSet::from(["backup_only_upload".to_owned(), "fatal_error".to_owned()])
+        BTreeSet::from(
+            [
+                "abnormal_exit",
+                "backup_only_upload",
+                "fatal_error",
+                "storage_credentials_expired",
+                "transcoding_failed"
+            ]
+            .map(str::to_owned)
+        )
     );
 }
 

@@ -162,7 +162,7 @@ async fn opening_a_session_and_alerting_cost_a_little_more() {
     );
 }
 
-/// What others do with the same items: the figures that the README compares with.
+/// What others do with the same items: the figures that `docs/cost.md` compares with.
 #[tokio::test]
 async fn the_alternatives_cost_two_to_four_units_a_heartbeat() {
     skip_on_another_engine!("a transaction's units are counted once there");

@@ -1,8 +1,10 @@
 //! What a set of callbacks comes to, by the definition: slowly, and without the code under test.
 
+use super::Callback;
 use agora_recording_callbacks::session::{
     Fact, Fields, Range, Register, RegisterName, Scalar, Session,
 };
+use agora_recording_callbacks::store::Item;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The parts of a recorder that no order of arrival may change.
@@ -14,7 +16,139 @@ pub(crate) struct RecorderView {
     pub(crate) last_sendts: u64,
     pub(crate) last: Option<u64>,
     pub(crate) missing: Vec<Range>,
+    pub(crate) had_stream: bool,
     pub(crate) registers: BTreeMap<RegisterName, Register>,
+}
+
+/// What the default kinds ring for a callback, by the table of the design: one text an incident.
+pub(crate) fn incident(callback: &Callback) -> Option<String> {
+    let number = |name: &str| callback.details[name].as_i64();
+    let is = |name, wanted: i64| number(name) == Some(wanted);
+    let isnt = |name, wanted: i64| number(name).is_some_and(|number| number != wanted);
+    let bucket = |minutes: u64| callback.sendts - callback.sendts % (minutes * 60_000);
+    let uid = &callback.uid;
+    let stage = match callback.scene {
+        Some("rtc_snapshot" | "postpone_transcode::transcode_failover") => "other",
+        _ => "recording",
+    };
+    match callback.event_type {
+        1 if number("errorLevel").is_some_and(|level| level >= 5) => Some(format!(
+            "fatal_error {uid} {} {} {}",
+            number("module").unwrap(),
+            number("errorCode").unwrap(),
+            bucket(10)
+        )),
+        72 => Some(format!("abnormal_exit {uid} {}", bucket(60))),
+        11 if isnt("exitStatus", 0) => Some(format!("abnormal_exit {uid} {}", bucket(60))),
+        3 if is("status", 20) => Some(format!("abnormal_exit {uid} {}", bucket(60))),
+        41 if is("leaveCode", 0) => Some(format!("abnormal_exit {uid} {}", bucket(60))),
+        40 if isnt("status", 0) => Some(format!("abnormal_exit {uid} {}", bucket(60))),
+        71 if isnt("code", 0) && isnt("code", 1) => {
+            Some(format!("abnormal_exit {uid} {}", bucket(60)))
+        }
+        32 => Some(format!("backup_only_upload {uid} {stage}")),
+        30 | 31 if isnt("status", 0) => Some(format!(
+            "component_failure {uid} {stage} {}",
+            callback.event_type
+        )),
+        34 => Some(format!("storage_credentials_expired {uid} {}", bucket(60))),
+        _ => None,
+    }
+}
+
+/// The incident that an alert's item tells of; `None` where the watchdog found it.
+pub(crate) fn incident_of_item(item: &Item) -> Option<String> {
+    let kind = item["kind"].as_s().unwrap();
+    let parts: &[&str] = match kind.as_str() {
+        "fatal_error" => &["recorder", "module", "errorCode", "tenMinutes"],
+        "abnormal_exit" | "storage_credentials_expired" => &["recorder", "hour"],
+        "backup_only_upload" => &["recorder", "stage"],
+        "component_failure" => &["recorder", "stage", "reportedBy"],
+        _ => return None,
+    };
+    let codes = item["codes"].as_m().unwrap();
+    let is_killed = codes
+        .get("leaveCode")
+        .is_some_and(|code| code.as_s().unwrap() != "0");
+    if is_killed {
+        return None;
+    }
+    let parts = parts
+        .iter()
+        .map(|part| codes[*part].as_s().unwrap().as_str());
+    Some(
+        [kind.as_str()]
+            .into_iter()
+            .chain(parts)
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
+}
+
+/// The failure of the recorder `uid`, by the definition: number, `sendts` and event type.
+pub(crate) fn failure(uid: &str, callbacks: &[&Callback]) -> Option<(u64, u64, u32)> {
+    let own = callbacks.iter().filter(|callback| {
+        callback.uid == uid
+            && !matches!(
+                callback.scene,
+                Some("rtc_snapshot" | "postpone_transcode::transcode_failover")
+            )
+    });
+    let number = |callback: &Callback, name: &str| callback.details[name].as_i64();
+    let mut failure = None;
+    let mut at_work = None;
+    for callback in own {
+        let moment = (callback.sequence, callback.sendts);
+        let failed = match callback.event_type {
+            1 => number(callback, "errorLevel").is_some_and(|level| level >= 5),
+            11 => number(callback, "exitStatus").is_some_and(|status| status != 0),
+            3 => number(callback, "status") == Some(20),
+            40 => number(callback, "status").is_some_and(|status| status != 0),
+            41 => number(callback, "leaveCode")
+                .is_some_and(|code| code == 0 || (code > 0 && code & (2 | 4 | 16) == 2)),
+            71 => number(callback, "code").is_some_and(|code| code != 0 && code != 1),
+            72 => true,
+            _ => false,
+        };
+        if failed {
+            failure = failure.max(Some((moment.0, moment.1, callback.event_type)));
+        } else if matches!(callback.event_type, 40 | 42 | 70) {
+            at_work = at_work.max(Some(moment));
+        }
+    }
+    failure.filter(|(sequence, at, _)| at_work.is_none_or(|work| work <= (*sequence, *at)))
+}
+
+/// What became of the files of the recorder `uid`, by the definition: `None` where it reported
+/// nothing of them.
+pub(crate) fn upload(uid: &str, callbacks: &[&Callback]) -> Option<&'static str> {
+    let own = callbacks.iter().filter(|callback| {
+        callback.uid == uid
+            && !matches!(
+                callback.scene,
+                Some("rtc_snapshot" | "postpone_transcode::transcode_failover")
+            )
+    });
+    let own: Vec<_> = own.collect();
+    if own.iter().any(|callback| callback.event_type == 61) {
+        return Some("confirmed");
+    }
+    let newest = own
+        .iter()
+        .filter(|callback| matches!(callback.event_type, 30..=32))
+        .map(|callback| (callback.sequence, callback.sendts))
+        .max()?;
+    let newest = own.iter().find(|callback| {
+        matches!(callback.event_type, 30..=32) && (callback.sequence, callback.sendts) == newest
+    })?;
+    let status = newest.details["status"].as_i64().unwrap_or(0);
+    match newest.event_type {
+        30 => None,
+        _ if status != 0 || newest.scene == Some("rtc_vod") => Some("unconfirmed"),
+        _ if newest.details["uploadingStatus"] == "stranded" => Some("stranded"),
+        31 => Some("confirmed"),
+        _ => Some("backup"),
+    }
 }
 
 /// What the callbacks that came say, recorder by recorder, in any order and as often as one likes.
@@ -25,6 +159,7 @@ pub(crate) fn by_definition(facts: &[Fact]) -> Vec<RecorderView> {
         .collect();
     let uids: BTreeSet<&str> = facts
         .iter()
+        .filter(|fact| !fact.is_beside)
         .map(|fact| fact.uid.as_str())
         .chain(announced)
         .collect();
@@ -49,7 +184,8 @@ pub(crate) fn by_definition(facts: &[Fact]) -> Vec<RecorderView> {
 
 fn recorder(uid: &str, facts: &[Fact]) -> RecorderView {
     let own: Vec<&Fact> = facts.iter().filter(|fact| fact.uid == uid).collect();
-    let first = own.iter().map(|fact| fact.sequence).min();
+    let of_the_recording = own.iter().filter(|fact| !fact.is_beside);
+    let first = of_the_recording.map(|fact| fact.sequence).min();
     let last = own.iter().map(|fact| fact.sequence).max();
     let sendts_of = |sequence| {
         own.iter()
@@ -70,6 +206,15 @@ fn recorder(uid: &str, facts: &[Fact]) -> RecorderView {
             }
         }
     }
+    // Seen at work after its failure: it is healed.
+    let moment = |name| {
+        let register: Option<&Register> = registers.get(&name);
+        register.map(|register| (register.sequence, register.at))
+    };
+    let at_work = moment(RegisterName::Started).max(moment(RegisterName::Slice));
+    if at_work > moment(RegisterName::Failure) {
+        registers.remove(&RegisterName::Failure);
+    }
     let announced_at = facts
         .iter()
         .filter(|fact| fact.new_uid.as_deref() == Some(uid))
@@ -86,10 +231,15 @@ fn recorder(uid: &str, facts: &[Fact]) -> RecorderView {
     RecorderView {
         uid: uid.to_owned(),
         announced_at,
-        since: sendts_of(first).min(),
+        since: own
+            .iter()
+            .filter(|fact| !fact.is_beside && Some(fact.sequence) == first)
+            .map(|fact| fact.sendts)
+            .min(),
         last_sendts: sendts_of(last).max().unwrap_or(0),
         last,
         missing: Vec::new(),
+        had_stream: own.iter().any(|fact| fact.has_stream),
         registers,
     }
 }
@@ -123,6 +273,7 @@ pub(crate) fn view(session: &Session, missing: &[Vec<Range>]) -> Vec<RecorderVie
                 last_sendts: recorder.last_sendts,
                 last: recorder.ledger.last,
                 missing: joined(missing),
+                had_stream: recorder.had_stream,
                 registers: recorder.registers.clone(),
             }
         };

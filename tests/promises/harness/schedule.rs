@@ -16,13 +16,14 @@ pub(crate) struct Schedule {
 }
 
 /// One callback of the session `a`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Callback {
     pub(crate) uid: String,
     pub(crate) sequence: u64,
     pub(crate) sendts: u64,
     pub(crate) event_type: u32,
     pub(crate) details: Value,
+    pub(crate) scene: Option<&'static str>,
 }
 
 impl Callback {
@@ -33,14 +34,21 @@ impl Callback {
 
     /// As it is sent for another session.
     pub(crate) fn body_of(&self, sid: &str) -> String {
-        callback_at(
+        let plain = callback_at(
             sid,
             &self.uid,
             self.sequence,
             self.event_type,
             &self.details,
             self.sendts,
-        )
+        );
+        match self.scene {
+            Some(scene) => plain.replace(
+                "\"serviceType\":1",
+                &format!("\"serviceType\":1,\"serviceScene\":\"{scene}\""),
+            ),
+            None => plain,
+        }
     }
 
     /// As it is read.
@@ -52,24 +60,12 @@ impl Callback {
             sequence: self.sequence,
             sendts: self.sendts,
             service_type: None,
-            service_scene: None,
+            service_scene: self.scene.map(str::to_owned),
             event_type: self.event_type,
             event: Event::read(self.event_type, &self.details),
             details: self.details.clone(),
             notice_id: None,
             notify_ms: None,
-        }
-    }
-
-    /// Whether the specification's table says that it alerts, with the kinds that are on by
-    /// default.
-    pub(crate) fn alerts(&self) -> bool {
-        let number = |name: &str| self.details[name].as_i64();
-        match self.event_type {
-            1 => number("errorLevel").is_some_and(|level| level >= 5),
-            11 => number("exitStatus").is_some_and(|status| status != 0),
-            32 => true,
-            _ => false,
         }
     }
 }
@@ -139,6 +135,13 @@ fn callbacks(rng: &mut Rng, length: usize) -> Vec<Callback> {
             sendts,
             event_type,
             details,
+            scene: match rng.u8(..40) {
+                0 => Some("rtc_snapshot"),
+                1 => Some("postpone_transcode::transcode_failover"),
+                2 => Some("rtc_vod"),
+                3 => Some("mix_record"),
+                _ => None,
+            },
         });
         sequence += u64::from(!is_stuck);
         if takes_over.is_some() {
@@ -148,12 +151,24 @@ fn callbacks(rng: &mut Rng, length: usize) -> Vec<Callback> {
             }
         }
     }
+    // A stage beside the recording may count for itself, from the start or at the end.
+    if rng.u8(..4) == 0 {
+        let beside = |n: u64| Callback {
+            uid: "900".to_owned(),
+            sequence: n,
+            sendts: 1_772_460_000_500 + n * 1000,
+            event_type: 80,
+            details: json!({}),
+            scene: None,
+        };
+        callbacks.extend((0..rng.u64(1..5)).map(beside));
+    }
     callbacks
 }
 
 fn event(rng: &mut Rng) -> (u32, Value) {
     let n = rng.i64(..10_000);
-    match rng.u8(..32) {
+    match rng.u8(..38) {
         0 => (
             1,
             json!({"module": n % 4, "errorLevel": n % 7, "errorCode": n, "stat": 0,
@@ -163,7 +178,7 @@ fn event(rng: &mut Rng) -> (u32, Value) {
         2 => (3, json!({"status": n % 21})),
         3 => (4, json!({"fileList": format!("{n}.m3u8")})),
         4 => (11, json!({"exitStatus": n % 2})),
-        5 => (30, json!({"status": 0})),
+        5 => (30, json!({"status": n % 2})),
         6 => (31, json!({"status": n % 2})),
         7 => (32, json!({"status": 0})),
         8 => (40, json!({"status": 0})),
@@ -173,6 +188,12 @@ fn event(rng: &mut Rng) -> (u32, Value) {
         13 => (44, json!({"state": n % 2, "streamUid": "8", "utcMs": n})),
         14 => (71, json!({"code": n % 5})),
         15 => (999, json!({"of": n})),
+        16 => (40, json!({"status": n % 3})),
+        17 => (70, json!({})),
+        18 => (72, json!({"limitType": "WebGL"})),
+        19 => (34, json!({})),
+        20 => (61, json!({})),
+        21 => (31, json!({"status": 0, "uploadingStatus": "stranded"})),
         _ => (33, json!({"progress": n})),
     }
 }
