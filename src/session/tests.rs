@@ -396,6 +396,20 @@ fn a_callback_without_a_uid_belongs_to_the_recorder_at_work() {
     );
 }
 
+/// The one exception to order: README says so under Limits. Agora's callbacks carry a uid.
+#[test]
+fn with_two_recorders_a_callback_without_a_uid_depends_on_the_order_and_with_one_it_does_not() {
+    let first = fact("5", 0, 1000, 40, &json!({"status": 0}));
+    let second = fact("6", 0, 2000, 40, &json!({"status": 0}));
+    let nameless = fact("", 3, 3000, 11, &json!({"leaveStatus": 0}));
+    let before = fold([&first, &nameless, &second]);
+    assert!(before.current().unwrap().exit().is_none());
+    let after = fold([&first, &second, &nameless]);
+    assert!(after.current().unwrap().exit().is_some());
+    let alone = fold([&first, &nameless]);
+    assert_eq!(view(&alone), view(&fold([&nameless, &first])));
+}
+
 #[test]
 fn of_too_many_recorders_the_newest_stay_and_of_those_of_one_moment_the_later_uids() {
     let begins = |uid: u64, at| fact(&uid.to_string(), 0, at, 40, &json!({"status": 0}));
