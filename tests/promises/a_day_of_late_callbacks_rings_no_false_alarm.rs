@@ -45,6 +45,7 @@ fn play(seed: u64) -> (Vec<u64>, Option<u64>) {
         sendts: clock(at, skew),
         event_type,
         details,
+        scene: None,
     };
     let mut session = Session::default();
     let (mut told, mut pending) = (Vec::new(), Vec::new());
