@@ -2,6 +2,7 @@
 //! and `test-alert` and the errors of the tool say what they should.
 
 use crate::harness::{World, recordings};
+use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::receive::{Body, Request};
