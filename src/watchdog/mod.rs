@@ -284,6 +284,12 @@ impl Moment<'_> {
                 .codes
                 .insert(code::UPLOAD_STATE.to_owned(), state.as_str().to_owned());
         }
+        let reported = session.upload().filter(|upload| upload.value.is_over());
+        let status = reported.and_then(|upload| upload.value.status);
+        if let Some(status) = status.filter(|status| status.is_abnormal()) {
+            let status = status.0.to_string();
+            alert.codes.insert("status".to_owned(), status);
+        }
         Ruling {
             alerts: vec![alert],
             stands: Some(end.at),
