@@ -223,7 +223,7 @@ async fn a_test_alert_of_each_kind_comes_marked() {
         "{printed}"
     );
     let published = world.sns.published();
-    assert_eq!(published.len(), 15);
+    assert_eq!(published.len(), AlertKind::ALL.len());
     for test in published {
         assert_eq!(
             test.default["metadata"]["additionalContext"]["test"],
