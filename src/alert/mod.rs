@@ -268,7 +268,7 @@ impl Alert {
 }
 
 /// A code is cut to this many characters.
-const MAX_CODE: usize = 500;
+pub(crate) const MAX_CODE: usize = 500;
 
 /// What is alarming about a callback.
 struct Alarm {

@@ -11,7 +11,7 @@
 //! | `alert` | an alert's item is put once, before anything is sent, and names who may send it until when |
 //! | `look` | what the watchdog finds is noted together with its alerts, if no callback came meanwhile |
 //! | `quarantine` | an authentic body that isn't stored as a callback is kept |
-//! | `index` | what is due |
+//! | `index` | due items |
 //! | `record` | reading for people |
 //! | `key`, `item`, `value`, `kept_body` | keys, sessions, JSON and bodies as attributes; pure |
 //!

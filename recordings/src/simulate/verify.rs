@@ -145,7 +145,7 @@ fn events(session: &Session, record: &Record) -> Vec<Row> {
     ]
 }
 
-/// What came of each recorder, and what is missing.
+/// The state of each recorder, and which of its callbacks are missing.
 fn numbers(session: &Session, record: &Record) -> Vec<Row> {
     let recorders = recorders(session);
     let came = |uid: &str| -> BTreeSet<u64> {
