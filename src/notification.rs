@@ -7,10 +7,10 @@
 //! since the epoch.
 
 use crate::event::{Event, EventType, ServiceType};
+use crate::hash::short_hash;
 use crate::signature::Verified;
 use crate::tolerant::{Fields, text, time_ms, uint};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// `productId` of Cloud Recording.
@@ -90,7 +90,7 @@ impl Notification {
         let mut text = format!("[{},{},", Value::from(self.uid.as_str()), self.sendts);
         canonical_json(&self.details, &mut text);
         text.push(']');
-        let hash = short_hash(&text);
+        let hash = short_hash(text.as_bytes(), 8);
         format!("{:010}#{}#{hash}", self.sequence, self.event_type)
     }
 
@@ -98,7 +98,7 @@ impl Notification {
     pub(crate) fn details_hash(&self) -> String {
         let mut text = String::new();
         canonical_json(&self.details, &mut text);
-        short_hash(&text)
+        short_hash(text.as_bytes(), 8)
     }
 
     /// True if the sender's clock is more than five minutes ahead of `now_ms`.
@@ -276,15 +276,6 @@ fn is_sid_of_agora(sid: String) -> bool {
 fn cut(mut name: String) -> String {
     name.truncate(name.floor_char_boundary(MAX_NAME));
     name
-}
-
-/// The first 16 hex digits of the SHA-256.
-fn short_hash(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let hash = digest
-        .first_chunk()
-        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
-    format!("{hash:016x}")
 }
 
 /// Appends `value` as compact JSON with the keys of every object sorted, whatever order the parser

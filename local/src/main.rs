@@ -64,8 +64,8 @@ struct Options {
     /// Keep the table in this folder; without it, it is gone with the process
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// Sweep this often, in seconds: send what is due, look at sessions of which nothing comes; 0
-    /// for never
+    /// Sweep this often, in seconds: send due alerts, check sessions that have gone quiet; 0 for
+    /// never
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     sweep_every: u64,
     /// How old the last heartbeat may be before a session counts as silent, in seconds; 0 for no

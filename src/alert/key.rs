@@ -7,7 +7,7 @@
 
 use super::AlertKind;
 use crate::event::Part;
-use sha2::{Digest, Sha256};
+use crate::hash::short_hash;
 use std::fmt;
 
 const MINUTE_MS: u64 = 60 * 1000;
@@ -21,19 +21,13 @@ impl AlertKey {
     /// The key of an incident.
     #[must_use]
     pub(crate) fn new(kind: AlertKind, parts: &[KeyPart]) -> Self {
-        let mut digest = Sha256::new();
+        let mut prefixed = Vec::new();
         for part in parts {
             let length = u64::try_from(part.value.len()).unwrap_or(u64::MAX);
-            digest.update(length.to_be_bytes());
-            digest.update(part.value.as_bytes());
+            prefixed.extend(length.to_be_bytes());
+            prefixed.extend(part.value.as_bytes());
         }
-        let hash: String = digest
-            .finalize()
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Self(format!("{}#{hash}", kind.as_str()))
+        Self(format!("{}#{}", kind.as_str(), short_hash(&prefixed, 8)))
     }
 
     /// A key as it was stored, of whatever version.
@@ -56,7 +50,7 @@ impl fmt::Display for AlertKey {
 }
 
 /// A part of a key, under the name it has among an alert's codes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyPart {
     pub(crate) name: &'static str,
     pub(crate) value: String,

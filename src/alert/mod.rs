@@ -16,7 +16,7 @@ pub use message::{Message, message};
 pub use rehearsal::rehearsal;
 pub use words::{BACKUP_KEPT_MS, Words, in_words};
 
-use crate::event::{Event, Part, PushStatus, TranscodeResult};
+use crate::event::{Event, Part, PushStatus, TranscodeResult, hide_stream_keys};
 use crate::notification::Notification;
 use crate::text::clean;
 use std::collections::BTreeMap;
@@ -247,7 +247,9 @@ impl Alert {
             event_type: notification.event_type,
             at: notification.sendts,
             codes: codes
-                .filter_map(|(name, value)| Some((name.to_owned(), clean(&value?, MAX_CODE))))
+                .filter_map(|(name, value)| {
+                    Some((name.to_owned(), clean(&hide_stream_keys(&value?), MAX_CODE)))
+                })
                 .filter(|(_, value)| !value.is_empty())
                 .collect(),
         })
@@ -266,7 +268,7 @@ impl Alert {
 }
 
 /// A code is cut to this many characters.
-const MAX_CODE: usize = 500;
+pub(crate) const MAX_CODE: usize = 500;
 
 /// What is alarming about a callback.
 struct Alarm {
@@ -454,7 +456,7 @@ fn transcoding_codes(event: &Event) -> Option<Vec<(&'static str, Option<String>)
             );
             let failed: Vec<_> = uids
                 .iter()
-                .filter(|user| user.result == Some(TranscodeResult::Failed))
+                .filter(|user| user.has_no_file())
                 .map(|user| user.uid.as_str())
                 .collect();
             let result = result.as_ref().map(|result| result.as_str().to_owned());

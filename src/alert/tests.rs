@@ -337,6 +337,167 @@ fn the_words_of_a_gap_tell_how_much_is_lost() {
     );
 }
 
+/// The words of the alert that a callback raises.
+fn words_of(event_type: u32, details: Value) -> String {
+    let alert = Alert::of(&notification(event_type, details), &AlertKind::ALL).unwrap();
+    let Words { title, what, steps } = in_words(&alert);
+    format!("{title}\n{what}\n{}", steps.join("\n"))
+}
+
+#[test]
+fn an_exit_is_about_its_recorder_and_says_what_happened() {
+    for (event_type, details, said) in [
+        (
+            11,
+            json!({"exitStatus": 1}),
+            "Recorder 527841 exited with leaveStatus 1",
+        ),
+        (3, json!({"status": 20}), "the service reports status 20"),
+        (
+            40,
+            json!({"status": 3}),
+            "did not start: event 40 reports status 3",
+        ),
+        (41, json!({"leaveCode": 0}), "never got into the channel"),
+        (
+            71,
+            json!({"code": 4}),
+            "code 4 (the page did not load in time)",
+        ),
+        (71, json!({"code": 4}), "Open the recorded page"),
+        (
+            72,
+            json!({"limitType": "WebGL"}),
+            "more than it can do (WebGL)",
+        ),
+    ] {
+        let words = words_of(event_type, details);
+        assert!(words.contains(said), "{said}: {words}");
+        assert!(words.contains("ecorder 527841"), "{words}");
+        assert!(
+            !words.to_lowercase().contains("nothing is being recorded"),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn an_error_names_its_code_and_a_remedy_that_fits() {
+    let error = |module: i64, code: i64| {
+        words_of(
+            1,
+            json!({"module": module, "errorLevel": 5, "errorCode": code}),
+        )
+    };
+    let app_id = error(0, 101);
+    let (token, id) = (app_id.find("token"), app_id.find("App ID is"));
+    assert!(token.is_some() && token < id, "the token first: {app_id}");
+    for (module, code, said) in [
+        (6, 65, "the network jittered"),
+        (6, 65, "Send the same request again"),
+        (0, 433, "the resource has expired"),
+        (0, 433, "Call acquire again"),
+        (6, 2, "a parameter is invalid"),
+        (1, 32, "Check storageConfig"),
+        (0, 110, "Make a new token"),
+        (6, 9999, "a code Agora doesn't document"),
+    ] {
+        let words = error(module, code);
+        assert!(words.contains(said), "{module}/{code} {said}: {words}");
+    }
+}
+
+#[test]
+fn each_new_kind_has_words_and_steps_of_its_own() {
+    let transcoding = words_of(
+        81,
+        json!({"result": "partial_success", "uids": [
+            {"uid": "1", "result": "success", "fileList": [{"fileName": "1.mp4"}]},
+            {"uid": "2", "result": "fail", "fileList": []},
+            {"uid": "3", "fileList": []},
+        ]}),
+    );
+    assert!(
+        transcoding.contains("Without a file: uid 2, 3."),
+        "{transcoding}"
+    );
+    let download = words_of(90, json!({"bucket": "b", "fileName": "a.ts;c.ts"}));
+    assert!(
+        download.contains("from the bucket b") && download.contains("c.ts"),
+        "{download}"
+    );
+    let credentials = words_of(34, json!({}));
+    assert!(
+        credentials.contains("Call update for this recording"),
+        "{credentials}"
+    );
+    let upload = words_of(31, json!({"status": 7}));
+    assert!(
+        upload.contains("abnormal status 7") && upload.contains("missing"),
+        "{upload}"
+    );
+    let uploader = words_of(30, json!({"status": 7}));
+    assert!(
+        uploader.contains("uploader of recorder 527841"),
+        "{uploader}"
+    );
+    let push = words_of(
+        100,
+        json!({"status": "disconnected", "rtmpUrl": "rtmp://push.example.com/live/KEY"}),
+    );
+    assert!(push.contains("rtmp://push.example.com/live/"), "{push}");
+}
+
+#[test]
+fn no_message_carries_the_key_of_a_stream() {
+    let address = "rtmp://u:KEY@push.example.com/live/KEY?KEY";
+    for (event_type, details) in [
+        (100, json!({"status": "disconnected", "rtmpUrl": address})),
+        (
+            1,
+            json!({"errorLevel": 5, "errorMsg": format!("no answer from {address}, gave up")}),
+        ),
+        (71, json!({"code": 6, "message": address})),
+        (72, json!({"limitType": address})),
+    ] {
+        let printed = printed(event_type, details);
+        assert!(!printed.contains("KEY"), "{printed}");
+    }
+}
+
+#[test]
+fn the_words_say_which_alerts_close_by_themselves() {
+    let closes = |kind: AlertKind| {
+        let resolved = format!("{}_resolved", kind.as_str());
+        AlertKind::RESOLVED
+            .iter()
+            .any(|other| other.as_str() == resolved)
+    };
+    for kind in AlertKind::CONFIGURABLE {
+        let details = json!({"errorLevel": 5});
+        let mut alert = Alert::of(&notification(1, details), &AlertKind::ALL).unwrap();
+        alert.kind = kind;
+        let steps = in_words(&alert).steps;
+        let last = steps.last().unwrap();
+        assert_eq!(
+            last.contains("closes by itself"),
+            closes(kind),
+            "{kind:?}: {last}"
+        );
+        let by_a_person = last.contains("doesn't close by itself: close it when you are done");
+        assert_eq!(by_a_person, !closes(kind), "{kind:?}: {last}");
+    }
+    for kind in AlertKind::RESOLVED {
+        let mut alert =
+            Alert::of(&notification(11, json!({"exitStatus": 1})), &AlertKind::ALL).unwrap();
+        alert.kind = kind;
+        assert!(
+            in_words(&alert).steps[0].starts_with("Nothing to"),
+            "{kind:?}"
+        );
+    }
+}
+
 /// Texts that somebody might send: any at all, words of ours on lines of their own, absurdly long
 /// ones.
 fn hostile_text() -> impl Strategy<Value = String> {

@@ -492,15 +492,16 @@ fn session_silent_resolved(alert: &Alert) -> Words {
 }
 
 fn upload_unconfirmed(alert: &Alert) -> Words {
-    let why = match (alert.codes.get("uploadingStatus"), alert.code("status")) {
-        (Some(word), _) => {
-            format!("The last report says that files are {word} at Agora, to be uploaded later.")
+    let why = match (alert.codes.get(code::UPLOAD_STATE), alert.code("status")) {
+        (Some(state), _) => {
+            format!("The last report says that files are {state} at Agora, to be uploaded later.")
         }
         (None, Some(status)) => {
             format!("An upload with the abnormal status {status} was reported.")
         }
         (None, None) => {
-            "Neither an upload (event 31) nor a backup (32) has been reported since.".to_owned()
+            "No upload (event 31) or backup (32) that confirms its files has been reported since."
+                .to_owned()
         }
     };
     Words::new(

@@ -1,5 +1,4 @@
-//! The Lambda function on the schedule: sends what is due, and looks at sessions of which nothing
-//! comes.
+//! The Lambda function on the schedule: sends due alerts, and checks sessions that have gone quiet.
 
 use agora_recording_callbacks::config::Config;
 use agora_recording_callbacks::sweep::Sweeper;

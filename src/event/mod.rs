@@ -15,7 +15,7 @@ pub use codes::{
     ServiceStatus, ServiceType, Stat, StreamState, TrackType, UploadErrorCode, UploadWarnCode,
     WebStopCode, error_meaning, warning_meaning,
 };
-pub use rtmp::{RtmpUrl, without_stream_keys};
+pub use rtmp::{RtmpUrl, hide_stream_keys, without_stream_keys};
 pub use scene::Part;
 
 use crate::tolerant::{Fields, boolean, int, text, time_ms};
@@ -314,10 +314,16 @@ pub struct TranscodedUser {
 }
 
 impl TranscodedUser {
-    /// True where the user has nothing to play.
+    /// True where the user has nothing to play: it says so, or says neither that nor a file.
     #[must_use]
     pub fn has_no_file(&self) -> bool {
-        self.file_list.is_empty() || matches!(self.result, Some(TranscodeResult::Failed))
+        match self.result {
+            Some(TranscodeResult::Success) => false,
+            Some(TranscodeResult::Failed) => true,
+            Some(TranscodeResult::Partial | TranscodeResult::Other(_)) | None => {
+                self.file_list.is_empty()
+            }
+        }
     }
 }
 

@@ -55,16 +55,41 @@ pub fn without_stream_keys(details: &Value) -> Value {
             })
             .collect(),
         Value::Array(values) => values.iter().map(without_stream_keys).collect(),
-        Value::String(text) if is_push_address(text) => {
-            RtmpUrl::new(text.clone()).to_string().into()
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => details.clone(),
+        Value::String(text) => hide_stream_keys(text).into(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => details.clone(),
     }
 }
 
-fn is_push_address(text: &str) -> bool {
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-    scheme.is_some_and(|scheme| scheme.to_ascii_lowercase().starts_with("rtmp"))
+/// A text with every push address in it as it may be shown.
+#[must_use]
+pub fn hide_stream_keys(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(begin) = push_address(rest) {
+        let (before, address) = rest.split_at(begin);
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ',' | ')');
+        let (address, after) = address.split_at(address.find(ends).unwrap_or(address.len()));
+        shown.push_str(before);
+        shown.push_str(&RtmpUrl::new(address.to_owned()).to_string());
+        rest = after;
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// Where the first push address begins: at a scheme like `rtmp` or `rtmps`.
+fn push_address(text: &str) -> Option<usize> {
+    let mut from = 0;
+    while let Some(colon) = text.get(from..)?.find("://").map(|at| from + at) {
+        let before = text.get(..colon)?;
+        let scheme = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
+        let scheme = before.get(scheme.len()..)?;
+        if scheme.to_ascii_lowercase().starts_with("rtmp") {
+            return Some(colon - scheme.len());
+        }
+        from = colon + 3;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -106,5 +131,27 @@ mod tests {
             shown.contains("disconnected") && shown.contains("rtmp://h/live/"),
             "{shown}"
         );
+    }
+    #[test]
+    fn a_key_inside_a_text_is_hidden_and_all_else_stays() {
+        for (text, shown) in [
+            (
+                "push to rtmp://h/live/KEY failed",
+                "push to rtmp://h/live/… failed",
+            ),
+            (
+                "\"RTMPS://h/live/KEY\", then https://h/KEPT",
+                "\"RTMPS://h/live/…\", then https://h/KEPT",
+            ),
+            (
+                "https://h/KEPT and rtmp://a/b/KEY rtmp://c/d/KEY",
+                "https://h/KEPT and rtmp://a/b/… rtmp://c/d/…",
+            ),
+            ("rtmp://", "rtmp:///…"),
+            ("://é://", "://é://"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(hide_stream_keys(text), shown, "{text}");
+        }
     }
 }

@@ -79,7 +79,7 @@ impl State {
         }
     }
 
-    /// True where somebody should look at it.
+    /// True where the operator should check it.
     #[must_use]
     pub fn is_failed(self) -> bool {
         match self {
@@ -166,7 +166,7 @@ impl Files {
         let state = session.upload_state(false);
         let mut files = Self {
             state,
-            reported: session.upload().filter(|upload| upload.value.is_over()),
+            reported: session.finished_upload(),
             after_backup: session
                 .recorders
                 .iter()
@@ -195,7 +195,7 @@ impl Files {
         }
     }
 
-    /// True where somebody should look for them.
+    /// True where the operator should check where they are.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         match self.state {

@@ -313,6 +313,38 @@ fn json_reads_the_same_and_steers_no_terminal() {
     assert_eq!(read["timeline"][0]["eventType"], 45);
 }
 
+#[test]
+fn the_key_of_a_stream_is_shown_nowhere() {
+    let address = "rtmp://push.example.com/live/KEY";
+    let record = record(&[
+        callback(0, 70, &json!({})),
+        callback(
+            1,
+            100,
+            &json!({"rtmpUrl": address, "status": "disconnected"}),
+        ),
+        callback(
+            2,
+            1,
+            &json!({"errorLevel": 5, "errorMsg": format!("no answer from {address}")}),
+        ),
+        callback(
+            3,
+            999,
+            &json!({"more": {"rtmpUrl": "KEY"}, "text": format!("at {address}.")}),
+        ),
+    ]);
+    let report = Report::of(&record, NOW);
+    for shown in [
+        text(&report),
+        page(&report, &record, Page::File),
+        json(&report, &record).to_string(),
+    ] {
+        assert!(!shown.contains("KEY"), "{shown}");
+        assert!(shown.contains("rtmp://push.example.com/live/"), "{shown}");
+    }
+}
+
 /// Texts that try to leave the place where they stand.
 fn hostile() -> impl Strategy<Value = String> {
     let parts = prop::sample::select(vec![

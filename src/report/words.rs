@@ -8,7 +8,7 @@ use super::{Line, MAX_NAME};
 use crate::event::{
     ComponentStatus, ErrorLevel, Event, EventType, LeaveCode, LeaveReason, LeaveStatus, Module,
     Part, PushStatus, RecordedFile, RtmpUrl, ServiceStatus, Stream, StreamState, TrackType,
-    TranscodeResult, TranscodedUser, WebStopCode, error_meaning, warning_meaning,
+    TranscodeResult, TranscodedUser, WebStopCode, error_meaning, hide_stream_keys, warning_meaning,
 };
 use crate::session::{Upload, UploadState};
 use crate::text::{clean, duration};
@@ -400,8 +400,10 @@ pub(super) fn stream_words(uid: Option<&str>) -> String {
 }
 
 fn outside(text: Option<&str>) -> String {
-    text.filter(|text| !text.is_empty())
-        .map_or_else(|| "not said".to_owned(), |text| clean(text, MAX_TEXT))
+    text.filter(|text| !text.is_empty()).map_or_else(
+        || "not said".to_owned(),
+        |text| clean(&hide_stream_keys(text), MAX_TEXT),
+    )
 }
 
 fn files(list: &[RecordedFile]) -> String {

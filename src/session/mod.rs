@@ -191,12 +191,17 @@ impl Session {
         self.newest_recording()?.upload()
     }
 
+    /// The same, once the uploader is through, however it went.
+    #[must_use]
+    pub fn finished_upload(&self) -> Option<Reported<Upload>> {
+        self.upload().filter(|upload| upload.value.is_over())
+    }
+
     /// What became of the files. `does_failure_ring`: whoever waits for files of a recording that
     /// failed is told of the failure, and nothing is expected any more.
     #[must_use]
     pub fn upload_state(&self, does_failure_ring: bool) -> UploadState {
-        let reported = self.upload().filter(|upload| upload.value.is_over());
-        match reported {
+        match self.finished_upload() {
             Some(upload) => upload.value.state(),
             None if self.is_upload_expected(does_failure_ring) => UploadState::Unconfirmed,
             None => UploadState::None,

@@ -51,7 +51,8 @@ impl<T> Reported<T> {
         }
     }
 
-    pub(super) fn moment(&self) -> (u64, u64) {
+    /// What orders two reports of one recorder.
+    pub(crate) fn moment(&self) -> (u64, u64) {
         (self.sequence, self.at)
     }
 }

@@ -55,7 +55,7 @@ impl Lease {
         &self.alert
     }
 
-    /// When it is over, ms since the epoch: from then on somebody else may send the alert.
+    /// When it is over, ms since the epoch: from then on another invocation may send the alert.
     #[must_use]
     pub fn ends_at(&self) -> u64 {
         self.ends_at
@@ -268,8 +268,8 @@ impl Store {
         Ok(unsent)
     }
 
-    /// Takes the lease of an alert that wasn't sent, due or not; `None` if somebody else took it
-    /// since it was read.
+    /// Takes the lease of an alert that wasn't sent, due or not; `None` if another invocation took
+    /// it since the alert was read.
     ///
     /// # Errors
     /// [`StoreError::Call`].

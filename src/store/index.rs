@@ -1,4 +1,4 @@
-//! The index `watch`: what is due, oldest first, in partitions that are read at the same time.
+//! The index `watch`: due items, oldest first, in partitions that are read at the same time.
 
 use super::item::{Item, number, read_number, read_text, text};
 use super::key::{ITEM, ItemKey, SID, WATCH_AT, WATCH_SHARD};
@@ -67,7 +67,7 @@ pub struct Due {
     pub watch_at: u64,
 }
 
-/// Some of what is due.
+/// One page of due items.
 #[derive(Clone, Debug)]
 pub struct DuePage {
     /// Oldest first.

@@ -122,7 +122,7 @@ pub(super) fn write_session(session: &Session, item: &mut Item) {
     );
 }
 
-/// What came of a stage beside the recording.
+/// The callbacks of a stage beside the recording, counted.
 fn beside_attribute(one: &Recorder) -> AttributeValue {
     let mut map = Item::new();
     write_recorder(one, &mut map);

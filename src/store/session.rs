@@ -24,9 +24,11 @@ const CONTENTION: u32 = 4;
 const PAUSE_MS: u64 = 5;
 /// The longest pause under contention, in ms.
 const MAX_PAUSE_MS: u64 = 400;
-/// The callback is newer than all of the recorder at work, and the window has room.
-const IS_NEWEST: &str =
-    "uid = :uid AND generation = :generation AND last_sequence < :n AND size(received) < :window";
+/// The callback is newer than all of the recorder at work, which has begun, and the window has
+/// room. A recorder that was only announced, or only counted, begins on the slow path: its first
+/// number of its own isn't the first that was counted.
+const IS_NEWEST: &str = "uid = :uid AND generation = :generation AND attribute_exists(since) \
+                         AND last_sequence < :n AND size(received) < :window";
 /// Nobody wrote the session since it was read.
 pub(super) const IS_UNCHANGED: &str = "version = :version";
 /// The session was not there when it was read.

@@ -16,9 +16,10 @@
 //! What was said and not taken back stands in the session's item, so that it is said once.
 //! Callbacks that are missing are no alarm: event types that aren't subscribed leave holes, too.
 
-use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, code};
+use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, MAX_CODE, code};
 use crate::event::{EventType, LeaveCode, ServiceStatus};
 use crate::session::{Phase, Recorder, Reported, Session, UploadState, Work};
+use crate::text::clean;
 use std::collections::BTreeSet;
 
 /// How often a recording that sends no heartbeats is looked at, and how soon a new one, in ms.
@@ -322,6 +323,13 @@ impl Moment<'_> {
                 .codes
                 .insert(code::UPLOAD_STATE.to_owned(), state.as_str().to_owned());
         }
+        let status = session
+            .finished_upload()
+            .and_then(|upload| upload.value.status);
+        if let Some(status) = status.filter(|status| status.is_abnormal()) {
+            let status = status.0.to_string();
+            alert.codes.insert("status".to_owned(), status);
+        }
         Ruling {
             alerts: vec![alert],
             stands: Some(end.at),
@@ -413,12 +421,12 @@ impl Moment<'_> {
         let Some((successor, cause)) = self.successor_of(recorder) else {
             return Vec::new();
         };
-        let hours: BTreeSet<String> = at.into_iter().map(|at| KeyPart::hour(at).value).collect();
+        let hours: BTreeSet<KeyPart> = at.into_iter().map(KeyPart::hour).collect();
         let taken_back = hours.into_iter().map(|hour| {
-            let parts = [KeyPart::recorder(&recorder.uid), KeyPart::new("hour", hour)];
+            let parts = [KeyPart::recorder(&recorder.uid), hour];
             let kind = AlertKind::AbnormalExitResolved;
             let mut alert = self.alert(kind, Some(recorder), &parts, cause, cause.at);
-            let new_uid = crate::text::clean(&successor.uid, MAX_UID);
+            let new_uid = clean(&successor.uid, MAX_CODE);
             alert.codes.insert(code::NEW_UID.to_owned(), new_uid);
             alert
         });
@@ -446,7 +454,7 @@ impl Moment<'_> {
     /// `backup_only_upload`, taken back: files of a recorder are confirmed after its 32.
     fn backup_taken_back(&self, recorder: &Recorder) -> Option<Alert> {
         let (backup, upload) = (recorder.backup()?, recorder.upload()?);
-        let is_newer = (upload.sequence, upload.at) > (backup.sequence, backup.at);
+        let is_newer = upload.moment() > backup.moment();
         let is_confirmed = upload.value.state() == UploadState::Confirmed;
         (is_confirmed && is_newer).then(|| {
             let cause = self.cause(&upload, upload.value.event_type);
@@ -505,16 +513,13 @@ impl Moment<'_> {
             at,
             codes: codes
                 .map(|part| {
-                    let value = crate::text::clean(&part.value, MAX_UID);
+                    let value = clean(&part.value, MAX_CODE);
                     (part.name.to_owned(), value)
                 })
                 .collect(),
         }
     }
 }
-
-/// A uid among an alert's codes is cut to this many characters.
-const MAX_UID: usize = 500;
 
 /// When to look again at a session with an alert that stands since `since`: promptly at first, for
 /// a day.
@@ -564,10 +569,7 @@ fn end_of_recording(watched: &Watched) -> Option<Cause> {
     let uploaded = recorder
         .upload()
         .filter(|upload| upload.value.is_over())
-        .filter(|upload| {
-            let moment = (upload.sequence, upload.at);
-            work.is_none_or(|work| moment > (work.sequence, work.at))
-        })
+        .filter(|upload| work.is_none_or(|work| upload.moment() > work.moment()))
         .map(|upload| cause(watched, &upload, upload.value.event_type));
     // A recorder that was seen at work later hasn't left, whatever an earlier callback said.
     let is_at_work = recorder

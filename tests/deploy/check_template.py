@@ -346,6 +346,8 @@ RESOURCES = {
     '{"Fn::If": ["MakesSecret", {"Ref": "Secret"}, {"Ref": "AgoraSecretArn"}]}': "secret",
     '{"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:'
     '${AWS::StackName}-callback"}': "receiver",
+    '{"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:'
+    '${AWS::StackName}-callback:live"}': "receiver",
     '{"Fn::GetAtt": ["DeadLetters", "Arn"]}': "dead letters",
     '{"Fn::GetAtt": ["UndeliveredAlerts", "Arn"]}': "undelivered alerts",
     '{"Fn::GetAtt": ["TopicKey", "Arn"]}': "topic key",

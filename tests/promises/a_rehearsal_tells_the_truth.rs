@@ -2,6 +2,7 @@
 //! and `test-alert` and the errors of the tool say what they should.
 
 use crate::harness::{World, recordings};
+use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::receive::{Body, Request};
@@ -114,32 +115,52 @@ async fn forging_door(world: &World, forge: fn(&str) -> Option<String>) -> Strin
 #[tokio::test]
 async fn what_the_table_has_wrong_is_named() {
     type Forge = fn(&str) -> Option<String>;
-    let forgeries: [(Forge, &str); 5] = [
+    let forgeries: [(&str, Forge, &str); 8] = [
         (
+            "failing",
             |body| (!body.contains("\"eventType\":42")).then(|| body.to_owned()),
             "events that have no item: none by what was sent, number 2 (event 42)",
         ),
         (
+            "failing",
             |body| (!body.contains("\"eventType\":33")).then(|| body.to_owned()),
             "progress: ",
         ),
         (
+            "failing",
             |body| Some(body.replace("\"exitStatus\":1", "\"exitStatus\":0")),
             "phase: failed by what was sent, ended in the table",
         ),
         (
+            "failing",
             |body| Some(body.replace("\"errorLevel\":5", "\"errorLevel\":4")),
             "alerts: ",
         ),
         (
+            "failing",
             |body| Some(body.replace("\"sequence\":7,", "\"sequence\":70,")),
             "missing: none by what was sent, 7, ",
         ),
+        (
+            "stranded",
+            |body| Some(body.replace("\"stranded\"", "\"\"")),
+            "files: stranded by what was sent, confirmed in the table",
+        ),
+        (
+            "web-failing",
+            |body| Some(body.replace("\"code\":4", "\"code\":0")),
+            "failure: event 71 by what was sent, none in the table",
+        ),
+        (
+            "transcoding-failed",
+            |body| Some(body.replace("\"partial_success\"", "\"all_success\"")),
+            "alerts: transcoding_failed of number ",
+        ),
     ];
-    for (forge, named) in forgeries {
+    for (kind, forge, named) in forgeries {
         let world = World::new().await;
         let url = forging_door(&world, forge).await;
-        let (printed, ok) = simulate(&world, &url, &["--kind", "failing", "--seed", "5"]).await;
+        let (printed, ok) = simulate(&world, &url, &["--kind", kind, "--seed", "5"]).await;
         assert!(!ok && printed.contains(named), "{named}: {printed}");
     }
 }
@@ -202,7 +223,7 @@ async fn a_test_alert_of_each_kind_comes_marked() {
         "{printed}"
     );
     let published = world.sns.published();
-    assert_eq!(published.len(), 11);
+    assert_eq!(published.len(), AlertKind::ALL.len());
     for test in published {
         assert_eq!(
             test.default["metadata"]["additionalContext"]["test"],

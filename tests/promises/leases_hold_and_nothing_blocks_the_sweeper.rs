@@ -86,6 +86,7 @@ async fn nothing_is_published_under_a_lease_that_is_over() {
 
 #[test]
 fn a_lease_begins_with_its_write() {
+    skip_on_another_engine!("brings its own engine");
     Simulation::run(async {
         let weather = Weather {
             sns_faults: 1.0,

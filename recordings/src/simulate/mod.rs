@@ -137,7 +137,7 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
     say!("{played}");
     for session in plan.sessions.iter().take(10) {
         say!(
-            "  {:<11} sid {}  channel {}",
+            "  {:<18} sid {}  channel {}",
             session.kind.as_str(),
             session.sid,
             session.cname

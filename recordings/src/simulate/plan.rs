@@ -23,6 +23,14 @@ pub(crate) enum Kind {
     BackupOnly,
     /// Heartbeats stop half-way, and nothing says why: the sweeper alerts
     Silent,
+    /// A web page never loads; its orderly end heals nothing: one alert
+    WebFailing,
+    /// Files are stranded at Agora: green nowhere, and the sweeper alerts after its time
+    Stranded,
+    /// One user's file is missing from the postponed transcoding: one alert
+    TranscodingFailed,
+    /// A recorder dies and another takes over: one alert, which the sweeper takes back
+    Failover,
 }
 
 impl Kind {
@@ -33,6 +41,10 @@ impl Kind {
             Self::Failing => "failing",
             Self::BackupOnly => "backup-only",
             Self::Silent => "silent",
+            Self::WebFailing => "web-failing",
+            Self::Stranded => "stranded",
+            Self::TranscodingFailed => "transcoding-failed",
+            Self::Failover => "failover",
         }
     }
 }
@@ -64,10 +76,15 @@ pub(crate) struct Shape {
 /// One callback.
 #[derive(Clone, Debug)]
 pub(crate) struct Callback {
+    /// The recorder.
+    pub(crate) uid: String,
+    /// Each recorder counts from 0.
     pub(crate) sequence: u64,
     /// Ms since the epoch.
     pub(crate) sendts: u64,
     pub(crate) event_type: u32,
+    /// `serviceScene`, where it isn't the recording's own.
+    pub(crate) scene: Option<&'static str>,
     pub(crate) details: Value,
     /// Whether it comes at all.
     pub(crate) is_lost: bool,
@@ -79,8 +96,9 @@ pub(crate) struct Session {
     pub(crate) kind: Kind,
     pub(crate) sid: String,
     pub(crate) cname: String,
+    /// The recorder; the first one, if another takes over.
     pub(crate) uid: String,
-    /// In the order of `sequence`, which counts from 0.
+    /// In the order of time.
     pub(crate) callbacks: Vec<Callback>,
 }
 
@@ -170,19 +188,32 @@ impl Plan {
                     .any(|callback| callback.event_type == event_type)
             })
         };
-        let failing = |session: &&Session| session.kind == Kind::Failing;
-        let silent = self
-            .sessions
-            .iter()
-            .filter(|session| session.kind == Kind::Silent)
+        let of = |kinds: &'static [Kind]| {
+            let sessions = self.sessions.iter();
+            sessions.filter(move |session| kinds.contains(&session.kind))
+        };
+        let exits = of(&[Kind::Failing, Kind::Failover])
+            .filter(|session| session.came().any(Callback::is_abnormal_exit))
+            .count();
+        let pages = of(&[Kind::WebFailing])
+            .filter(|session| session.came().any(|callback| callback.event_type == 71))
             .count();
         [
             (came(1).count(), "fatal_error, at once"),
-            (came(11).filter(failing).count(), "abnormal_exit, at once"),
+            (exits + pages, "abnormal_exit, at once"),
             (came(32).count(), "backup_only_upload, at once"),
+            (came(81).count(), "transcoding_failed, at once"),
             (
-                silent,
+                of(&[Kind::Silent]).count(),
                 "session_silent, once the sweeper has looked: within a few minutes",
+            ),
+            (
+                of(&[Kind::Stranded]).count(),
+                "upload_unconfirmed, once the sweeper has waited for the files",
+            ),
+            (
+                of(&[Kind::Failover]).count(),
+                "abnormal_exit_resolved, once the sweeper has looked: within a few minutes",
             ),
         ]
         .into_iter()
@@ -202,38 +233,113 @@ fn after(ms: u64, speed: f64) -> u64 {
     (ms as f64 / speed) as u64
 }
 
+impl Callback {
+    /// An 11 that says so.
+    pub(crate) fn is_abnormal_exit(&self) -> bool {
+        let status = self.details.get("exitStatus");
+        self.event_type == 11 && status.is_some_and(|status| *status != 0)
+    }
+}
+
 /// The callbacks of a session as Agora sends them, numbered.
 fn callbacks(session: &Session, shape: &Shape, began: u64, rng: &mut Rng) -> Vec<Callback> {
     let end = shape.minutes * HEARTBEAT_MS;
-    let mut said = opening(session, shape, began);
-    let silent_from = end / 2;
-    let mut progress = 2_000;
-    for beat in 1..=shape.minutes {
-        let at = beat * HEARTBEAT_MS;
-        if at >= end || (session.kind == Kind::Silent && at > silent_from) {
-            break;
-        }
-        progress += rng.u64(..(9_500 - progress).max(2) / 2);
-        said.push((at, 33, json!({"progress": progress})));
-    }
+    let second_uid = rng.u32(1_000_000..9_999_999).to_string();
+    let mut scheduled = match session.kind {
+        Kind::WebFailing => web_page(end),
+        Kind::Failover => failover(session, shape, began, &second_uid),
+        _ => opening(session, shape, began, 0),
+    };
+    scheduled.extend(heartbeats(session.kind, shape, rng));
     if rng.u8(..4) == 0 {
-        said.push((end / 3, 2, json!({"module": 1, "warnCode": 31})));
+        scheduled.push(at(end / 3, 2, json!({"module": 1, "warnCode": 31})));
     }
-    said.extend(ending(session, end));
-    said.sort_by_key(|(at, ..)| *at);
-    said.into_iter()
-        .zip(0..)
-        .map(|((at, event_type, details), sequence)| Callback {
-            sequence,
-            sendts: began + at + rng.u64(..500),
-            event_type,
-            details,
+    scheduled.extend(ending(session, end));
+    scheduled.sort_by_key(|scheduled| scheduled.at);
+    let mut numbers = [0, 0];
+    let number = |scheduled: Scheduled| {
+        let (uid, number) = match (scheduled.is_second, &mut numbers) {
+            (false, [first, _]) => (&session.uid, first),
+            (true, [_, second]) => (&second_uid, second),
+        };
+        *number += 1;
+        Callback {
+            uid: uid.clone(),
+            sequence: *number - 1,
+            sendts: began + scheduled.at + rng.u64(..500),
+            event_type: scheduled.event_type,
+            scene: scheduled.scene,
+            details: scheduled.details,
             is_lost: false,
+        }
+    };
+    scheduled.into_iter().map(number).collect()
+}
+
+/// A callback to be.
+struct Scheduled {
+    /// In ms after the beginning.
+    at: u64,
+    /// Whether the recorder that took over sends it.
+    is_second: bool,
+    event_type: u32,
+    scene: Option<&'static str>,
+    details: Value,
+}
+
+impl Scheduled {
+    fn by_second(self) -> Self {
+        Self {
+            is_second: true,
+            ..self
+        }
+    }
+
+    fn in_scene(self, scene: &'static str) -> Self {
+        Self {
+            scene: Some(scene),
+            ..self
+        }
+    }
+}
+
+fn at(at: u64, event_type: u32, details: Value) -> Scheduled {
+    Scheduled {
+        at,
+        is_second: false,
+        event_type,
+        scene: None,
+        details,
+    }
+}
+
+/// When the first recorder of a failover dies, in ms.
+fn dies_at(shape: &Shape) -> u64 {
+    shape.minutes * HEARTBEAT_MS / 2
+}
+
+fn heartbeats(kind: Kind, shape: &Shape, rng: &mut Rng) -> Vec<Scheduled> {
+    let end = shape.minutes * HEARTBEAT_MS;
+    let ends = match kind {
+        Kind::Silent => end / 2 + 1,
+        // A page that never loads is never recorded.
+        Kind::WebFailing => 0,
+        _ => end,
+    };
+    let mut progress = 2_000;
+    let beats = (1..=shape.minutes).map(|beat| beat * HEARTBEAT_MS);
+    beats
+        .take_while(|beat| *beat < ends)
+        .map(|beat| {
+            progress += rng.u64(..(9_500 - progress).max(2) / 2);
+            let heartbeat = at(beat, 33, json!({"progress": progress}));
+            match kind {
+                Kind::Failover if beat > dies_at(shape) => heartbeat.by_second(),
+                _ => heartbeat,
+            }
         })
         .collect()
 }
-
-type Said = (u64, u32, Value);
 
 fn file(session: &Session, stream: Option<u32>) -> String {
     let stream = stream.map_or_else(String::new, |uid| format!("__uid_s_{uid}__uid_e_audio"));
@@ -243,18 +349,19 @@ fn file(session: &Session, stream: Option<u32>) -> String {
 fn streams(session: &Session, shape: &Shape) -> Vec<Option<u32>> {
     match session.kind {
         Kind::Individual => (1..=shape.streams).map(|n| Some(10_000 + n)).collect(),
-        Kind::Normal | Kind::Failing | Kind::BackupOnly | Kind::Silent => vec![None],
+        _ => vec![None],
     }
 }
 
-fn opening(session: &Session, shape: &Shape, began: u64) -> Vec<Said> {
-    let mut said = vec![
-        (0, 30, json!({"status": 0})),
-        (1_000, 40, json!({"status": 0})),
+/// How a recorder begins, `from` ms after the beginning.
+fn opening(session: &Session, shape: &Shape, began: u64, from: u64) -> Vec<Scheduled> {
+    let mut scheduled = vec![
+        at(from, 30, json!({"status": 0})),
+        at(from + 1_000, 40, json!({"status": 0})),
     ];
     let window = (shape.minutes * HEARTBEAT_MS / 2).max(10_000);
     for (n, stream) in (0_u64..).zip(streams(session, shape)) {
-        let at = 2_000 + (n * 3_000) % window;
+        let begins = from + 2_000 + (n * 3_000) % window;
         let uid = stream.unwrap_or(0).to_string();
         let track = if stream.is_none() {
             "audio_and_video"
@@ -262,48 +369,104 @@ fn opening(session: &Session, shape: &Shape, began: u64) -> Vec<Said> {
             "audio"
         };
         let slice = json!({
-            "startUtcMs": began + at, "discontinueUtcMs": began + at,
+            "startUtcMs": began + begins, "discontinueUtcMs": began + begins,
             "mixedAllUser": stream.is_none(), "streamUid": uid, "trackType": track,
         });
-        let begins = json!({"streamUid": uid, "state": 0, "utcMs": began + at});
-        said.extend([
-            (at, 42, slice),
-            (at + 600, 43, begins.clone()),
-            (at + 1_200, 44, begins),
-            (at + 9_000, 4, json!({"fileList": file(session, stream)})),
+        let state = json!({"streamUid": uid, "state": 0, "utcMs": began + begins});
+        scheduled.extend([
+            at(begins, 42, slice),
+            at(begins + 600, 43, state.clone()),
+            at(begins + 1_200, 44, state),
+            at(
+                begins + 9_000,
+                4,
+                json!({"fileList": file(session, stream)}),
+            ),
         ]);
     }
-    said
+    scheduled
 }
 
-fn ending(session: &Session, end: u64) -> Vec<Said> {
+/// A page that is loaded again and again, in vain.
+fn web_page(end: u64) -> Vec<Scheduled> {
+    let reload = || json!({"reason": "page_load_timeout"});
+    vec![
+        at(0, 70, json!({"recorderStartTime": 0})).in_scene("web_record"),
+        at(end / 3, 73, reload()).in_scene("web_record"),
+        at(end * 2 / 3, 73, reload()).in_scene("web_record"),
+    ]
+}
+
+/// A recorder, and the one that takes over; it says itself that it died.
+fn failover(session: &Session, shape: &Shape, began: u64, second_uid: &str) -> Vec<Scheduled> {
+    let died = dies_at(shape);
+    let mut scheduled = opening(session, shape, began, 0);
+    scheduled.push(at(died + 1_000, 11, json!({"exitStatus": 1})));
+    scheduled.push(at(died + 2_000, 12, json!({"newUid": second_uid})));
+    let second = opening(session, shape, began, died + 3_000);
+    scheduled.extend(second.into_iter().map(Scheduled::by_second));
+    scheduled
+}
+
+fn ending(session: &Session, end: u64) -> Vec<Scheduled> {
     let uploaded = json!([{
         "fileName": file(session, None), "trackType": "audio_and_video", "uid": "0",
         "mixedAllUser": true, "isPlayable": true, "sliceStartTime": 1,
     }]);
-    let properly = |event_type| {
+    let properly = |event_type, upload| {
         vec![
-            (end, 41, json!({"leaveCode": 24})),
-            (end + 9_000, 33, json!({"progress": 10_000})),
-            (
-                end + 10_000,
-                event_type,
-                json!({"status": 0, "fileList": uploaded}),
-            ),
-            (end + 11_000, 11, json!({"exitStatus": 0})),
+            at(end, 41, json!({"leaveCode": 24})),
+            at(end + 9_000, 33, json!({"progress": 10_000})),
+            at(end + 10_000, event_type, upload),
+            at(end + 11_000, 11, json!({"exitStatus": 0})),
         ]
     };
+    let all = json!({"status": 0, "fileList": &uploaded});
     match session.kind {
-        Kind::Normal | Kind::Individual => properly(31),
-        Kind::BackupOnly => properly(32),
+        Kind::Normal | Kind::Individual => properly(31, all),
+        Kind::BackupOnly => properly(32, all),
+        Kind::Stranded => properly(
+            31,
+            json!({"status": 0, "fileList": uploaded, "uploadingStatus": "stranded"}),
+        ),
+        Kind::Failover => {
+            let ending = properly(31, all);
+            ending.into_iter().map(Scheduled::by_second).collect()
+        }
         Kind::Failing => {
             let error =
                 json!({"module": 0, "errorLevel": 5, "errorCode": 112, "stat": 0, "errorMsg": ""});
             vec![
-                (end, 1, error),
-                (end + 1_000, 41, json!({"leaveCode": 2})),
-                (end + 3_000, 11, json!({"exitStatus": 1})),
+                at(end, 1, error),
+                at(end + 1_000, 41, json!({"leaveCode": 2})),
+                at(end + 3_000, 11, json!({"exitStatus": 1})),
             ]
+        }
+        Kind::TranscodingFailed => {
+            let result = json!({"result": "partial_success", "uids": [
+                {"uid": "2001", "result": "success", "fileList": [{"fileName": "2001_0.mp4"}]},
+                {"uid": "2002", "result": "fail", "fileList": []},
+            ]});
+            let scene = "postpone_transcode::transcode";
+            let mut scheduled = properly(31, all);
+            scheduled.extend([
+                at(end + 12_000, 80, json!({})).in_scene(scene),
+                at(end + 13_000, 81, result).in_scene(scene),
+            ]);
+            scheduled
+        }
+        Kind::WebFailing => {
+            let stop = json!({
+                "code": 4, "message": "page_load_timeout",
+                "details": "the page was not ready in time", "fileList": [],
+            });
+            [
+                at(end, 71, stop),
+                at(end + 2_000, 31, json!({"status": 0})),
+                at(end + 5_000, 11, json!({"exitStatus": 0})),
+            ]
+            .map(|scheduled| scheduled.in_scene("web_record"))
+            .into()
         }
         Kind::Silent => Vec::new(),
     }
@@ -318,25 +481,31 @@ impl Session {
     /// The body of a callback, as Agora would send it at `notify_ms` (ms since the epoch).
     pub(crate) fn body(&self, callback: &Callback, notify_ms: u64) -> String {
         let service = match callback.event_type {
-            1 | 2 | 4 | 11 => 0,
-            30..=33 => 2,
+            1..=4 | 11 | 12 => 0,
+            30..=34 => 2,
+            70..=73 => 6,
+            80 | 81 => 7,
             _ => 1,
         };
+        let mut payload = json!({
+            "cname": self.cname,
+            "uid": callback.uid,
+            "sid": self.sid,
+            "sequence": callback.sequence,
+            "sendts": callback.sendts,
+            "serviceType": service,
+            "details": callback.details,
+        });
+        if let (Some(scene), Some(payload)) = (callback.scene, payload.as_object_mut()) {
+            payload.insert("serviceScene".to_owned(), scene.into());
+        }
         json!({
-            "noticeId": format!("{}-{}", self.sid, callback.sequence),
+            "noticeId": format!("{}-{}-{}", self.sid, callback.uid, callback.sequence),
             "productId": 3,
             "eventType": callback.event_type,
             "notifyMs": notify_ms,
             "sid": self.sid,
-            "payload": {
-                "cname": self.cname,
-                "uid": self.uid,
-                "sid": self.sid,
-                "sequence": callback.sequence,
-                "sendts": callback.sendts,
-                "serviceType": service,
-                "details": callback.details,
-            },
+            "payload": payload,
         })
         .to_string()
     }
@@ -410,7 +579,9 @@ mod tests {
                     .iter()
                     .filter(|delivery| (delivery.session, delivery.callback) == (index, number));
                 assert_eq!(copies.count(), if callback.is_lost { 0 } else { 2 });
-                assert_eq!(callback.sequence, number as u64);
+                let before = session.callbacks[..number].iter();
+                let before = before.filter(|before| before.uid == callback.uid);
+                assert_eq!(callback.sequence, before.count() as u64);
                 lost += usize::from(callback.is_lost);
                 all += 1;
             }

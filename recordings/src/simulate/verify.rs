@@ -1,7 +1,7 @@
 //! What the table should say after a plan, by the definition, and where it says something else.
 //! Knows nothing of windows, folds or merging: it looks at what came, and that's all.
 
-use super::plan::{Kind, Plan, Session};
+use super::plan::{Callback, Kind, Plan, Session};
 use crate::deployment::Deployment;
 use crate::outcome::AnyError;
 use crate::terminal::say;
@@ -47,15 +47,19 @@ pub(super) async fn verify(
             sleep(LOOK).await;
         }
     }
-    let silent = plan
-        .sessions
-        .iter()
-        .filter(|session| session.kind == Kind::Silent);
-    if let silent @ 1.. = silent.count() {
-        say!(
-            "Not checked: session_silent for {silent} sessions; the sweeper sends it within a few \
-            minutes."
-        );
+    for (kind, alert) in [
+        (Kind::Silent, AlertKind::SessionSilent),
+        (Kind::Stranded, AlertKind::UploadUnconfirmed),
+        (Kind::Failover, AlertKind::AbnormalExitResolved),
+    ] {
+        let sessions = plan.sessions.iter();
+        let count = sessions.filter(|session| session.kind == kind).count();
+        if count > 0 {
+            say!(
+                "Not checked: {} for {count} sessions; the sweeper sends it in its time.",
+                alert.as_str()
+            );
+        }
     }
     if differences.is_empty() {
         say!(
@@ -81,185 +85,316 @@ fn compare(session: &Session, record: Option<&Record>, kinds: &[AlertKind]) -> V
             vec!["the table has nothing of it".to_owned()]
         };
     };
-    let mut differences = Vec::new();
-    let mut differ = |what: &str, sent: String, stored: String| {
-        if sent != stored {
-            differences.push(format!(
-                "{what}: {sent} by what was sent, {stored} in the table"
-            ));
-        }
-    };
-    let none = || "none".to_owned();
-    let sent_events: BTreeSet<_> = session
-        .came()
-        .filter(|callback| callback.event_type != 33)
-        .map(|callback| event(callback.sequence, callback.event_type))
-        .collect();
-    let stored: Vec<_> = record
-        .events
-        .iter()
-        .map(|c| event(c.sequence, c.event_type))
-        .collect();
-    let stored_events: BTreeSet<_> = stored.iter().cloned().collect();
-    differ(
-        "events that have no item",
-        none(),
-        list(sent_events.difference(&stored_events)),
-    );
-    differ(
-        "events never sent",
-        none(),
-        list(stored_events.difference(&sent_events)),
-    );
-    differ(
-        "events",
-        sent_events.len().to_string(),
-        stored.len().to_string(),
-    );
+    let mut rows = events(session, record);
+    rows.extend(numbers(session, record));
+    rows.extend(state(session, record));
+    rows.push(alerts(session, record, kinds));
+    let differs = rows.into_iter().filter(|row| row.sent != row.stored);
+    differs.map(|row| row.difference()).collect()
+}
 
-    let came: BTreeSet<u64> = session.came().map(|callback| callback.sequence).collect();
-    let last = came.last().copied();
-    let missing: BTreeSet<u64> = (0..last.unwrap_or(0))
-        .filter(|sequence| !came.contains(sequence))
-        .collect();
-    let stored_missing: BTreeSet<u64> = record
-        .missing
-        .iter()
-        .flatten()
-        .flat_map(|(from, to)| *from..=*to)
-        .collect();
-    differ("missing", list(&missing), list(&stored_missing));
-    let current = record.watched.session.current();
-    let stored_last = current.and_then(|recorder| recorder.ledger.last);
-    differ(
-        "last number",
-        list(last.as_ref()),
-        list(stored_last.as_ref()),
-    );
+/// One thing that is compared.
+struct Row {
+    what: &'static str,
+    sent: String,
+    stored: String,
+}
 
-    for (what, sent, name, field) in [
-        (
-            "phase",
-            newest(session, phase),
-            RegisterName::Phase,
-            "phase",
-        ),
-        (
-            "progress",
-            newest(session, number_of(33, "progress")),
-            RegisterName::Progress,
-            "progress",
-        ),
-        (
-            "upload",
-            newest(session, upload),
-            RegisterName::Upload,
-            "eventType",
-        ),
-        (
-            "leaveStatus",
-            newest(session, number_of(11, "exitStatus")),
-            RegisterName::Exit,
-            "leaveStatus",
-        ),
-        (
-            "errorCode",
-            newest(session, number_of(1, "errorCode")),
-            RegisterName::LastError,
-            "errorCode",
-        ),
-    ] {
-        let register = record.watched.session.register(name);
-        let stored = register.and_then(|(_, register)| register.fields.get(field));
-        let stored = stored.map_or_else(none, |value| match value {
-            Scalar::Int(number) => number.to_string(),
-            Scalar::Text(text) => text.clone(),
-        });
-        differ(what, sent.unwrap_or_else(none), stored);
+impl Row {
+    fn new(what: &'static str, sent: impl ToString, stored: impl ToString) -> Self {
+        let (sent, stored) = (sent.to_string(), stored.to_string());
+        Self { what, sent, stored }
     }
 
-    let sent_alerts: BTreeSet<_> = alerts(session)
-        .into_iter()
-        .filter(|(kind, _)| kinds.contains(kind))
-        .map(|(kind, sequence)| format!("{} of number {sequence}, sent", kind.as_str()))
+    fn difference(&self) -> String {
+        let Self { what, sent, stored } = self;
+        format!("{what}: {sent} by what was sent, {stored} in the table")
+    }
+}
+
+fn events(session: &Session, record: &Record) -> Vec<Row> {
+    let event = |uid: &str, sequence: u64, event_type: u32| {
+        let whose = if uid == session.uid {
+            String::new()
+        } else {
+            format!(" of {uid}")
+        };
+        format!("number {sequence}{whose} (event {event_type})")
+    };
+    let sent: BTreeSet<_> = session
+        .came()
+        .filter(|callback| callback.event_type != 33)
+        .map(|callback| event(&callback.uid, callback.sequence, callback.event_type))
         .collect();
-    let stored_alerts: BTreeSet<_> = record
-        .alerts
-        .iter()
-        .filter(|stored| CALLBACK_ALERTS.contains(&stored.alert.kind))
+    let items = record.events.iter();
+    let stored: BTreeSet<_> = items
+        .map(|item| event(&item.uid, item.sequence, item.event_type))
+        .collect();
+    vec![
+        Row::new(
+            "events that have no item",
+            list::<&str>([]),
+            list(sent.difference(&stored)),
+        ),
+        Row::new(
+            "events never sent",
+            list::<&str>([]),
+            list(stored.difference(&sent)),
+        ),
+        Row::new("events", sent.len(), record.events.len()),
+    ]
+}
+
+/// The state of each recorder, and which of its callbacks are missing.
+fn numbers(session: &Session, record: &Record) -> Vec<Row> {
+    let recorders = recorders(session);
+    let came = |uid: &str| -> BTreeSet<u64> {
+        let came = session.came().filter(|callback| callback.uid == uid);
+        came.map(|callback| callback.sequence).collect()
+    };
+    let missing = recorders.iter().enumerate().flat_map(|(index, uid)| {
+        let came = came(uid);
+        // Only the first recorder's numbers are known to begin at 0.
+        let first = came.first().copied().filter(|_| index > 0).unwrap_or(0);
+        let last = came.last().copied().unwrap_or(0);
+        (first..last).filter(move |sequence| !came.contains(sequence))
+    });
+    let stored = record.missing.iter().flatten();
+    let stored_uids = record.watched.session.recorders.iter();
+    let last = recorders.last().and_then(|uid| came(uid).last().copied());
+    let current = record.watched.session.current();
+    let stored_last = current.and_then(|recorder| recorder.ledger.last);
+    vec![
+        Row::new(
+            "recorders",
+            list(&recorders),
+            list(stored_uids.map(|recorder| &recorder.uid)),
+        ),
+        Row::new(
+            "missing",
+            list(missing),
+            list(stored.flat_map(|(from, to)| *from..=*to)),
+        ),
+        Row::new("last number", list(last), list(stored_last)),
+    ]
+}
+
+/// The recorders that spoke or were announced; the one that took over last.
+fn recorders(session: &Session) -> Vec<String> {
+    let mut uids = Vec::new();
+    for callback in session.came() {
+        let announced = callback.details.get("newUid").and_then(Value::as_str);
+        for uid in [Some(callback.uid.as_str()), announced]
+            .into_iter()
+            .flatten()
+        {
+            if !uids.iter().any(|known| known == uid) {
+                uids.push(uid.to_owned());
+            }
+        }
+    }
+    uids
+}
+
+/// How it goes and what became of the files.
+fn state(session: &Session, record: &Record) -> Vec<Row> {
+    let stored = &record.watched.session;
+    let word = |word: Option<String>| word.unwrap_or_else(|| list::<&str>([]));
+    let number = |number: Option<i64>| word(number.map(|number| number.to_string()));
+    let last_error = stored.register(RegisterName::LastError);
+    let last_error = last_error.and_then(|(_, register)| register.fields.get("errorCode"));
+    vec![
+        Row::new(
+            "phase",
+            word(phase_of_session(session)),
+            word(stored.phase().map(|phase| phase.value.as_str().to_owned())),
+        ),
+        Row::new(
+            "failure",
+            word(failure(session)),
+            word(
+                stored
+                    .failure()
+                    .map(|failure| event_type_words(failure.value.0)),
+            ),
+        ),
+        Row::new(
+            "progress",
+            word(newest_of_any(session, number_of(33, "progress"))),
+            number(stored.progress().and_then(|progress| progress.value)),
+        ),
+        Row::new("files", files(session), stored.upload_state(false).as_str()),
+        Row::new(
+            "leaveStatus",
+            word(newest_at_work(session, number_of(11, "exitStatus"))),
+            number(
+                stored
+                    .exit()
+                    .and_then(|exit| exit.value)
+                    .map(|status| status.0),
+            ),
+        ),
+        Row::new(
+            "errorCode",
+            word(newest_of_any(session, number_of(1, "errorCode"))),
+            word(last_error.map(|value| match value {
+                Scalar::Int(number) => number.to_string(),
+                Scalar::Text(text) => text.clone(),
+            })),
+        ),
+    ]
+}
+
+/// The kinds of alerts that a callback causes, in the sessions that are played. The sweeper may add
+/// its own.
+const CALLBACK_ALERTS: [AlertKind; 5] = [
+    AlertKind::FatalError,
+    AlertKind::AbnormalExit,
+    AlertKind::BackupOnlyUpload,
+    AlertKind::TranscodingFailed,
+    AlertKind::Failover,
+];
+
+/// Each trouble rings once: in what is played, one callback of a recorder reports each.
+fn alerts(session: &Session, record: &Record, kinds: &[AlertKind]) -> Row {
+    let kind = |callback: &Callback| match callback.event_type {
+        1 => Some(AlertKind::FatalError),
+        11 => callback
+            .is_abnormal_exit()
+            .then_some(AlertKind::AbnormalExit),
+        12 => Some(AlertKind::Failover),
+        32 => Some(AlertKind::BackupOnlyUpload),
+        71 => Some(AlertKind::AbnormalExit),
+        81 => Some(AlertKind::TranscodingFailed),
+        _ => None,
+    };
+    let named = |kind: AlertKind, sequence: u64, state: &str| {
+        format!("{} of number {sequence}, {state}", kind.as_str())
+    };
+    let sent: BTreeSet<_> = session
+        .came()
+        .filter_map(|callback| Some((kind(callback)?, callback.sequence)))
+        .filter(|(kind, _)| kinds.contains(kind))
+        .map(|(kind, sequence)| named(kind, sequence, "sent"))
+        .collect();
+    let stored = record.alerts.iter().filter(|stored| {
+        // Of a recorder that a signal killed the sweeper speaks.
+        CALLBACK_ALERTS.contains(&stored.alert.kind) && stored.alert.event_type != 41
+    });
+    let stored: BTreeSet<_> = stored
         .map(|stored| {
             let state = match stored.state {
                 AlertState::Sent { .. } => "sent",
                 AlertState::Pending => "pending",
                 AlertState::Failed => "given up",
             };
-            let (kind, sequence) = (stored.alert.kind.as_str(), stored.alert.sequence);
-            format!("{kind} of number {sequence}, {state}")
+            named(stored.alert.kind, stored.alert.sequence, state)
         })
         .collect();
-    differ("alerts", list(&sent_alerts), list(&stored_alerts));
-    differences
+    Row::new("alerts", list(&sent), list(&stored))
 }
 
-/// The alerts that a callback causes, in the sessions that are played. The sweeper may add its own.
-const CALLBACK_ALERTS: [AlertKind; 3] = [
-    AlertKind::FatalError,
-    AlertKind::AbnormalExit,
-    AlertKind::BackupOnlyUpload,
-];
+/// The callbacks of the recording itself that came of one recorder, by number.
+fn own_of<'a>(session: &'a Session, uid: &str) -> Vec<&'a Callback> {
+    let is_own = |callback: &&Callback| callback.scene.is_none_or(|scene| scene == "web_record");
+    let came = session.came().filter(is_own);
+    let mut own: Vec<_> = came.filter(|callback| callback.uid == uid).collect();
+    own.sort_by_key(|callback| callback.sequence);
+    own
+}
 
-fn alerts(session: &Session) -> Vec<(AlertKind, u64)> {
-    let kind = |event_type| match (event_type, session.kind) {
-        (1, _) => Some(AlertKind::FatalError),
-        (32, _) => Some(AlertKind::BackupOnlyUpload),
-        (11, Kind::Failing) => Some(AlertKind::AbnormalExit),
-        _ => None,
+/// What the newest callback of a recorder that says something about it says.
+fn newest<T>(callbacks: &[&Callback], says: impl Fn(&Callback) -> Option<T>) -> Option<T> {
+    callbacks.iter().rev().find_map(|callback| says(callback))
+}
+
+/// The same of the newest recorder that says something about it.
+fn newest_of_any<T>(session: &Session, says: impl Fn(&Callback) -> Option<T>) -> Option<T> {
+    let recorders = recorders(session);
+    let mut newest_first = recorders.iter().rev();
+    newest_first.find_map(|uid| newest(&own_of(session, uid), &says))
+}
+
+/// The same of the recorder at work only.
+fn newest_at_work<T>(session: &Session, says: impl Fn(&Callback) -> Option<T>) -> Option<T> {
+    let uid = recorders(session).pop()?;
+    newest(&own_of(session, &uid), says)
+}
+
+/// The phase of the newest recorder that has one; one that was announced begins.
+fn phase_of_session(session: &Session) -> Option<String> {
+    let announced = |uid: &str| {
+        let mut came = session.came();
+        came.any(|callback| callback.details.get("newUid").is_some_and(|new| new == uid))
     };
-    session
-        .came()
-        .filter_map(|callback| Some((kind(callback.event_type)?, callback.sequence)))
-        .collect()
+    recorders(session).iter().rev().find_map(|uid| {
+        let starting = announced(uid).then(|| "starting".to_owned());
+        newest(&own_of(session, uid), phase).or(starting)
+    })
 }
 
-/// What the newest callback that says something about it says.
-fn newest(session: &Session, says: impl Fn(u32, &Value) -> Option<String>) -> Option<String> {
-    session
-        .came()
-        .filter_map(|callback| {
-            Some((
-                callback.sequence,
-                says(callback.event_type, &callback.details)?,
-            ))
-        })
-        .max_by_key(|(sequence, _)| *sequence)
-        .map(|(_, said)| said)
-}
-
-fn phase(event_type: u32, details: &Value) -> Option<String> {
-    let phase = match event_type {
-        1 => "failed",
-        40 | 42 => "recording",
+fn phase(callback: &Callback) -> Option<String> {
+    let phase = match callback.event_type {
+        1 | 71 => "failed",
+        40 | 42 | 70 => "recording",
         41 => "stopping",
-        11 if details["exitStatus"] == 0 => "ended",
-        11 => "failed",
+        11 if callback.is_abnormal_exit() => "failed",
+        11 => "ended",
         _ => return None,
     };
     Some(phase.to_owned())
 }
 
-fn upload(event_type: u32, _: &Value) -> Option<String> {
-    matches!(event_type, 30..=32).then(|| event_type.to_string())
+/// What failed, and was not seen at work since.
+fn failure(session: &Session) -> Option<String> {
+    newest_at_work(session, |callback| match callback.event_type {
+        1 | 71 => Some(Some(callback.event_type)),
+        11 if callback.is_abnormal_exit() => Some(Some(11)),
+        41 if callback
+            .details
+            .get("leaveCode")
+            .is_some_and(|code| *code == 2) =>
+        {
+            Some(Some(41))
+        }
+        40 | 42 | 70 => Some(None),
+        _ => None,
+    })
+    .flatten()
+    .map(event_type_words)
 }
 
-fn number_of(event_type: u32, name: &'static str) -> impl Fn(u32, &Value) -> Option<String> {
-    move |of, details| (of == event_type).then(|| details[name].to_string())
+fn event_type_words(event_type: u32) -> String {
+    format!("event {event_type}")
 }
 
-fn event(sequence: u64, event_type: u32) -> String {
-    format!("number {sequence} (event {event_type})")
+/// What became of the files of the newest recorder that recorded something.
+fn files(session: &Session) -> &'static str {
+    let recorded = |callback: &Callback| matches!(callback.event_type, 4 | 31 | 32 | 33 | 42..=44);
+    for uid in recorders(session).iter().rev() {
+        let own = own_of(session, uid);
+        if !own.iter().any(|callback| recorded(callback)) {
+            continue;
+        }
+        let upload = newest(&own, |callback| match callback.event_type {
+            31 if callback.details.get("uploadingStatus").is_some() => Some("stranded"),
+            31 => Some("confirmed"),
+            32 => Some("backup"),
+            _ => None,
+        });
+        return upload.unwrap_or("unconfirmed");
+    }
+    "none"
 }
 
-fn list(things: impl IntoIterator<Item = impl ToString>) -> String {
+fn number_of(event_type: u32, name: &'static str) -> impl Fn(&Callback) -> Option<String> {
+    move |callback| {
+        let value = callback.details.get(name)?;
+        (callback.event_type == event_type).then(|| value.to_string())
+    }
+}
+
+fn list<T: ToString>(things: impl IntoIterator<Item = T>) -> String {
     let things: Vec<_> = things.into_iter().map(|thing| thing.to_string()).collect();
     if things.is_empty() {
         return "none".to_owned();

@@ -179,7 +179,7 @@ impl Fleet {
         let mut values = query.expression_attribute_values.values();
         let shard = values.find_map(|value| value["S"].as_str()?.parse().ok());
         let Some(shard) = shard.filter(|shard| *shard < SHARDS) else {
-            // What is due or failed: nothing.
+            // No item is due, none has failed.
             return Ok(r#"{"Items":[],"Count":0,"ScannedCount":0}"#.to_owned());
         };
         let projection = query.projection_expression;
