@@ -20,7 +20,8 @@ pub struct Config {
     /// `SESSION_SILENT_MINUTES` and `UPLOAD_UNCONFIRMED_MINUTES`: the watchdog. Default 5 and 30
     /// min, 0 for off.
     pub rules: Rules,
-    /// `LOG_LEVEL`, `LOG_DETAIL`, and Lambda's own settings of the log. Default `INFO` and `false`.
+    /// `LOG_LEVEL`, `LOG_DETAIL`, `LOG_HEARTBEATS`, and Lambda's own settings of the log. Default
+    /// `INFO`, `false` and `true`.
     pub log: Log,
 }
 
@@ -90,9 +91,9 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         self.get(name).ok_or(ConfigError::Missing(name))
     }
 
-    fn flag(&self, name: &'static str) -> Result<bool, ConfigError> {
+    fn flag(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
         let Some(value) = self.get(name) else {
-            return Ok(false);
+            return Ok(default);
         };
         match value.trim().to_ascii_lowercase().as_str() {
             "true" | "1" => Ok(true),
@@ -128,7 +129,8 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
             level: self.level("LOG_LEVEL")?.max(lambda_level),
             lambda_level,
             format: if is_text { Format::Text } else { Format::Json },
-            detail: self.flag("LOG_DETAIL")?,
+            detail: self.flag("LOG_DETAIL", false)?,
+            heartbeats: self.flag("LOG_HEARTBEATS", true)?,
             function_name: self.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
         })
     }
@@ -223,7 +225,7 @@ impl Admission {
         )?;
         Ok(Self {
             secret,
-            require_signature_v2: variables.flag("REQUIRE_SIGNATURE_V2")?,
+            require_signature_v2: variables.flag("REQUIRE_SIGNATURE_V2", false)?,
             unsigned_check: unsigned_check(variables.get("UNSIGNED_CHECK"))?,
             max_callback_age_ms: (max_age_hours > 0).then_some(max_age_hours * 60 * 60 * 1000),
         })
@@ -334,6 +336,7 @@ mod tests {
             ("AWS_LAMBDA_LOG_FORMAT", "Text"),
             ("AWS_LAMBDA_FUNCTION_NAME", "callback"),
             ("LOG_DETAIL", "true"),
+            ("LOG_HEARTBEATS", "false"),
             ("SESSION_SILENT_MINUTES", "7"),
             ("UPLOAD_UNCONFIRMED_MINUTES", "9"),
             ("REQUIRE_SIGNATURE_V2", "TRUE"),
@@ -368,10 +371,12 @@ mod tests {
             lambda_level: Level::Info,
             format: Format::Text,
             detail: true,
+            heartbeats: false,
             function_name: "callback".to_owned(),
         };
         assert_eq!(config.log, log);
         assert_eq!(off.log.format, Format::Json);
+        assert!(off.log.heartbeats);
         // What Lambda would drop isn't written; its finer levels are all below ours.
         for (ours, lambdas, level, lambda_level) in [
             ("", "ERROR", Level::Error, Level::Error),

@@ -110,6 +110,9 @@ pub enum Metric {
     Sweeps,
     /// Sessions that the watchdog looked at.
     SessionsLooked,
+    /// Sessions of which a heartbeat came within the last minute. `Stored` doesn't count
+    /// heartbeats where they have no line.
+    SessionsHeard,
     /// Alerts that the watchdog raised or took back.
     WatchdogFound,
     /// Items that the sweeper can't read.
@@ -120,7 +123,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Stored,
         Self::Duplicate,
         Self::Late,
@@ -142,6 +145,7 @@ impl Metric {
         Self::MissingSequences,
         Self::Sweeps,
         Self::SessionsLooked,
+        Self::SessionsHeard,
         Self::WatchdogFound,
         Self::UnreadableItems,
         Self::TableErrors,
@@ -172,6 +176,8 @@ pub struct Log {
     pub format: Format,
     /// `LOG_DETAIL`: whether channel, recorder and details are in it.
     pub detail: bool,
+    /// `LOG_HEARTBEATS`: whether a heartbeat that was simply stored has a line.
+    pub heartbeats: bool,
     /// `AWS_LAMBDA_FUNCTION_NAME`: the dimension of the metrics.
     pub function_name: String,
 }

@@ -234,6 +234,7 @@ async fn clients(
             lambda_level: Level::Info,
             format: Format::Json,
             detail: false,
+            heartbeats: true,
             function_name: String::new(),
         },
     };

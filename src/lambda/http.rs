@@ -109,6 +109,9 @@ fn write_line(log: &Log, outcome: &Outcome, invocation: Invocation<'_>) {
         }
         _ => metrics(outcome, invocation.began_at_ms()),
     };
+    if !log.heartbeats && is_plain_heartbeat(outcome, &metrics) {
+        return;
+    }
     let callback = outcome.callback.as_deref();
     let reason = match outcome.reply {
         Reply::Quarantined { reason } => Some(reason.to_string()),
@@ -136,6 +139,16 @@ fn write_line(log: &Log, outcome: &Outcome, invocation: Invocation<'_>) {
         fields: &fields,
         metrics: &metrics,
     });
+}
+
+/// True for a heartbeat of which there is nothing to tell but that it was stored.
+fn is_plain_heartbeat(outcome: &Outcome, metrics: &[(Metric, u64)]) -> bool {
+    let callback = outcome.callback.as_deref();
+    let counted = metrics.iter().filter(|(_, count)| *count > 0);
+    callback.is_some_and(Notification::is_heartbeat)
+        && outcome.error.is_none()
+        && outcome.alert.is_none()
+        && counted.eq([&(Metric::Stored, 1)])
 }
 
 /// What the line says on its own. The usual line says no more than a word, because its bytes are

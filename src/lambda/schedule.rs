@@ -64,6 +64,7 @@ fn write_lines(log: &Log, sweep: &Sweep, invocation: Invocation<'_>, millisecond
     let metrics = [
         (Metric::Sweeps, 1),
         (Metric::SessionsLooked, sweep.looked),
+        (Metric::SessionsHeard, sweep.heard),
         (Metric::WatchdogFound, sweep.found),
         (Metric::AlertsPublished, sweep.published),
         (Metric::AlertsDeferred, sweep.deferred + sweep.held),

@@ -148,6 +148,7 @@ impl Run<'_> {
                 Checked::Session(watched) => {
                     sweep.looked += 1;
                     let heard_at = watched.heard_at.unwrap_or(0);
+                    sweep.heard += u64::from(heard_at.saturating_add(EVERY_MS) > now_ms);
                     self.newest_heartbeat.fetch_max(heard_at, Ordering::Relaxed);
                     self.is_news(&watched, now_ms)
                 }

@@ -47,6 +47,8 @@ const IN_FLIGHT: usize = 16;
 pub struct Sweep {
     /// Sessions checked.
     pub looked: u64,
+    /// Those among them of which a heartbeat came within the last minute.
+    pub heard: u64,
     /// Sessions that aren't checked again unless a callback comes.
     pub closed: u64,
     /// Missing callbacks of sessions that are over, each counted once.
@@ -95,6 +97,7 @@ impl Default for Sweep {
     fn default() -> Self {
         Self {
             looked: 0,
+            heard: 0,
             closed: 0,
             missing_sequences: 0,
             found: 0,
@@ -124,6 +127,7 @@ impl Sweep {
 
     fn add(&mut self, other: Self) {
         self.looked += other.looked;
+        self.heard += other.heard;
         self.closed += other.closed;
         self.missing_sequences += other.missing_sequences;
         self.found += other.found;

@@ -220,11 +220,15 @@ def troubles(recorded):
     crash = {"function": CALLBACK, "lines": [], "failed": True}
     recorded = {**recorded, "callback_crashed": crash}
     slow = ("AWS/Lambda", "Duration", CALLBACK)
+    unlogged = {
+        "callback": 0, "heartbeat_without_a_line": 1, "sweep": 0, "sweep_that_hears": 1,
+    }
     throttled = lambda *place: ("AWS/DynamoDB", place[0], TABLE, *place[1:])
     plays = [
         ("all is well", 2 * HOUR, {}, []),
         ("a night without recordings", 10 * HOUR, {"callback": 0}, []),
         ("nothing arrives for more than a day", 27 * HOUR, {"callback": 0}, ["NothingStored"]),
+        ("nothing but heartbeats, without a line, for more than a day", 27 * HOUR, unlogged, []),
         ("the secret is wrong, one recording",
          60, {"callback": 0, "wrong_signature": 1}, ["WrongSecret"]),
         ("the secret is wrong, a hundred recordings",
@@ -233,6 +237,10 @@ def troubles(recorded):
          1, {"callback": 0, "wrong_signature": 2}, []),
         ("a flood of wrong signatures", 60, {"wrong_signature": 30}, ["SignatureFailures"]),
         ("some wrong signatures", 60, {"wrong_signature": 5}, []),
+        ("a flood of wrong signatures among heartbeats without a line",
+         60, {**unlogged, "wrong_signature": 30}, ["SignatureFailures"]),
+        ("some wrong signatures among heartbeats without a line",
+         60, {**unlogged, "wrong_signature": 5}, []),
         ("the function crashes", 10, {"callback": 0, "callback_crashed": 1}, ["CallbackErrors"]),
         ("one callback in 5,000 crashes", 10, {"callback": 5_000, "callback_crashed": 1}, []),
         ("callbacks are throttled", 10, {("AWS/Lambda", "Throttles", CALLBACK): 1},
@@ -354,10 +362,13 @@ FAULTS = [
     lambda t: t["Resources"].pop("StaleAlarm"),
     plant_repetition,
     lambda t: t["Parameters"]["NothingForHours"].update(Default=8),
-    plant_expression("NothingStored", "stored + 0"),
+    plant_expression("NothingStored", "stored + FILL(heard, 0)"),
+    plant_expression("NothingStored", "FILL(stored, 0)"),
     plant_expression("WrongSecret", "IF(FILL(invalid, 0) >= 3, 1, 0)"),
+    plant_expression("WrongSecret", "IF(FILL(invalid, 0) >= 3 AND FILL(stored, 0) == 0, 1, 0)"),
     plant_expression("WrongSecret", "IF(FILL(invalid, 0) >= 50 AND FILL(stored, 0) == 0, 1, 0)"),
     plant_expression("SignatureFailures", "FILL(invalid, 0)"),
+    plant_expression("SignatureFailures", "IF(FILL(stored, 0) > 0, FILL(invalid, 0), 0)"),
     plant_expression("CallbackErrors", "IF(errors > 0, 1, 0)"),
     plant_expression("CallbackThrottles",
                      "IF(throttles > 0 AND FILL(invocations, 0) > 0, 1, 0)"),

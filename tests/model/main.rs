@@ -12,6 +12,8 @@
     reason = "a test"
 )]
 
+mod watch;
+
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 const RECEIVERS: usize = 2;

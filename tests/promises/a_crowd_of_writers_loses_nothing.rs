@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 /// As near as DynamoDB is.
 const NEAR: Weather = Weather {
     table_faults: 0.0,
+    handed_back: 0.0,
     sns_faults: 0.0,
     kills: 0.0,
     latency_ms: 8,

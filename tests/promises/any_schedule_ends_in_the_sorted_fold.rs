@@ -142,16 +142,19 @@ fn random_schedules_through_the_table() {
             0 => Weather::default(),
             1 => Weather {
                 table_faults: rough,
+                handed_back: rough,
                 ..Weather::default()
             },
             2 => Weather {
                 table_faults: rough,
+                handed_back: rough,
                 sns_faults: 0.2,
                 kills: 0.0,
                 ..Weather::default()
             },
             _ => Weather {
                 table_faults: rough,
+                handed_back: rough,
                 sns_faults: 0.2,
                 kills: 0.1,
                 ..Weather::default()

@@ -117,6 +117,7 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
             "AlertsFailed" => "failed",
             "UnreadableItems" => "unreadable",
             "SessionsLooked" => "looked",
+            "SessionsHeard" => "heard",
             "MissingSequences" => "missingSequences",
             "OldestPendingAlert" => "oldestPendingMs",
             "WatchdogFound" => "found",
@@ -226,6 +227,50 @@ async fn the_log_tells_of_no_channel_unless_asked_and_obeys_lambdas_settings() {
         "configuration: LOG_DETAIL is \"perhaps\"; expected true or false\n"
     );
     assert!(!ok);
+}
+
+#[tokio::test]
+async fn heartbeats_have_no_line_where_none_is_wanted_unless_there_is_more_to_tell() {
+    let world = World::new().await;
+    let function = Function::start(&world, &[("LOG_HEARTBEATS", "false")]).await;
+    let body = |sequence, event_type| {
+        let body = callback("a", "5", sequence, event_type, &event_details(event_type));
+        let mut body: Value = serde_json::from_str(&body).unwrap();
+        body["notifyMs"] = Value::Null;
+        body
+    };
+    let lines = async |body: &Value| {
+        let before = function.log().len();
+        let answer = function.invoke(event(&body.to_string())).await;
+        assert_eq!(answer["statusCode"], 200);
+        let lines = function.log().split_off(before);
+        let counted: Vec<_> = lines.iter().map(|line| counted(line)).collect();
+        counted.concat()
+    };
+    let nothing: &[&str] = &[];
+    let mut ahead = body(6, 33);
+    ahead["notifyMs"] = json!(now_ms() + 6 * 60 * 1000);
+    for (body, expected) in [
+        (body(1, 40), &["Stored"][..]),
+        (body(2, 33), nothing),
+        (body(5, 33), nothing),
+        (body(5, 33), &["Duplicate"]),
+        (body(4, 33), &["Late"]),
+        (ahead, &["ClockAhead", "Stored"]),
+        (body(7, 43), &["Stored"]),
+    ] {
+        assert_eq!(lines(&body).await, expected, "{body}");
+    }
+    // The sweeper tells that they came.
+    let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+    sweeper.invoke(tick()).await;
+    assert_eq!(metrics(&sweeper.log().pop().unwrap())["SessionsHeard"], 1);
+    // What isn't stored has a line, a heartbeat or not.
+    world.proxy.hang(true);
+    let request = event(&body(8, 33).to_string());
+    function.invoke_within(request, 1_500).await;
+    assert_eq!(counted(&function.log().pop().unwrap()), ["NotStored"]);
+    world.proxy.hang(false);
 }
 
 #[tokio::test]

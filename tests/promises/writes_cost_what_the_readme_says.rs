@@ -1,13 +1,14 @@
 //! Requests and write units per callback, as the engine counts them: flat over a session's whole
 //! life.
 
-use crate::harness::{Exchange, TABLE, World, callback, callback_at};
+use crate::harness::{Exchange, Function, TABLE, World, callback, callback_at, event, number};
+use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::store::{Item, size};
 use aws_sdk_dynamodb::types::AttributeValue::{N, S};
 use aws_sdk_dynamodb::types::{
     ConsumedCapacity, Put, ReturnConsumedCapacity, TransactWriteItem, Update,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A session as it usually is, with a warning.
 async fn open(world: &World, sid: &str) -> u64 {
@@ -325,6 +326,13 @@ async fn watching_reads_half_a_unit_a_minute_and_writes_nothing() {
 
 #[tokio::test]
 async fn a_healthy_recording_costs_at_most_0_55_read_units_a_minute_all_in_all() {
+    let each = read_units_of_a_minute().await;
+    assert!(each <= 0.55, "{each}");
+    println!("a healthy recording: {each} read units a minute, no write units");
+}
+
+/// The read units of a sweep of many healthy recordings, for each; it writes nothing.
+async fn read_units_of_a_minute() -> f64 {
     const SESSIONS: u32 = 400;
     let world = World::new().await;
     let receiver = world.receiver();
@@ -349,7 +357,148 @@ async fn a_healthy_recording_costs_at_most_0_55_read_units_a_minute_all_in_all()
         let operation = exchange.operation.as_str();
         assert!(["Query", "GetItem", "BatchGetItem"].contains(&operation));
     }
-    let each = cost(&exchanges).1 / f64::from(SESSIONS);
-    assert!(each <= 0.55, "{each}");
-    println!("a healthy recording: {each} read units a minute");
+    cost(&exchanges).1 / f64::from(SESSIONS)
+}
+
+/// List prices of us-east-1, in $.
+mod price {
+    pub(super) const WRITE_UNIT: f64 = 0.625e-6;
+    pub(super) const READ_UNIT: f64 = 0.125e-6;
+    pub(super) const REQUEST: f64 = 0.2e-6;
+    /// A second of 256 MB on arm64.
+    pub(super) const SECOND: f64 = 0.25 * 0.000_013_333_4;
+    pub(super) const LOG_BYTE: f64 = 0.5e-9;
+    /// With point-in-time recovery.
+    pub(super) const BYTE_MONTH: f64 = 0.25e-9 + 0.2e-9;
+    pub(super) const EGRESS_BYTE: f64 = 0.09e-9;
+}
+
+/// What CloudWatch adds to a line, and DynamoDB to an item and to its entry in an index.
+const LINE_OVERHEAD: usize = 26;
+const ITEM_OVERHEAD: usize = 100;
+/// What a function URL's headers add to an answer.
+const HEADERS: usize = 360;
+/// The callback's time on Lambda, in s: more than twice what `lab --bin bench` measures.
+const SECONDS: f64 = 0.01;
+const MONTH_SECS: f64 = 30.4 * 86_400.0;
+/// A recording of an hour is looked at each minute, and until its upload is confirmed.
+const LOOKS: f64 = 62.0;
+
+fn float(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap())
+}
+
+#[tokio::test]
+async fn a_million_callbacks_cost_what_the_readme_says() {
+    skip_on_another_engine!("is about units");
+    let world = World::new().await;
+    let name = (
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "agora-recording-callbacks-callback",
+    );
+    let function = Function::start(&world, &[name]).await;
+    let sid = "38f8e3cfdc474cd56fc1ceba380d7e1a";
+    let (mut answers, mut sequence) = (0, 0);
+    let mut send = async |event_type: u32, details: Value| {
+        let body = callback(sid, "527841", sequence, event_type, &details);
+        let answer = function.invoke(event(&body)).await;
+        assert_eq!(answer["statusCode"], 200);
+        answers += answer["body"].as_str().unwrap().len() + HEADERS;
+        sequence += 1;
+    };
+    let at = 1_772_460_001_700_u64;
+    let stream = |state: u64| json!({"streamUid": "57297", "state": state, "utcMs": at});
+    let file = format!("recordings/2026/03/{sid}_math-101.m3u8");
+    let before = [
+        (30, json!({"status": 0})),
+        (40, json!({"status": 0})),
+        (
+            42,
+            json!({"startUtcMs": at, "discontinueUtcMs": at, "mixedAllUser": true,
+                "streamUid": "0", "trackType": "audio_and_video"}),
+        ),
+        (4, json!({"fileList": file})),
+        (43, stream(0)),
+        (44, stream(0)),
+        (2, json!({"module": 1, "warnCode": 31})),
+    ];
+    let after = [
+        (43, stream(1)),
+        (44, stream(1)),
+        (41, json!({"leaveCode": 24})),
+        (45, json!({"streamUid": "0", "state": 1})),
+        (3, json!({"status": 6})),
+        (
+            31,
+            json!({"status": 0, "fileList": [{"fileName": file, "trackType": "audio_and_video",
+            "uid": "0", "mixedAllUser": true, "isPlayable": true, "sliceStartTime": at}]}),
+        ),
+        (11, json!({"exitStatus": 0})),
+    ];
+    let others = before.len() + after.len();
+    for (event_type, details) in before {
+        send(event_type, details).await;
+    }
+    for beat in 0..60 {
+        send(33, json!({"progress": 160 * beat})).await;
+    }
+    for (event_type, details) in after {
+        send(event_type, details).await;
+    }
+    let callbacks = float(others + 60);
+    assert_eq!(callbacks, 74.0);
+    let written = cost(&world.proxy.take()).1;
+    let now = now_ms();
+    world.sweep_at(&world.sweeper(), now).await;
+    let last_look: Vec<_> = beside_lists(world.proxy.take());
+    assert_eq!(
+        last_look[2..4],
+        asks([("GetItem", 1.0), ("UpdateItem", 2.0)])
+    );
+
+    let lines = function.log();
+    assert_eq!(lines.len(), others + 60);
+    let bytes = |of: &dyn Fn(&str) -> bool| -> f64 {
+        let lines = lines.iter().filter(|line| of(line));
+        float(lines.map(|line| line.len() + 1 + LINE_OVERHEAD).sum())
+    };
+    let is_heartbeat = |line: &str| line.contains(r#""eventType":33,"#);
+    let (logged, heartbeats) = (bytes(&|_| true), bytes(&is_heartbeat));
+    let mut byte_months = 0.0;
+    for item in world.items(sid).await {
+        let months = |secs: u64| float(usize::try_from(secs).unwrap()) / MONTH_SECS;
+        let lives = months(number(&item, "expires_at") - now / 1000);
+        // The keys of a session stand in the index `channel`, too.
+        let keys = ["sid", "item", "cname", "first_sendts"];
+        let keys = keys
+            .iter()
+            .filter_map(|key| Some(((*key).to_owned(), item.get(*key)?.clone())));
+        let entry = size(&keys.collect()) + ITEM_OVERHEAD;
+        let entry = if item.contains_key("cname") { entry } else { 0 };
+        byte_months += lives * float(size(&item) + ITEM_OVERHEAD + entry);
+    }
+    let read = LOOKS * read_units_of_a_minute().await + 1.0;
+    let million = |dollars: f64| dollars / callbacks * 1e6;
+    let writes = million(written * price::WRITE_UNIT);
+    let watching = million(2.0 * price::WRITE_UNIT + read * price::READ_UNIT);
+    let lambda = million(callbacks * (price::REQUEST + SECONDS * price::SECOND));
+    let log = million(logged * price::LOG_BYTE);
+    let unlogged = million((logged - heartbeats) * price::LOG_BYTE);
+    let storage = million(byte_months * price::BYTE_MONTH);
+    let egress = million(float(answers) * price::EGRESS_BYTE);
+    let total = writes + watching + lambda + log + storage + egress;
+    let without = total - log + unlogged;
+    println!(
+        "$ a million callbacks: writes {writes:.3} ({:.3} units each), watching {watching:.3} \
+         ({read:.1} read units a session), Lambda {lambda:.3}, log {log:.3} ({:.0} bytes each; \
+         {unlogged:.3} without heartbeats), storage {storage:.3} ({:.0} bytes each, for a month), \
+         egress {egress:.3} ({:.0} bytes each): together {total:.3}, {without:.3} with heartbeats \
+         unlogged",
+        written / callbacks,
+        logged / callbacks,
+        byte_months / callbacks,
+        float(answers) / callbacks,
+    );
+    assert!(total <= 1.55, "{total}");
+    assert!(without <= 1.35, "{without}");
 }

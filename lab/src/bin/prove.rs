@@ -27,7 +27,7 @@ enum Target {
     Test(&'static str),
 }
 
-const PROOFS: [Proof; 10] = [
+const PROOFS: [Proof; 11] = [
     Proof {
         claim: "order",
         target: Target::Test("promises"),
@@ -39,7 +39,7 @@ const PROOFS: [Proof; 10] = [
         filters: &["order_repetition_and_loss"],
     },
     Proof {
-        claim: "the alert protocol",
+        claim: "the protocols of alerts and of the watch",
         target: Target::Test("model"),
         filters: &[],
     },
@@ -57,6 +57,11 @@ const PROOFS: [Proof; 10] = [
         claim: "faults",
         target: Target::Test("promises"),
         filters: &["every_fault_ends"],
+    },
+    Proof {
+        claim: "silences",
+        target: Target::Test("promises"),
+        filters: &["a_thousand_silences", "a_day_of_late_callbacks"],
     },
     Proof {
         claim: "bad input",

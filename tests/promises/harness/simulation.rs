@@ -23,7 +23,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use dynoxide::Database;
 use fastrand::Rng;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -64,7 +64,9 @@ pub(crate) enum Fate {
 pub(crate) struct Weather {
     /// The share of the requests to the table that meet a fault.
     pub(crate) table_faults: f64,
-    /// The share of the publishes that do.
+    /// The share of the keys of a batch that are handed back unread.
+    pub(crate) handed_back: f64,
+    /// The share of the publishes that meet a fault.
     pub(crate) sns_faults: f64,
     /// The share of the invocations that are killed.
     pub(crate) kills: f64,
@@ -77,6 +79,7 @@ impl Default for Weather {
     fn default() -> Self {
         Self {
             table_faults: 0.0,
+            handed_back: 0.0,
             sns_faults: 0.0,
             kills: 0.0,
             latency_ms: 20,
@@ -363,6 +366,7 @@ impl Wire {
                 r#"{"__type":"InternalServerError","message":"sorry"}"#.to_owned(),
             ),
             Fate::Answered | Fate::AnswerLost | Fate::Late | Fate::Lost => match &operation {
+                Some(operation) if operation == "BatchGetItem" => self.read_a_part(body),
                 Some(operation) => carry_out(&self.database, operation, body),
                 None => {
                     let (status, text) = self.sns.answer(body).await;
@@ -380,6 +384,40 @@ impl Wire {
             .headers_mut()
             .insert("content-type", "application/x-amz-json-1.0");
         Some(Ok(response))
+    }
+
+    /// Reads a batch, but for the keys that are handed back.
+    fn read_a_part(&self, body: &[u8]) -> (u16, String) {
+        let share = self.weather.lock().unwrap().handed_back;
+        let mut request: Value = serde_json::from_slice(body).unwrap();
+        let mut unread = request["RequestItems"].clone();
+        for (table, wanted) in request["RequestItems"].as_object_mut().unwrap() {
+            let keys = wanted["Keys"].as_array_mut().unwrap();
+            let all = std::mem::take(keys);
+            let mut rng = self.rng.lock().unwrap();
+            let (back, read): (Vec<_>, Vec<_>) = all
+                .into_iter()
+                .partition(|_| share > 0.0 && rng.f64() < share);
+            *keys = read;
+            unread[table]["Keys"] = back.into();
+        }
+        let has_keys = |tables: &mut Value| {
+            let tables = tables.as_object_mut().unwrap();
+            tables.retain(|_, wanted| wanted["Keys"] != json!([]));
+            !tables.is_empty()
+        };
+        has_keys(&mut unread);
+        if !has_keys(&mut request["RequestItems"]) {
+            return (200, json!({"UnprocessedKeys": unread}).to_string());
+        }
+        let body = request.to_string();
+        let (status, text) = carry_out(&self.database, "BatchGetItem", body.as_bytes());
+        if status != 200 {
+            return (status, text);
+        }
+        let mut answer: Value = serde_json::from_str(&text).unwrap();
+        answer["UnprocessedKeys"] = unread;
+        (status, answer.to_string())
     }
 
     fn fate(&self, operation: Option<&str>, body: &[u8]) -> (Fate, u64, u64) {
