@@ -15,6 +15,7 @@ mod door;
 mod pages;
 mod show;
 
+use crate::pages::Pages;
 use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
@@ -189,9 +190,10 @@ impl World {
         let rules = rules(options);
         let (store, topic) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let receiver = Arc::new(receiver(store, topic));
+        let (store, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let pages = Pages { store, rules };
         let (store, topic) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let loud = Arc::new(AtomicBool::new(false));
-        let (pages, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let door = door::serve(door, receiver, Some(pages), Arc::clone(&loud))?;
         Ok(Self {
             door,
