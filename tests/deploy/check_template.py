@@ -17,6 +17,7 @@ from pathlib import Path
 
 from samtranslator.model.exceptions import InvalidDocumentException
 
+import draw_resources
 import stack
 from stack import NAMESPACE, ROOT, alarm_metrics, as_list, expand, of_type, plain
 
@@ -406,6 +407,15 @@ def parameters_explain_themselves(t):
     assert sorted(grouped) == sorted(t["Parameters"]), set(grouped) ^ set(t["Parameters"])
 
 
+def other_ways_say_what_is(t):
+    """What people build with Terraform, CDK or Pulumi is what the template makes."""
+    page = draw_resources.PAGE.read_text()
+    _, _, rest = page.partition(draw_resources.BEGIN)
+    said, end, _ = rest.partition(draw_resources.END)
+    assert end and said == f"\n{draw_resources.render(t)}\n", (
+        "docs/other-ways.md isn't what the template says; run tests/deploy/draw_resources.py")
+
+
 SAMPLES = json.loads((ROOT / "tests/deploy/parameters.json").read_text())
 
 
@@ -589,6 +599,24 @@ CHECKS = [
         plant_in(*STATEMENTS_OF_SWEEPER, 1, "Action", "dynamodb:Scan"),
         plant_in("OperatorPolicy", "Properties", "PolicyDocument", "Statement", 3, "Action",
                  "sns:Subscribe"),
+    ]),
+    (other_ways_say_what_is, [
+        plant_in("CallbackFunction", "Properties", "Environment", "Variables", "NEW_ONE", "x"),
+        plant_in("SweeperFunction", "Properties", "Environment", "Variables", "LOG_LEVEL", None),
+        plant_in("SweeperFunction", "Properties", "Timeout", 40),
+        plant_in(*TABLE, "KeySchema", 1, "AttributeName", "number"),
+        plant_in(*TABLE, "GlobalSecondaryIndexes", 0, "IndexName", "look"),
+        plant_in(*TABLE, "GlobalSecondaryIndexes", 1, "Projection", "ProjectionType", "ALL"),
+        plant_in(*TABLE, "TimeToLiveSpecification", "AttributeName", "until"),
+        plant_in(*STATEMENTS_OF_CALLBACK, 0, "Action", "dynamodb:GetItem"),
+        plant_in(*STATEMENTS_OF_SWEEPER, 1, "Resource", {"Ref": "Table"}),
+        plant_in("UndeliveredAlertsPolicy", "Properties", "PolicyDocument", "Statement", 0,
+                 "Condition", None),
+        plant_in("SweepSchedule", "Properties", "ScheduleExpression", "rate(2 minutes)"),
+        plant_in("SweeperFunction", "Properties", "EventInvokeConfig", "MaximumRetryAttempts", 1),
+        plant_in("UndeliveredAlerts", "Type", "AWS::SNS::Topic"),
+        plant_parameter("MemorySize", "Default", 512),
+        lambda t: t["Resources"].pop("AlertHttpsSubscription"),
     ]),
     (parameters_explain_themselves, [
         lambda t: t["Parameters"]["AlertEmail"].pop("AllowedPattern"),
