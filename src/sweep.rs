@@ -8,11 +8,10 @@
 use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::notification::Sid;
-use crate::send::{SendOutcome, send};
+use crate::send::{Outbox, SendOutcome};
 use crate::store::{
     Due, DueClaim, Found, FoundSession, ItemKey, Lease, LookWrite, Shard, Store, StoreError,
 };
-use crate::topic::Topic;
 use crate::watchdog::{Look, Rules, look, over_since};
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -127,7 +126,7 @@ impl Sweep {
 pub struct Sweeper {
     rules: Rules,
     store: Store,
-    topic: Topic,
+    outbox: Outbox,
 }
 
 /// One partition's part of a sweep.
@@ -140,13 +139,13 @@ struct Part<'a> {
 }
 
 impl Sweeper {
-    /// A sweeper of `store` that sends to `topic`.
+    /// A sweeper of `store` that sends by `outbox`.
     #[must_use]
-    pub fn new(rules: Rules, store: Store, topic: Topic) -> Self {
+    pub fn new(rules: Rules, store: Store, outbox: Outbox) -> Self {
         Self {
             rules,
             store,
-            topic,
+            outbox,
         }
     }
 
@@ -276,9 +275,9 @@ impl Part<'_> {
 
     /// Sends an alert that is ours; false if it has to be tried again.
     async fn send(&mut self, lease: &Lease) -> bool {
-        let Sweeper { store, topic, .. } = self.sweeper;
+        let Sweeper { store, outbox, .. } = self.sweeper;
         let deadline = self.run.deadline.min(Instant::now() + SEND);
-        let sent = send(store, topic, lease, self.run.until(deadline)).await;
+        let sent = outbox.send(store, lease, self.run.until(deadline)).await;
         if sent.error.is_some() {
             let alert = lease.alert();
             let (key, outcome) = (ItemKey::Alert(alert.key.clone()), sent.outcome.as_str());

@@ -30,8 +30,8 @@ async fn main() -> ExitCode {
 
 async fn serve(config: Config) -> Result<(), Error> {
     let aws = aws::load().await;
-    let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
-    let sweeper = Sweeper::new(config.rules, store, topic);
+    let (store, outbox) = (aws::store(&aws, &config), aws::outbox(&aws, &config));
+    let sweeper = Sweeper::new(config.rules, store, outbox);
     run(service_fn(|event| {
         lambda::schedule::invoke(&sweeper, &config.log, event)
     }))

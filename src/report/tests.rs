@@ -53,6 +53,7 @@ pub(super) fn record(callbacks: &[Value]) -> Record {
             .alerts
             .extend(
                 Alert::of(&notification, &AlertKind::DEFAULT).map(|alert| StoredAlert {
+                    to: crate::alert::Destinations::default(),
                     state: AlertState::Sent {
                         at: Some(alert.at + 400),
                     },

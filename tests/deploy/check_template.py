@@ -261,7 +261,7 @@ def schedule(t):
 
 
 # Too long for a description: it says whether one is given, and `Deployment` does the rest.
-NOT_DESCRIBED = {"AgoraSecretArn", "ExistingTable"}
+NOT_DESCRIBED = {"AgoraSecretArn", "ExistingTable", "RunbookUrl"}
 
 
 def versions_can_be_gone_back_to(t):
@@ -322,6 +322,18 @@ def alerts_are_delivered(t):
     assert longest
 
 
+def critical_alerts_have_a_topic(t):
+    """What can't be delivered of either topic is kept."""
+    topics = [{"Ref": "AlertTopic"}, {"Ref": "CriticalTopic"}]
+    (policy,) = of_type(t, "AWS::SQS::QueuePolicy").values()
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": topics}}
+    subscribed = [p["Properties"] for p in of_type(t, "AWS::SNS::Subscription").values()]
+    for topic in topics:
+        protocols = [p["Protocol"] for p in subscribed if p["TopicArn"] == topic]
+        assert sorted(protocols) == ["email", "https"], (topic, protocols)
+
+
 def topics_can_be_encrypted(t):
     """Whoever publishes to an encrypted topic may use its key."""
     key = {"Fn::GetAtt": ["TopicKey", "Arn"]}
@@ -330,7 +342,7 @@ def topics_can_be_encrypted(t):
         assert topic["Properties"]["KmsMasterKeyId"] == encrypted, name
     may = {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey*"]}
     for name, document, _ in policies(t):
-        publishes = any(s["Action"] == "sns:Publish" for s in statements(document))
+        publishes = any("sns:Publish" in as_list(s["Action"]) for s in statements(document))
         given = {"Fn::If": ["HasTopicKey", {**may, "Resource": key}, {"Ref": "AWS::NoValue"}]}
         assert (given in document["Statement"]) == publishes, name
     policy = t["Resources"]["TopicKey"]["Properties"]["KeyPolicy"]["Statement"]
@@ -344,6 +356,7 @@ RESOURCES = {
     '{"Fn::Sub": ["${Arn}/index/watch", {"Arn": "table"}]}': "index/watch",
     '{"Fn::Sub": ["${Arn}/index/channel", {"Arn": "table"}]}': "index/channel",
     '{"Ref": "AlertTopic"}': "topic",
+    '{"Ref": "CriticalTopic"}': "critical topic",
     '{"Fn::If": ["MakesSecret", {"Ref": "Secret"}, {"Ref": "AgoraSecretArn"}]}': "secret",
     '{"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:'
     '${AWS::StackName}-callback"}': "receiver",
@@ -583,6 +596,11 @@ CHECKS = [
         plant_in("AlertHttpsSubscription", "Properties", "DeliveryPolicy", "healthyRetryPolicy",
                  "maxDelayTarget", 300),
         plant_in("AlertEmailSubscription", "Properties", "RedrivePolicy", None),
+    ]),
+    (critical_alerts_have_a_topic, [
+        plant_in("UndeliveredAlertsPolicy", "Properties", "PolicyDocument", "Statement", 0,
+                 "Condition", {"ArnEquals": {"aws:SourceArn": {"Ref": "AlertTopic"}}}),
+        plant_in("CriticalHttpsSubscription", "Properties", "TopicArn", {"Ref": "AlertTopic"}),
     ]),
     (topics_can_be_encrypted, [
         plant_in("OpsTopic", "Properties", "KmsMasterKeyId", None),
