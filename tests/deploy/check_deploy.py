@@ -72,6 +72,9 @@ class Terminal:
         self.typed.append(text)
         os.write(self.terminal, f"{text}\n".encode())
 
+    def interrupt(self):
+        os.write(self.terminal, b"\x03")
+
     def end(self, seconds=240):
         deadline = time.monotonic() + seconds
         while more := self.more(deadline):
@@ -92,7 +95,7 @@ class Machine:
         for name in ["sh", "tar", "gzip", "env"]:
             (tools / name).symlink_to(shutil.which(name))
         (tools / "python3").symlink_to(getattr(sys, "_base_executable", sys.executable))
-        (tools / "aws").symlink_to(TOOLS / "aws")
+        (tools / "aws").symlink_to(os.environ.get("AWS_CLI", TOOLS / "aws"))
         for name in ["cargo", "rustc", "sam", "cc", "git"]:
             assert shutil.which(name, path=str(tools)) is None, name
         self.environment = {
@@ -319,15 +322,22 @@ def an_upgrade(machine, folder):
     assert now["callback"]["Environment"]["Variables"]["ALERT_KINDS"] == ""
     assert what_it_made()[1]["CallbackUrl"] == before
     print("an upgrade brought its new defaults, and left what had been chosen")
+    live = lambda: boto3.client("lambda").get_alias(FunctionName=f"{NAME}-callback", Name="live")
+    upgraded, began = live()["FunctionVersion"], time.monotonic()
+    done = machine.without_a_terminal("./rollback")
+    took = time.monotonic() - began
+    assert done.returncode == 0 and live()["FunctionVersion"] != upgraded and took < 60, done
+    print(f"rolled back in {took:.1f} s: {done.stdout.strip()}")
 
 
 # -------------------------------------------------------------------------------------------- traps
 def enter_and_worse(machine, front):
-    """Enter and typing errors, at each question, and a secret that isn't the console's."""
-    front.has_clicked = True
+    """Enter and typing errors, at each question, a secret that isn't the console's, and nobody who
+    clicks in the mail."""
+    front.has_clicked = False
     wrong, right = "wrong-secret", "right-secret"
-    user = machine.at("./deploy", "--stack", "other", AWS_DEFAULT_REGION="")
     (machine.unpacked / ".deploy.json").unlink()
+    user = machine.at("./deploy", "--stack", "other")
     for what, answers in [
         ("Region: ", ["", "Frankfurt", REGION]),
         ("Secret (not shown): ", ["", "two words", wrong]),
@@ -338,14 +348,20 @@ def enter_and_worse(machine, front):
             user.type(answer)
             if answer != answers[-1]:
                 user.expect("This has to be")
+    user.expect(CONFIRM)
+    user.interrupt()
     assert user.end() == 0, user.said
-    assert user.said.count("This has to be") == 6, user.said
+    assert f"AlertTopic: email {EMAIL} is NOT confirmed" in user.said, user.said
+    assert "[TEST]" not in user.said and "Paste this address" in user.said, user.said
+    front.has_clicked = True
+    user = machine.at("./deploy", "--region", REGION, "--stack", "other", "--test-alert")
+    assert user.end() == 0 and "[TEST] was sent to AlertTopic." in user.said, user.said
     parameters = what_it_made("other")[0]["Parameters"]
     parameters = {p["ParameterKey"]: p["ParameterValue"] for p in parameters}
     assert parameters["AlertEmail"] == parameters["OpsEmail"] == EMAIL, parameters
     url = what_it_made("other")[1]["CallbackUrl"]
     assert post(url, fatal("wrong"), right)[0] == 401
-    print("Enter and typing errors were asked for again")
+    print("Enter and typing errors were asked for again, and nobody had to click")
 
 
 def the_wrong_secret(machine):
@@ -363,7 +379,7 @@ def the_wrong_secret(machine):
 
 def without_a_terminal(machine):
     """It says what is missing, makes nothing, and takes it from the environment."""
-    (machine.unpacked / ".deploy.json").unlink(missing_ok=True)
+    (machine.unpacked / ".deploy.json").unlink()
     done = machine.without_a_terminal("./deploy", "--stack", "robot")
     assert done.returncode == 1 and "Region isn't given" in done.stderr, done
     region = {"AWS_REGION": REGION}
