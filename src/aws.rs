@@ -3,8 +3,9 @@
 
 use crate::config::{Config, SecretSource};
 use crate::secrets::Secrets;
+use crate::send::Outbox;
 use crate::store::Store;
-use crate::topic::Topic;
+use crate::topic::Topics;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
@@ -88,13 +89,26 @@ pub fn secrets(aws: &SdkConfig, source: &SecretSource) -> Secrets {
     }
 }
 
-/// The topic that `config` names. Publishing isn't idempotent: a slow answer is waited for rather
+/// The topics that `config` names. Publishing isn't idempotent: a slow answer is waited for rather
 /// than asked for again.
 #[must_use]
-pub fn topic(aws: &SdkConfig, config: &Config) -> Topic {
+pub fn topics(aws: &SdkConfig, config: &Config) -> Topics {
     let patient = TimeoutConfig::builder()
         .operation_timeout(OPERATION)
         .build();
     let sns = aws_sdk_sns::config::Builder::from(aws).timeout_config(patient);
-    Topic::new(sns, config.alert_topic_arn.clone())
+    Topics::new(
+        sns,
+        config.alert_topic_arn.clone(),
+        config.critical_topic_arn.clone(),
+    )
+}
+
+/// Where alerts leave, as `config` says.
+#[must_use]
+pub fn outbox(aws: &SdkConfig, config: &Config) -> Outbox {
+    Outbox {
+        topics: topics(aws, config),
+        links: config.links.clone(),
+    }
 }

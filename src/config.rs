@@ -1,7 +1,7 @@
 //! Configuration: every variable that is read, what it means, and its default. Reads through a
 //! lookup, never the environment.
 
-use crate::alert::AlertKind;
+use crate::alert::{AlertKind, Links};
 use crate::log::{Format, Level, Log};
 use crate::secrets::Secret;
 use crate::watchdog::Rules;
@@ -11,8 +11,13 @@ use crate::watchdog::Rules;
 pub struct Config {
     /// `TABLE_NAME`: the DynamoDB table. Required.
     pub table_name: String,
-    /// `ALERT_TOPIC_ARN`: the SNS topic. Required.
+    /// `ALERT_TOPIC_ARN`: the SNS topic of all alerts. Required.
     pub alert_topic_arn: String,
+    /// `CRITICAL_TOPIC_ARN`: the SNS topic of critical alerts and what takes them back. Default
+    /// none.
+    pub critical_topic_arn: Option<String>,
+    /// `RUNBOOK_URL`: an address that every alert leads to. Default none.
+    pub links: Links,
     /// `RETENTION_DAYS` in s: how long items are kept. Default 90 days.
     pub retention_secs: u64,
     /// `ALERT_KINDS`: which alerts are sent. Default [`AlertKind::DEFAULT`].
@@ -79,6 +84,9 @@ pub enum ConfigError {
     NoSecret,
 }
 
+/// An address is at most this long, so that a message stays far below what SNS takes.
+const MAX_ADDRESS: usize = 1000;
+
 /// The variables, looked up; an empty one counts as not set.
 struct Variables<L>(L);
 
@@ -104,6 +112,22 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
                 expected: "true or false",
             }),
         }
+    }
+
+    fn address(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let is_web = value.starts_with("https://") || value.starts_with("http://");
+        let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_web && is_plain && value.len() <= MAX_ADDRESS {
+            return Ok(Some(value));
+        }
+        Err(ConfigError::Malformed {
+            name,
+            value,
+            expected: "an address that begins with https:// or http://, at most 1000 characters",
+        })
     }
 
     fn level(&self, name: &'static str) -> Result<Level, ConfigError> {
@@ -196,6 +220,10 @@ impl Config {
         Ok(Self {
             table_name: variables.required("TABLE_NAME")?,
             alert_topic_arn: variables.required("ALERT_TOPIC_ARN")?,
+            critical_topic_arn: variables.get("CRITICAL_TOPIC_ARN"),
+            links: Links {
+                runbook: variables.address("RUNBOOK_URL")?,
+            },
             retention_secs: retention_days * 24 * 60 * 60,
             alert_kinds,
             rules,
@@ -326,6 +354,8 @@ mod tests {
         );
         assert_eq!(config.retention_secs, 90 * 86_400);
         assert_eq!(config.alert_kinds, AlertKind::DEFAULT);
+        assert_eq!(config.critical_topic_arn, None);
+        assert_eq!(config.links, Links::default());
     }
 
     #[test]
@@ -344,6 +374,8 @@ mod tests {
             ("MAX_CALLBACK_AGE_HOURS", "0"),
             ("RETENTION_DAYS", "7"),
             ("ALERT_KINDS", "failover, session_silent"),
+            ("CRITICAL_TOPIC_ARN", "arn:critical"),
+            ("RUNBOOK_URL", "https://wiki.example.com/recordings#alerts"),
         ])
         .unwrap();
         assert!(
@@ -352,6 +384,11 @@ mod tests {
         assert!(admission.require_signature_v2);
         assert_eq!(admission.unsigned_check, UnsignedCheck::Never);
         assert_eq!(admission.max_callback_age_ms, None);
+        assert_eq!(config.critical_topic_arn.as_deref(), Some("arn:critical"));
+        assert_eq!(
+            config.links.runbook.as_deref(),
+            Some("https://wiki.example.com/recordings#alerts")
+        );
         // A rule whose alert nobody wants is off, too.
         assert_eq!(
             config.rules,
@@ -437,6 +474,11 @@ mod tests {
             (
                 ("UNSIGNED_CHECK", "yes"),
                 "UNSIGNED_CHECK is \"yes\"; expected test, any or never",
+            ),
+            (
+                ("RUNBOOK_URL", "wiki/recordings"),
+                "RUNBOOK_URL is \"wiki/recordings\"; expected an address that begins with https:// \
+                 or http://, at most 1000 characters",
             ),
             (
                 ("RETENTION_DAYS", "2"),

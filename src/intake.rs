@@ -10,19 +10,18 @@ use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::notification::{CLOUD_RECORDING, Envelope, Notification, Unreadable};
 use crate::reply::{Freshness, Reply, Stored};
-use crate::send::{SendOutcome, send};
+use crate::send::{Outbox, SendOutcome};
 use crate::signature::Verified;
 use crate::store::{
     Came, Claim, EventWrite, KeptDetails, Merge, QuarantineReason, QuarantineWrite, Quarantined,
     SessionWrite, Store, StoreError, keep_details,
 };
-use crate::topic::Topic;
 
 /// Where authentic bodies go: the two clients, which alerts are sent, and what is too old.
 #[derive(Debug)]
 pub struct Intake {
     store: Store,
-    topic: Topic,
+    outbox: Outbox,
     alert_kinds: Vec<AlertKind>,
     max_callback_age_ms: Option<u64>,
 }
@@ -175,10 +174,10 @@ impl Sorted {
 impl Intake {
     /// An intake that takes callbacks of any age.
     #[must_use]
-    pub fn new(store: Store, topic: Topic, alert_kinds: Vec<AlertKind>) -> Self {
+    pub fn new(store: Store, outbox: Outbox, alert_kinds: Vec<AlertKind>) -> Self {
         Self {
             store,
-            topic,
+            outbox,
             alert_kinds,
             max_callback_age_ms: None,
         }
@@ -349,7 +348,7 @@ impl Intake {
         match claim? {
             Claim::HeldElsewhere => Some((AlertOutcome::HeldElsewhere, None)),
             Claim::Ours(lease) => {
-                let sent = send(&self.store, &self.topic, &lease, invocation).await;
+                let sent = self.outbox.send(&self.store, &lease, invocation).await;
                 Some((AlertOutcome::Sent(sent.outcome), sent.error))
             }
         }

@@ -3,7 +3,7 @@
 //!
 //! Must not know: how it is stored, and what a person sees of it. Times are ms since the epoch.
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Destinations};
 use crate::event::Event;
 use crate::session::Range;
 use crate::watchdog::Watched;
@@ -64,6 +64,8 @@ impl StoredEvent {
 pub struct StoredAlert {
     /// The alert.
     pub alert: Alert,
+    /// What it still has to be published to.
+    pub to: Destinations,
     /// Whether it has been sent.
     pub state: AlertState,
     /// How often its lease was taken.

@@ -1,6 +1,6 @@
-//! The topic: publishes a message to SNS. The only place that knows SNS.
+//! The topics: publishes a message to SNS. The only place that knows SNS.
 
-use crate::alert::Message;
+use crate::alert::{Destination, Message};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::config::Builder;
 use aws_sdk_sns::operation::publish::PublishError as SdkPublishError;
@@ -22,31 +22,89 @@ pub enum PublishError {
     Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// The topic.
+/// SNS doesn't tell who subscribes.
+#[derive(Debug, thiserror::Error)]
+#[error("ListSubscriptionsByTopic failed")]
+pub struct ListError(#[source] Box<dyn Error + Send + Sync>);
+
+/// Somebody who wants alerts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// `email`, `https`, `sms`, `sqs` …
+    pub protocol: String,
+    /// The address.
+    pub endpoint: String,
+    /// Whether alerts are sent there.
+    pub is_confirmed: bool,
+}
+
+/// The topics.
 #[derive(Debug)]
-pub struct Topic {
+pub struct Topics {
     config: Builder,
     /// Made for the first alert: most processes never see one.
     client: OnceLock<Client>,
-    arn: String,
+    alerts: String,
+    critical: Option<String>,
 }
 
-impl Topic {
-    /// A topic by its ARN.
+impl Topics {
+    /// The topics by their ARNs; there needn't be one for critical alerts.
     #[must_use]
-    pub fn new(config: Builder, arn: String) -> Self {
+    pub fn new(config: Builder, alerts: String, critical: Option<String>) -> Self {
         Self {
             config,
             client: OnceLock::new(),
-            arn,
+            alerts,
+            critical,
         }
     }
 
-    /// Publishes `message` and returns the id that SNS gave it.
+    /// The ARN of a topic, if there is one.
+    #[must_use]
+    pub fn arn(&self, to: Destination) -> Option<&str> {
+        match to {
+            Destination::Alerts => Some(&self.alerts),
+            Destination::Critical => self.critical.as_deref(),
+        }
+    }
+
+    /// Who subscribes to the topic `arn`.
+    ///
+    /// # Errors
+    /// SNS can't be reached, or refuses to tell.
+    pub async fn subscriptions(&self, arn: &str) -> Result<Vec<Subscription>, ListError> {
+        let pages = self
+            .client()
+            .list_subscriptions_by_topic()
+            .topic_arn(arn)
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(|error| ListError(Box::new(error)))?;
+        let subscriptions = pages.into_iter().map(|subscription| Subscription {
+            protocol: subscription.protocol.unwrap_or_default(),
+            endpoint: subscription.endpoint.unwrap_or_default(),
+            // SNS says a word in place of the ARN of one that it doesn't serve.
+            is_confirmed: subscription
+                .subscription_arn
+                .is_some_and(|arn| arn.starts_with("arn:")),
+        });
+        Ok(subscriptions.collect())
+    }
+
+    fn client(&self) -> &Client {
+        self.client
+            .get_or_init(|| Client::from_conf(self.config.clone().build()))
+    }
+
+    /// Publishes `message` to the topic `arn` and returns the id that SNS gave it.
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn publish(&self, message: &Message) -> Result<String, PublishError> {
+    pub async fn publish(&self, arn: &str, message: &Message) -> Result<String, PublishError> {
         let attributes: HashMap<_, _> = message
             .attributes
             .iter()
@@ -59,12 +117,10 @@ impl Topic {
                 Some(((*name).to_owned(), value))
             })
             .collect();
-        let client = self
-            .client
-            .get_or_init(|| Client::from_conf(self.config.clone().build()));
-        let published = client
+        let published = self
+            .client()
             .publish()
-            .topic_arn(&self.arn)
+            .topic_arn(arn)
             .subject(&message.subject)
             .message_structure("json")
             .message(by_protocol(message))

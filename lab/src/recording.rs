@@ -54,7 +54,7 @@ impl Session {
         let config = config()?;
         let intake = Intake::new(
             aws::store(&aws, &config),
-            aws::topic(&aws, &config),
+            aws::outbox(&aws, &config),
             config.alert_kinds.clone(),
         );
         let admission = Admission {

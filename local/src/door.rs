@@ -1,13 +1,12 @@
 //! The receiver behind plain HTTP, the pages of the sessions beside it, and the client that replays
 //! through it.
 
-use crate::pages;
+use crate::pages::{self, Pages};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::intake::Outcome;
 use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::receive::{self, MAX_BODY, Receiver, Request};
 use agora_recording_callbacks::signature::SignatureHeaders;
-use agora_recording_callbacks::store::Store;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Uri};
@@ -26,7 +25,7 @@ use tokio::time::Instant;
 pub(crate) fn serve(
     listener: TcpListener,
     receiver: Arc<Receiver>,
-    pages: Option<Store>,
+    pages: Option<Pages>,
     loud: Arc<AtomicBool>,
 ) -> Result<SocketAddr, AnyError> {
     let address = listener.local_addr()?;
@@ -43,8 +42,8 @@ pub(crate) fn serve(
                 count.fetch_add(1, Ordering::Relaxed)
             );
             async move {
-                if let (&Method::GET, Some(store)) = (&method, pages)
-                    && let Some(page) = pages::answer(&store, uri.path()).await
+                if let (&Method::GET, Some(pages)) = (&method, pages)
+                    && let Some(page) = pages::answer(&pages, uri.path()).await
                 {
                     return page;
                 }

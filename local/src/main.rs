@@ -15,7 +15,8 @@ mod door;
 mod pages;
 mod show;
 
-use agora_recording_callbacks::alert::AlertKind;
+use crate::pages::Pages;
+use agora_recording_callbacks::alert::{AlertKind, Links};
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
@@ -24,9 +25,9 @@ use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::log::{Format, Level, Log};
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::secrets::{Secret, Secrets};
+use agora_recording_callbacks::send::Outbox;
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::sweep::Sweeper;
-use agora_recording_callbacks::topic::Topic;
 use agora_recording_callbacks::watchdog::Rules;
 use clap::Parser;
 use std::net::SocketAddr;
@@ -41,7 +42,8 @@ use testkit::{SESSIONS, sign};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-/// The table and the topic, as in `events/local.env`.
+/// The table and the topics, as in `events/local.env`; that of critical alerts has `-critical` at
+/// its end.
 const TABLE: &str = "agora-recordings";
 const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts";
 const RETENTION_SECS: u64 = 90 * 24 * 60 * 60;
@@ -122,7 +124,10 @@ async fn run(options: Options) -> Result<ExitCode, AnyError> {
     let mut sweeps = tokio::time::interval(pause);
     loop {
         tokio::select! {
-            Some(alert) = alerts.recv() => println!("ALERT      {}", alert.subject),
+            Some(alert) = alerts.recv() => {
+                let topic = if alert.topic_arn == TOPIC { "ALERT" } else { "CRITICAL" };
+                println!("{topic:<10} {}", alert.subject);
+            }
             _ = sweeps.tick(), if options.sweep_every > 0 => sweep(&world.sweeper).await,
             result = tokio::signal::ctrl_c() => {
                 result?;
@@ -187,11 +192,12 @@ impl World {
         engine::create_table(&dynamodb, TABLE).await?;
         let (sns, sns_url) = Sns::serve(listen(options.sns_port, "--sns-port").await?)?;
         let rules = rules(options);
-        let (store, topic) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
-        let receiver = Arc::new(receiver(store, topic));
-        let (store, topic) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let (store, outbox) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let receiver = Arc::new(receiver(store, outbox));
+        let (store, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let pages = Pages { store, rules };
+        let (store, outbox) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let loud = Arc::new(AtomicBool::new(false));
-        let (pages, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let door = door::serve(door, receiver, Some(pages), Arc::clone(&loud))?;
         Ok(Self {
             door,
@@ -199,7 +205,7 @@ impl World {
             dynamodb_url,
             sns,
             sns_url,
-            sweeper: Sweeper::new(rules, store, topic),
+            sweeper: Sweeper::new(rules, store, outbox),
             rules,
             loud,
         })
@@ -222,10 +228,12 @@ async fn clients(
     table: &str,
     topic: &str,
     rules: Rules,
-) -> (Store, Topic) {
+) -> (Store, Outbox) {
     let config = Config {
         table_name: table.to_owned(),
         alert_topic_arn: topic.to_owned(),
+        critical_topic_arn: Some(format!("{topic}-critical")),
+        links: Links::default(),
         retention_secs: RETENTION_SECS,
         alert_kinds: AlertKind::DEFAULT.to_vec(),
         rules,
@@ -241,12 +249,12 @@ async fn clients(
     let on = |url: &str| aws::load_local(url.to_owned());
     (
         aws::store(&on(dynamodb_url).await, &config),
-        aws::topic(&on(sns_url).await, &config),
+        aws::outbox(&on(sns_url).await, &config),
     )
 }
 
 /// A receiver configured as in `events/local.env`.
-fn receiver(store: Store, topic: Topic) -> Receiver {
+fn receiver(store: Store, outbox: Outbox) -> Receiver {
     let admission = Admission {
         secret: SecretSource::Environment(Vec::new()),
         require_signature_v2: false,
@@ -254,7 +262,7 @@ fn receiver(store: Store, topic: Topic) -> Receiver {
         max_callback_age_ms: None,
     };
     let secrets = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
-    let intake = Intake::new(store, topic, AlertKind::DEFAULT.to_vec());
+    let intake = Intake::new(store, outbox, AlertKind::DEFAULT.to_vec());
     Receiver::new(admission, secrets, intake)
 }
 
@@ -282,7 +290,7 @@ async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
     let shuffled_table = format!("{TABLE}-shuffled");
     let shuffled_topic = format!("{TOPIC}-shuffled");
     engine::create_table(&world.dynamodb, &shuffled_table).await?;
-    let (store, topic) = clients(
+    let (store, outbox) = clients(
         &world.dynamodb_url,
         &world.sns_url,
         &shuffled_table,
@@ -292,7 +300,7 @@ async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
     .await;
     let shuffled = door::serve(
         TcpListener::bind("127.0.0.1:0").await?,
-        Arc::new(receiver(store, topic)),
+        Arc::new(receiver(store, outbox)),
         None,
         Arc::default(),
     )?;

@@ -5,6 +5,7 @@ use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::report::{Page, Report, Row, list_page, page};
 use agora_recording_callbacks::store::{Store, StoreError};
+use agora_recording_callbacks::watchdog::Rules;
 use axum::http::StatusCode;
 use axum::response::Response;
 
@@ -13,11 +14,17 @@ const LIVE: Page = Page::Live(2);
 /// Sessions on the list.
 const NEWEST: usize = 200;
 
+/// Where the pages come from.
+pub(crate) struct Pages {
+    pub(crate) store: Store,
+    pub(crate) rules: Rules,
+}
+
 /// The page under a path; `None` where there is none.
-pub(crate) async fn answer(store: &Store, path: &str) -> Option<Response> {
+pub(crate) async fn answer(pages: &Pages, path: &str) -> Option<Response> {
     let page = match path.strip_prefix("/sessions/") {
-        Some(sid) => session(store, &Sid::new(sid)?).await,
-        None if path == "/" => list(store).await.map(Some),
+        Some(sid) => session(pages, &Sid::new(sid)?).await,
+        None if path == "/" => list(pages).await.map(Some),
         None => return None,
     };
     let (status, page) = match page {
@@ -40,15 +47,16 @@ pub(crate) async fn answer(store: &Store, path: &str) -> Option<Response> {
     response.body(page.into()).ok()
 }
 
-async fn list(store: &Store) -> Result<String, StoreError> {
+async fn list(Pages { store, rules }: &Pages) -> Result<String, StoreError> {
     let keys = store.session_keys(None, 0).await?;
     let sids: Vec<_> = keys.into_iter().take(NEWEST).map(|key| key.sid).collect();
     let sessions = store.sessions(&sids).await?;
-    let rows: Vec<_> = sessions.into_iter().map(Row::of).collect();
+    let rows = sessions.into_iter().map(|session| Row::of(session, rules));
+    let rows: Vec<_> = rows.collect();
     Ok(list_page(&rows, now_ms(), LIVE))
 }
 
-async fn session(store: &Store, sid: &Sid) -> Result<Option<String>, StoreError> {
+async fn session(Pages { store, rules }: &Pages, sid: &Sid) -> Result<Option<String>, StoreError> {
     let record = store.record(sid).await?;
-    Ok(record.map(|record| page(&Report::of(&record, now_ms()), &record, LIVE)))
+    Ok(record.map(|record| page(&Report::of(&record, rules, now_ms()), &record, LIVE)))
 }

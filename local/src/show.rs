@@ -2,9 +2,9 @@
 
 use crate::World;
 use agora_recording_callbacks::notification::Sid;
-use agora_recording_callbacks::report::progress_words;
-use agora_recording_callbacks::session::{Range, UploadState};
-use agora_recording_callbacks::store::{Item, Store, read_session};
+use agora_recording_callbacks::report;
+use agora_recording_callbacks::session::Range;
+use agora_recording_callbacks::store::{Item, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 use comfy_table::{Table, presets};
 use std::net::SocketAddr;
@@ -14,14 +14,12 @@ use testkit::{SampleSession, sign};
 
 /// A session, for a person, and what it is compared by.
 pub(crate) struct Row {
-    sid: String,
-    cname: String,
+    /// What is said of it elsewhere, too.
+    told: report::Row,
     phase: &'static str,
     recorders: usize,
-    progress: String,
     callbacks: usize,
     missing: Vec<Range>,
-    upload: &'static str,
     alerts: Vec<String>,
     sent: usize,
     published: usize,
@@ -41,8 +39,10 @@ impl Row {
         let sid = Sid::new(callback["payload"]["sid"].as_str().unwrap_or_default())
             .ok_or("a sample without a sid")?;
         let store = Store::new(world.dynamodb.config().to_builder(), table.to_owned(), 1);
-        let item = store.session(&sid).await?.unwrap_or_default();
-        let session = read_session(&item);
+        let mut sessions = store.sessions(&[sid.to_string()]).await?;
+        let stored = sessions.pop().ok_or("a session that isn't there")?;
+        let session = stored.watched.session.clone();
+        let told = report::Row::of(stored, &world.rules);
         let missing = match session.current() {
             Some(recorder) => store.missing(&sid, recorder).await?,
             None => Vec::new(),
@@ -81,26 +81,15 @@ impl Row {
             })
             .count();
         Ok(Self {
-            cname: text(&item, "cname"),
+            told,
             phase: session.phase().map_or("-", |phase| phase.value.as_str()),
             recorders: session.recorders.len(),
-            progress: (session.progress())
-                .and_then(|progress| progress.value)
-                .map_or_else(|| "-".to_owned(), progress_words),
             callbacks: of("event#").len(),
             missing,
-            upload: match session.upload_state(false) {
-                UploadState::Confirmed => "in your storage",
-                UploadState::Backup => "in Agora's backup",
-                UploadState::Stranded => "stranded at Agora",
-                UploadState::Unconfirmed => "not confirmed",
-                UploadState::None => "-",
-            },
             alerts,
             sent,
             published,
             items: items.iter().map(stable).collect(),
-            sid: sid.to_string(),
         })
     }
 
@@ -147,7 +136,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
     table.set_header([
         "channel",
         "sid",
-        "phase",
+        "state",
         "progress",
         "files",
         "facts",
@@ -161,11 +150,11 @@ pub(crate) fn table(rows: &[Row]) -> Table {
             String::new()
         };
         table.add_row([
-            row.cname.clone(),
-            row.sid.clone(),
-            format!("{}{recorders}", row.phase),
-            row.progress.clone(),
-            row.upload.to_owned(),
+            row.told.cname.clone(),
+            row.told.sid.clone(),
+            format!("{}{recorders}", row.told.state),
+            row.told.progress.clone(),
+            row.told.files.to_owned(),
             row.callbacks.to_string(),
             ranges(&row.missing),
             if row.alerts.is_empty() {

@@ -6,7 +6,7 @@ use crate::terminal::{say, table};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::record::{AlertState, StoredAlert};
-use agora_recording_callbacks::send::{SendOutcome, send};
+use agora_recording_callbacks::send::SendOutcome;
 use agora_recording_callbacks::text::{clean, utc};
 use clap::Subcommand;
 use tokio::time::Instant;
@@ -75,7 +75,7 @@ async fn resend(
     wanted: impl Iterator<Item = &StoredAlert>,
     now: bool,
 ) -> Result<Outcome, AnyError> {
-    let (store, topic) = (deployment.store(), deployment.topic());
+    let (store, outbox) = (deployment.store(), deployment.outbox());
     let mut left = 0;
     for stored in wanted {
         let id = stored.alert.id();
@@ -95,7 +95,7 @@ async fn resend(
             left += 1;
             continue;
         };
-        let sent = send(&store, &topic, &lease, invocation).await;
+        let sent = outbox.send(&store, &lease, invocation).await;
         let error = sent
             .error
             .map_or_else(String::new, |error| format!(" ({error})"));

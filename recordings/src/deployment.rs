@@ -1,4 +1,4 @@
-//! The deployment that a command works with: where its table and topic are, and its settings.
+//! The deployment that a command works with: where its table and topics are, and its settings.
 //!
 //! What the tool writes has to be what the functions would have written. So the settings come from
 //! where the functions have them: their environment, which Lambda tells.
@@ -9,8 +9,8 @@ use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::config::Config;
 use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::invocation::Invocation;
+use agora_recording_callbacks::send::Outbox;
 use agora_recording_callbacks::store::Store;
-use agora_recording_callbacks::topic::Topic;
 use aws_sdk_lambda::error::SdkError;
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationError;
 use clap::Args;
@@ -19,11 +19,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What the local example uses.
-const LOCAL: [(&str, &str); 2] = [
+const LOCAL: [(&str, &str); 3] = [
     ("TABLE_NAME", "agora-recordings"),
     (
         "ALERT_TOPIC_ARN",
         "arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts",
+    ),
+    (
+        "CRITICAL_TOPIC_ARN",
+        "arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts-critical",
     ),
 ];
 const LOCAL_DYNAMODB: &str = "http://127.0.0.1:8000";
@@ -33,10 +37,10 @@ const SETTINGS: [&str; 2] = ["ALERT_KINDS", "RETENTION_DAYS"];
 /// How long one item may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where the table, the topic and the settings are.
+/// Where the table, the topics and the settings are.
 #[derive(Args)]
 pub(crate) struct Place {
-    /// The deployed stack: its table, topic, kinds of alerts, retention and rules
+    /// The deployed stack: its table, topics, kinds of alerts, retention and rules
     #[arg(long, env = "STACK_NAME", global = true, conflicts_with = "local")]
     stack: Option<String>,
     /// The DynamoDB table
@@ -45,6 +49,9 @@ pub(crate) struct Place {
     /// The ARN of the alert topic
     #[arg(long, env = "ALERT_TOPIC_ARN", global = true)]
     topic: Option<String>,
+    /// The ARN of the topic of critical alerts, if there is one
+    #[arg(long, env = "CRITICAL_TOPIC_ARN", global = true)]
+    critical_topic: Option<String>,
     /// Use the running local example (`cargo run -p local`) on its usual ports
     #[arg(long, global = true)]
     pub(crate) local: bool,
@@ -84,6 +91,7 @@ impl Deployment {
         let config = Config::read(|name| match name {
             "TABLE_NAME" => place.table.clone(),
             "ALERT_TOPIC_ARN" => place.topic.clone(),
+            "CRITICAL_TOPIC_ARN" => place.critical_topic.clone(),
             other => variable(other),
         })
         .map_err(|error| format!("{error}; give --stack, --table and --topic, or --local"))?;
@@ -130,13 +138,13 @@ impl Deployment {
         aws::store(&self.aws_dynamodb, &self.config)
     }
 
-    pub(crate) fn topic(&self) -> Topic {
-        aws::topic(&self.aws_sns, &self.config)
+    pub(crate) fn outbox(&self) -> Outbox {
+        aws::outbox(&self.aws_sns, &self.config)
     }
 
     pub(crate) fn intake(&self) -> Intake {
         let kinds = self.config.alert_kinds.clone();
-        Intake::new(self.store(), self.topic(), kinds)
+        Intake::new(self.store(), self.outbox(), kinds)
     }
 
     pub(crate) fn invocation(&self) -> Invocation<'_> {

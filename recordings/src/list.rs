@@ -7,6 +7,7 @@ use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::report::{Row, toned};
 use agora_recording_callbacks::store::{Opened, Store};
 use agora_recording_callbacks::text::{ago, utc};
+use agora_recording_callbacks::watchdog::Rules;
 use clap::Args;
 use jiff::{Span, SpanRelativeTo};
 
@@ -70,10 +71,9 @@ pub(crate) async fn run(
     deployment: &Deployment,
     arguments: Arguments,
 ) -> Result<Outcome, AnyError> {
-    let store = deployment.store();
     let limit = usize::try_from(arguments.limit)?;
     let now_ms = now_ms();
-    let mut rows = found(&store, &arguments, limit, now_ms).await?;
+    let mut rows = found(deployment, &arguments, limit, now_ms).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     if rows.is_empty() {
@@ -91,11 +91,12 @@ pub(crate) async fn run(
 
 /// The rows that fit, one more than `limit` if there are more.
 async fn found(
-    store: &Store,
+    deployment: &Deployment,
     arguments: &Arguments,
     limit: usize,
     now_ms: u64,
 ) -> Result<Vec<Row>, AnyError> {
+    let (store, rules) = (deployment.store(), &deployment.config.rules);
     let since = arguments
         .since
         .map_or(0, |span| now_ms.saturating_sub(span));
@@ -103,7 +104,7 @@ async fn found(
     let fits =
         |row: &Row| (!arguments.active || row.is_active) && (!arguments.failed || row.is_failed);
     if arguments.active && arguments.channel.is_none() {
-        let mut rows = active(store).await?;
+        let mut rows = active(&store, rules).await?;
         rows.retain(|row| {
             let key = Opened {
                 first_sendts: row.began,
@@ -126,7 +127,12 @@ async fn found(
     for keys in keys.chunks(chunk) {
         let sids: Vec<_> = keys.iter().map(|key| key.sid.clone()).collect();
         let sessions = store.sessions(&sids).await?;
-        rows.extend(sessions.into_iter().map(Row::of).filter(fits));
+        rows.extend(
+            sessions
+                .into_iter()
+                .map(|session| Row::of(session, rules))
+                .filter(fits),
+        );
         if rows.len() > limit {
             break;
         }
@@ -135,10 +141,13 @@ async fn found(
 }
 
 /// The sessions that aren't over, newest first.
-pub(crate) async fn active(store: &Store) -> Result<Vec<Row>, AnyError> {
+pub(crate) async fn active(store: &Store, rules: &Rules) -> Result<Vec<Row>, AnyError> {
     let sids = store.watched_sids().await?;
     let sessions = store.sessions(&sids).await?;
-    let mut rows: Vec<_> = sessions.into_iter().map(Row::of).collect();
+    let mut rows: Vec<_> = sessions
+        .into_iter()
+        .map(|session| Row::of(session, rules))
+        .collect();
     rows.retain(|row| row.is_active);
     rows.sort_unstable_by(|a, b| (b.began, &b.sid).cmp(&(a.began, &a.sid)));
     Ok(rows)

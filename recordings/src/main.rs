@@ -37,9 +37,10 @@ Examples:
   recordings simulate --local --kind failing
   recordings test-alert
 
---stack NAME takes the table, the topic and all settings from the deployed stack. Without it the
-table and the topic are named by --table and --topic, by TABLE_NAME and ALERT_TOPIC_ARN, or by
---local, and the settings by the functions' variables.")]
+--stack NAME takes the table, the topics and all settings from the deployed stack. Without it the
+table and the topics are named by --table, --topic and --critical-topic, by TABLE_NAME,
+ALERT_TOPIC_ARN and CRITICAL_TOPIC_ARN, or by --local, and the settings by the functions'
+variables.")]
 struct Options {
     #[command(flatten)]
     place: Place,

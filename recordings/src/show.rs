@@ -49,7 +49,8 @@ pub(crate) async fn run(
     let Some(record) = read(deployment, &arguments.sid).await? else {
         return Err(no_such(deployment, &arguments.sid).await.into());
     };
-    let report = Report::of(&record, now_ms());
+    let rules = &deployment.config.rules;
+    let report = Report::of(&record, rules, now_ms());
     if arguments.json {
         let json = serde_json::to_string_pretty(&json(&report, &record))?;
         return print(&format!("{}\n", printable(&json)));
@@ -81,6 +82,7 @@ async fn read(deployment: &Deployment, sid: &str) -> Result<Option<Record>, AnyE
 /// Prints what is new every time it looks, until the recording is over and its files are accounted
 /// for.
 async fn follow(deployment: &Deployment, sid: &str, mut report: Report) -> Result<(), AnyError> {
+    let rules = &deployment.config.rules;
     let key = |entry: &Entry| (entry.at, entry.sequence, entry.text());
     let mut shown: HashSet<_> = report.timeline.iter().map(key).collect();
     let mut before = report.timeline.last().map(|entry| entry.at);
@@ -90,7 +92,7 @@ async fn follow(deployment: &Deployment, sid: &str, mut report: Report) -> Resul
     while !report.done {
         tokio::time::sleep(LOOK).await;
         match read(deployment, sid).await {
-            Ok(Some(record)) => report = Report::of(&record, now_ms()),
+            Ok(Some(record)) => report = Report::of(&record, rules, now_ms()),
             Ok(None) => return Err("the recording has been deleted".into()),
             // It may be back at the next look.
             Err(error) => {
@@ -142,7 +144,9 @@ async fn no_such(deployment: &Deployment, sid: &str) -> String {
         .map(|key| key.sid)
         .collect();
     let sessions = store.sessions(&sids).await.unwrap_or_default();
-    let rows: Vec<_> = sessions.into_iter().map(Row::of).collect();
+    let rules = &deployment.config.rules;
+    let rows = sessions.into_iter().map(|session| Row::of(session, rules));
+    let rows: Vec<_> = rows.collect();
     if rows.is_empty() {
         return format!(
             "no recording has the sid {named} in the table {}, which holds none that can be \

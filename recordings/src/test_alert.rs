@@ -1,14 +1,19 @@
-//! `recordings test-alert`: one marked alert of each kind, so that whoever should get them can say
-//! so.
+//! `recordings test-alert`: a marked alert of each kind, and what takes it back, so that whoever
+//! should get them can say so.
 
 use crate::advice::advice;
 use crate::deployment::Deployment;
 use crate::outcome::{AnyError, Outcome};
 use crate::terminal::say;
-use agora_recording_callbacks::alert::{AlertKind, rehearsal};
+use agora_recording_callbacks::alert::{AlertKind, Destination, rehearsal};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
+use agora_recording_callbacks::topic::Topics;
 use clap::Args;
+use std::time::Duration;
+
+/// Three a second: SNS suspends an email subscription that gets more than ten.
+const PAUSE: Duration = Duration::from_millis(334);
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -16,8 +21,9 @@ use clap::Args;
   recordings test-alert --kind fatal_error
   recordings test-alert --all
 
-Filters on the topic can tell these by the message attribute `test`, programs by `test` in
-`metadata.additionalContext`.")]
+First it lists who is subscribed. An alert that can be taken back is followed by the notice that
+does it, with the same `incident`; the others stay open in a pager until a person closes them.
+Programs can tell test alerts by `test` in `metadata.additionalContext`.")]
 pub(crate) struct Arguments {
     /// Which kinds; without any, those that the receiver sends by default
     #[arg(long, value_parser = kind)]
@@ -39,31 +45,48 @@ pub(crate) async fn run(
     deployment: &Deployment,
     arguments: &Arguments,
 ) -> Result<Outcome, AnyError> {
+    let outbox = deployment.outbox();
     let kinds = match (arguments.all, arguments.kind.as_slice()) {
-        (true, _) => AlertKind::ALL.to_vec(),
+        (true, _) => AlertKind::CONFIGURABLE.to_vec(),
         (false, []) => deployment.config.alert_kinds.clone(),
         (false, kinds) => kinds.to_vec(),
     };
-    let topic = deployment.topic();
-    let mut failed = 0;
-    for kind in kinds {
-        let test = rehearsal(kind, now_ms());
-        match topic.publish(&test).await {
-            Ok(id) => say!(
-                "{:<28} published, message id {id}\n{:28} subject: {}",
-                kind.as_str(),
-                "",
-                test.subject
-            ),
-            Err(error) => {
-                failed += 1;
-                let error = chain(&error);
-                say!("{:<28} NOT published: {error}", kind.as_str());
-                if let Some(advice) = advice(&error) {
-                    say!("{advice}");
+    let with_notices = kinds.into_iter().flat_map(|kind| {
+        let notice = AlertKind::RESOLVED
+            .into_iter()
+            .find(|notice| notice.alarm() == kind && *notice != kind);
+        [Some(kind), notice].into_iter().flatten()
+    });
+    let with_notices: Vec<_> = with_notices.collect();
+    list_subscriptions(&outbox.topics).await;
+    say!(
+        "{} alerts follow, three a second. They reach everybody who is subscribed.\n",
+        with_notices.len()
+    );
+    let (mut failed, began_ms) = (0, now_ms());
+    for (n, kind) in with_notices.into_iter().enumerate() {
+        if n > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        let test = rehearsal(kind, &outbox.links, began_ms);
+        for to in Destination::of(kind) {
+            let Some(arn) = outbox.topics.arn(to) else {
+                continue;
+            };
+            let (kind, topic) = (kind.as_str(), to.as_str());
+            match outbox.topics.publish(arn, &test).await {
+                Ok(id) => say!("{kind:<28} {topic:<8} published, message id {id}"),
+                Err(error) => {
+                    failed += 1;
+                    let error = chain(&error);
+                    say!("{kind:<28} {topic:<8} NOT published: {error}");
+                    if let Some(advice) = advice(&error) {
+                        say!("{advice}");
+                    }
                 }
             }
         }
+        say!("{:28} subject: {}", "", test.subject);
     }
     if failed > 0 {
         return Ok(Outcome::of_left(failed));
@@ -73,4 +96,36 @@ pub(crate) async fn run(
          is missing, check that its subscription is confirmed and has no filter."
     );
     Ok(Outcome::Done)
+}
+
+/// Lists who is subscribed to each topic, and whether alerts get there.
+async fn list_subscriptions(topics: &Topics) {
+    for to in Destination::ALL {
+        let Some(arn) = topics.arn(to) else {
+            continue;
+        };
+        say!("{:<8} {arn}", to.as_str());
+        match topics.subscriptions(arn).await {
+            Ok(subscriptions) => {
+                for one in &subscriptions {
+                    let state = if one.is_confirmed {
+                        "confirmed"
+                    } else {
+                        "NOT CONFIRMED: nothing is sent there"
+                    };
+                    say!("{:8} {:<8} {:<40} {state}", "", one.protocol, one.endpoint);
+                }
+                if !subscriptions.iter().any(|one| one.is_confirmed) {
+                    say!("{:8} NOBODY listens to this topic.", "");
+                }
+            }
+            Err(error) => {
+                say!(
+                    "{:8} who is subscribed can't be told: {}",
+                    "",
+                    chain(&error)
+                );
+            }
+        }
+    }
 }

@@ -66,7 +66,7 @@ async fn look(
     loop {
         looks.tick().await;
         let now_ms = now_ms();
-        let table = match active(&store).await {
+        let table = match active(&store, &deployment.config.rules).await {
             Ok(mut rows) => {
                 let channel = arguments.channel.as_ref();
                 rows.retain(|row| channel.is_none_or(|channel| row.cname == *channel));

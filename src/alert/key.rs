@@ -41,6 +41,12 @@ impl AlertKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What tells it from others of its kind; an alert and what takes it back have the same.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        self.0.rsplit('#').next().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for AlertKey {

@@ -5,7 +5,7 @@
 //! applications, so that Slack and Teams need no glue.
 
 use super::words::{Words, in_words};
-use super::{Alert, Severity};
+use super::{Alert, AlertKind, Severity};
 use crate::text::{ascii, clean, utc};
 use serde_json::{Value, json};
 
@@ -31,15 +31,50 @@ pub struct Message {
     pub attributes: Vec<(&'static str, String)>,
 }
 
+/// What a program that follows incidents, such as a pager, does with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It opens the incident.
+    Trigger,
+    /// It closes the incident.
+    Resolve,
+}
+
+impl Action {
+    /// The word in the message.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trigger => "trigger",
+            Self::Resolve => "resolve",
+        }
+    }
+
+    fn of(kind: AlertKind) -> Self {
+        if kind.alarm() == kind {
+            Self::Trigger
+        } else {
+            Self::Resolve
+        }
+    }
+}
+
+/// Where a message leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// The address of the runbook.
+    pub runbook: Option<String>,
+}
+
 /// Makes the message of an alert.
 #[must_use]
-pub fn message(alert: &Alert) -> Message {
+pub fn message(alert: &Alert, links: &Links) -> Message {
     let words = in_words(alert);
     Message {
         subject: subject(alert, &words),
-        email: email(alert, &words),
+        email: email(alert, &words, links),
         sms: sms(alert, &words),
-        default: card(alert, &words),
+        default: card(alert, &words, links),
         attributes: attributes(alert),
     }
 }
@@ -80,7 +115,7 @@ fn sms(alert: &Alert, words: &Words) -> String {
     ascii(&text, MAX_SMS)
 }
 
-fn email(alert: &Alert, words: &Words) -> String {
+fn email(alert: &Alert, words: &Words, links: &Links) -> String {
     let severity = alert.kind.severity().as_str();
     let mut email = format!("{} ({severity})\n\n", words.title);
     let callback = format!("number {}, event {}", alert.sequence, alert.event_type);
@@ -108,11 +143,15 @@ fn email(alert: &Alert, words: &Words) -> String {
         "\nAlert id: {}. You may receive this alert twice; its id never changes.\n",
         alert.id()
     ));
+    email.push_str(&format!("\nrecordings show {}\n", alert.sid));
+    if let Some(runbook) = &links.runbook {
+        email.push_str(&format!("{runbook}\n"));
+    }
     email
 }
 
 /// What chats show, and what programs decide on.
-fn card(alert: &Alert, words: &Words) -> Value {
+fn card(alert: &Alert, words: &Words, links: &Links) -> Value {
     let severity = alert.kind.severity();
     let kind = alert.kind.as_str();
     let cname = cname(alert);
@@ -133,15 +172,18 @@ fn card(alert: &Alert, words: &Words) -> Value {
             "threadId": alert.sid,
             "summary": markdown(&format!("{} in channel {cname}", words.title)),
             "eventType": kind,
-            "additionalContext": context(alert),
+            "additionalContext": context(alert, links),
         },
     })
 }
 
-fn context(alert: &Alert) -> Value {
+fn context(alert: &Alert, links: &Links) -> Value {
     let mut context = serde_json::Map::new();
-    for (name, value) in [
+    let runbook = links.runbook.iter().map(|url| ("runbookUrl", url.clone()));
+    let own = [
         ("alertId", alert.id()),
+        ("incident", alert.incident()),
+        ("action", Action::of(alert.kind).as_str().to_owned()),
         ("kind", alert.kind.as_str().to_owned()),
         ("severity", alert.kind.severity().as_str().to_owned()),
         ("sid", alert.sid.clone()),
@@ -150,7 +192,8 @@ fn context(alert: &Alert) -> Value {
         ("sequence", alert.sequence.to_string()),
         ("eventType", alert.event_type.to_string()),
         ("at", alert.at.to_string()),
-    ] {
+    ];
+    for (name, value) in own.into_iter().chain(runbook) {
         context.insert(name.to_owned(), Value::String(value));
     }
     for (name, value) in &alert.codes {

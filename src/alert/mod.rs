@@ -5,14 +5,16 @@
 //! can be made again, by whoever sends it in the end. Its id never changes, so that a receiver can
 //! tell a second copy.
 
+mod destination;
 mod key;
 mod message;
 mod rehearsal;
 mod words;
 
+pub use destination::{Destination, Destinations};
 pub use key::AlertKey;
 pub(crate) use key::KeyPart;
-pub use message::{Message, message};
+pub use message::{Action, Links, Message, message};
 pub use rehearsal::rehearsal;
 pub use words::{BACKUP_KEPT_MS, Words, in_words};
 
@@ -159,6 +161,19 @@ impl AlertKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
+    /// The alarm of an incident: for a notice that takes one back the kind it takes back, else the
+    /// kind itself.
+    #[must_use]
+    pub fn alarm(self) -> Self {
+        match self {
+            Self::AbnormalExitResolved => Self::AbnormalExit,
+            Self::SessionSilentResolved => Self::SessionSilent,
+            Self::UploadUnconfirmedResolved => Self::UploadUnconfirmed,
+            Self::BackupOnlyUploadResolved => Self::BackupOnlyUpload,
+            alarm => alarm,
+        }
+    }
+
     /// How bad it is.
     #[must_use]
     pub fn severity(self) -> Severity {
@@ -259,6 +274,14 @@ impl Alert {
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}/alert#{}", self.sid, self.key)
+    }
+
+    /// What an alert and the notice that takes it back have in common: a pager closes by it what it
+    /// opened by it.
+    #[must_use]
+    pub fn incident(&self) -> String {
+        let alarm = self.kind.alarm().as_str();
+        format!("{}/{alarm}/{}", self.sid, self.key.hash())
     }
 
     /// A code as a number.

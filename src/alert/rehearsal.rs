@@ -1,8 +1,8 @@
 //! An alert that isn't one: to see whether alerts arrive. Marked so that neither a person nor a
 //! program can mistake it. Pure.
 
-use super::message::{MAX_SMS, MAX_SUBJECT, Message, message};
-use super::{Alert, AlertKey, AlertKind};
+use super::message::{Links, MAX_SMS, MAX_SUBJECT, Message, message};
+use super::{Alert, AlertKey, AlertKind, KeyPart};
 use crate::event::EventType;
 use crate::text::ascii;
 use serde_json::Value;
@@ -14,12 +14,13 @@ const EXPLANATION: &str =
 
 /// The message of a test alert of `kind`, as a real one but for its marks: `[TEST]` in every text,
 /// `test` among the attributes and in `metadata.additionalContext`. Its attributes are otherwise
-/// those of a real one, so that filters treat it alike. `now_ms`: ms since the epoch.
+/// those of a real one, so that filters treat it alike. `now_ms`, ms since the epoch, is its
+/// incident: that of an alert and of what takes it back has to be the same.
 #[must_use]
-pub fn rehearsal(kind: AlertKind, now_ms: u64) -> Message {
-    let real = message(&Alert {
+pub fn rehearsal(kind: AlertKind, links: &Links, now_ms: u64) -> Message {
+    let alert = Alert {
         kind,
-        key: AlertKey::from_stored(&format!("test#{now_ms}")),
+        key: AlertKey::new(kind, &[KeyPart::new("test", now_ms)]),
         sid: "test-alert".to_owned(),
         cname: "test-alert".to_owned(),
         uid: "1".to_owned(),
@@ -27,7 +28,8 @@ pub fn rehearsal(kind: AlertKind, now_ms: u64) -> Message {
         event_type: event_type(kind).0,
         at: now_ms,
         codes: codes(kind, now_ms),
-    });
+    };
+    let real = message(&alert, links);
     let mut default = real.default;
     for (pointer, explanation) in [
         ("/content/title", MARK),
@@ -121,7 +123,7 @@ mod tests {
             serde_json::from_str(include_str!("../../docs/alert.schema.json")).unwrap();
         let schema = jsonschema::validator_for(&schema).unwrap();
         for kind in AlertKind::ALL {
-            let test = rehearsal(kind, 1_772_460_333_480);
+            let test = rehearsal(kind, &Links::default(), 1_772_460_333_480);
             assert!(test.subject.starts_with(MARK) && test.subject.len() <= MAX_SUBJECT);
             assert!(test.sms.starts_with(MARK) && test.sms.len() <= MAX_SMS);
             assert!(test.email.starts_with(MARK) && test.email.contains("What to do now"));

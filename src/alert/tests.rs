@@ -25,6 +25,11 @@ fn kind(event_type: u32, details: Value, kinds: &[AlertKind]) -> Option<AlertKin
     Alert::of(&notification(event_type, details), kinds).map(|alert| alert.kind)
 }
 
+/// The message of an alert where no address is configured.
+fn unlinked(alert: &Alert) -> Message {
+    message(alert, &Links::default())
+}
+
 fn printed(event_type: u32, details: Value) -> String {
     let Message {
         subject,
@@ -32,7 +37,7 @@ fn printed(event_type: u32, details: Value) -> String {
         sms,
         default,
         attributes,
-    } = message(&Alert::of(&notification(event_type, details), &AlertKind::ALL).unwrap());
+    } = unlinked(&Alert::of(&notification(event_type, details), &AlertKind::ALL).unwrap());
     let default = serde_json::to_string_pretty(&default).unwrap();
     format!(
         "SUBJECT\n{subject}\n\nSMS\n{sms}\n\nEMAIL\n{email}\nDEFAULT\n{default}\n\n\
@@ -331,9 +336,9 @@ fn the_words_of_a_gap_tell_how_much_is_lost() {
     )
     .unwrap();
     assert!(
-        message(&alert).email.contains("12.5 s were lost"),
+        unlinked(&alert).email.contains("12.5 s were lost"),
         "{}",
-        message(&alert).email
+        unlinked(&alert).email
     );
 }
 
@@ -586,9 +591,9 @@ proptest! {
         at: u64,
     ) {
         let kind = AlertKind::ALL[number];
-        let made = message(&alert_of(kind, &text, cname, uid, code, at));
+        let made = unlinked(&alert_of(kind, &text, cname, uid, code, at));
         let (cname, uid) = ("math-101".to_owned(), "5".to_owned());
-        let honest = message(&alert_of(kind, "text", cname, uid, code, at));
+        let honest = unlinked(&alert_of(kind, "text", cname, uid, code, at));
 
         prop_assert!(made.subject.len() < 100);
         prop_assert!(made.subject.bytes().all(|b| (b' '..=b'~').contains(&b)));
@@ -628,7 +633,7 @@ fn the_schema_refuses_what_is_no_alert() {
         1,
         1,
     );
-    let good = message(&alert).default;
+    let good = unlinked(&alert).default;
     assert!(SCHEMA.is_valid(&good));
     for (place, value) in [
         ("/version", json!("1.1")),

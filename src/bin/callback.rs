@@ -40,7 +40,7 @@ fn read() -> Result<(Config, Admission), ConfigError> {
 
 async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
     let aws = aws::load().await;
-    let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
+    let (store, outbox) = (aws::store(&aws, &config), aws::outbox(&aws, &config));
     let secrets = aws::secrets(&aws, &admission.secret);
     // While the secret is fetched, the connection to DynamoDB is made at no cost. With nothing to
     // wait for, warming would put one more DynamoDB round trip before the first answer.
@@ -51,7 +51,7 @@ async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
         }
     }
     let max_age_ms = admission.max_callback_age_ms;
-    let intake = Intake::new(store, topic, config.alert_kinds).with_max_callback_age(max_age_ms);
+    let intake = Intake::new(store, outbox, config.alert_kinds).with_max_callback_age(max_age_ms);
     let receiver = Receiver::new(admission, secrets, intake);
     let service = ServiceBuilder::new()
         .map_request(|LambdaEvent { payload, context }| {

@@ -32,8 +32,8 @@ async fn main() -> ExitCode {
 
 async fn serve(config: Config, memory_mb: usize) -> Result<(), Error> {
     let aws = aws::load().await;
-    let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
-    let sweeper = Sweeper::new(config.rules, store, topic).with_memory(memory_mb);
+    let (store, outbox) = (aws::store(&aws, &config), aws::outbox(&aws, &config));
+    let sweeper = Sweeper::new(config.rules, store, outbox).with_memory(memory_mb);
     run(service_fn(|event| {
         lambda::schedule::invoke(&sweeper, &config.log, event)
     }))

@@ -1,13 +1,17 @@
 //! Whatever is combined, nothing claims more than it may: every upload with every exit and every
 //! failure, as text, page, JSON and row. The expectations are data, and know nothing of registers.
 
-use super::tests::{callback, record};
+use super::tests::{callback, record, rules};
 use super::*;
 use crate::record::StoredSession;
 use serde_json::{Value, json};
 
 /// Callbacks: event, scene, details.
 type Told = Vec<(u32, &'static str, Value)>;
+
+/// Nothing is reported of the files: they are not confirmed, and none are expected of a recording
+/// whose failure rings.
+const AWAITED: &str = "awaited";
 
 /// What is reported of the files, and what may be claimed of them then.
 fn uploads() -> Vec<(&'static str, Told, &'static str)> {
@@ -17,7 +21,7 @@ fn uploads() -> Vec<(&'static str, Told, &'static str)> {
     let backup = || upload(32, json!({"status": 0}));
     let on_demand = || (31, "rtc_vod", json!({"status": 0}));
     vec![
-        ("nothing", vec![], "unconfirmed"),
+        ("nothing", vec![], AWAITED),
         ("31", vec![uploaded()], "confirmed"),
         (
             "31 without a status",
@@ -51,12 +55,12 @@ fn uploads() -> Vec<(&'static str, Told, &'static str)> {
         (
             "31 of a snapshot",
             vec![(31, "rtc_snapshot", json!({"status": 0}))],
-            "unconfirmed",
+            AWAITED,
         ),
         (
             "31 of a transcoding",
             vec![(31, "postpone_transcode::transcode", json!({"status": 0}))],
-            "unconfirmed",
+            AWAITED,
         ),
         (
             "31 of the recording before a transcoding",
@@ -80,7 +84,7 @@ fn uploads() -> Vec<(&'static str, Told, &'static str)> {
                 "postpone_transcode::transcode",
                 json!({"result": "all_success"}),
             )],
-            "unconfirmed",
+            AWAITED,
         ),
         ("32", vec![backup()], "backup"),
         (
@@ -250,15 +254,33 @@ fn nothing_claims_more_than_it_may() {
                     [beginning(), files, trouble, end],
                 ] {
                     let record = record(&callbacks(parts));
-                    check(&case, &record, expected, is_orderly, is_failed);
+                    for does_failure_ring in [true, false] {
+                        let expected = match (expected, is_failed && does_failure_ring) {
+                            (AWAITED, true) => "none",
+                            (AWAITED, false) => "unconfirmed",
+                            (expected, _) => expected,
+                        };
+                        let rules = Rules {
+                            does_failure_ring,
+                            ..rules()
+                        };
+                        check(&case, &record, &rules, expected, is_orderly, is_failed);
+                    }
                 }
             }
         }
     }
 }
 
-fn check(case: &str, record: &Record, expected: &str, is_orderly: Option<bool>, is_failed: bool) {
-    let report = Report::of(record, record.watched.updated_at + 1000);
+fn check(
+    case: &str,
+    record: &Record,
+    rules: &Rules,
+    expected: &str,
+    is_orderly: Option<bool>,
+    is_failed: bool,
+) {
+    let report = Report::of(record, rules, record.watched.updated_at + 1000);
     let is_confirmed = expected == "confirmed";
     let ended = is_orderly == Some(true);
 
@@ -317,10 +339,11 @@ fn check(case: &str, record: &Record, expected: &str, is_orderly: Option<bool>, 
         "{case}: the page's badge"
     );
 
-    let row = Row::of(StoredSession {
+    let stored = StoredSession {
         watched: record.watched.clone(),
         first_sendts: 0,
-    });
+    };
+    let row = Row::of(stored, rules);
     assert!(is_good || row.tone != Tone::Good, "{case}: {row:?}");
     assert_eq!(
         row.files.starts_with("in your") || row.files.contains("demand"),
@@ -359,7 +382,7 @@ fn a_recorder_that_was_replaced_makes_neither_green_nor_red() {
     ];
     let report = |callbacks: &[Value]| {
         let record = record(callbacks);
-        let report = Report::of(&record, record.watched.updated_at);
+        let report = Report::of(&record, &rules(), record.watched.updated_at);
         (json(&report, &record), text(&report))
     };
     let (json, text) = report(&failover);
@@ -392,7 +415,7 @@ fn where_nothing_was_recorded_nothing_is_expected() {
     let started = callback(0, 40, &json!({"status": 0}));
     let exited = callback(1, 11, &json!({"exitStatus": 0}));
     let record = record(&[started, exited]);
-    let report = Report::of(&record, record.watched.updated_at);
+    let report = Report::of(&record, &rules(), record.watched.updated_at);
     assert_eq!(json(&report, &record)["upload"]["state"], "none");
     let files = report.answer(Question::Files).unwrap();
     assert_eq!(files.text, "none expected: nothing was recorded");

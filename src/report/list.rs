@@ -4,6 +4,7 @@ use super::state::overall_tone;
 use super::{Files, MAX_NAME, State, Tone};
 use crate::record::StoredSession;
 use crate::text::clean;
+use crate::watchdog::Rules;
 
 /// A session in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +36,10 @@ pub struct Row {
 impl Row {
     /// Reads what a session's item says.
     #[must_use]
-    pub fn of(stored: StoredSession) -> Self {
+    pub fn of(stored: StoredSession, rules: &Rules) -> Self {
         let watched = &stored.watched;
         let session = &watched.session;
-        let (state, files) = (State::of(watched), Files::of(watched));
+        let (state, files) = (State::of(watched), Files::of(watched, rules));
         let progress = session.progress().and_then(|progress| progress.value);
         let newest = session
             .recorders

@@ -55,9 +55,8 @@ impl Hole {
 }
 
 /// All that is missing, recorder by recorder, in the order of the numbers.
-pub(super) fn holes(record: &Record) -> Vec<Hole> {
+pub(super) fn holes(record: &Record, files: &Files) -> Vec<Hole> {
     let recorders = &record.watched.session.recorders;
-    let files = Files::of(&record.watched);
     let is_unconfirmed = files.is_over && !files.is_accounted_for();
     let mut holes = Vec::new();
     for (recorder, ranges) in recorders.iter().zip(&record.missing) {

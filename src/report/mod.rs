@@ -38,7 +38,7 @@ pub use timeline::{Entry, What};
 use crate::record::Record;
 use crate::session::Phase;
 use crate::text::clean;
-use crate::watchdog::over_since;
+use crate::watchdog::{Rules, over_since};
 
 /// A name from outside is cut to this many characters.
 const MAX_NAME: usize = 128;
@@ -200,11 +200,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reads a record at a given moment.
+    /// Reads a record at a given moment. `rules`: what a failed recording isn't waited for.
     #[must_use]
-    pub fn of(record: &Record, now_ms: u64) -> Self {
+    pub fn of(record: &Record, rules: &Rules, now_ms: u64) -> Self {
         let session = &record.watched.session;
-        let holes = missing::holes(record);
+        let state = State::of(&record.watched);
+        let files = Files::of(&record.watched, rules);
+        let holes = missing::holes(record, &files);
         let timeline = timeline::timeline(record, &holes);
         let times = || {
             let callbacks = record.events.iter().map(|callback| callback.sendts);
@@ -221,7 +223,6 @@ impl Report {
         let began = times().filter(|at| *at > 0).min().unwrap_or(0);
         let newest = times().max().unwrap_or(0);
         let over = over_since(&record.watched);
-        let (state, files) = (State::of(&record.watched), Files::of(&record.watched));
         let is_accounted = files.is_accounted_for();
         let is_quiet = now_ms.saturating_sub(record.watched.updated_at) > QUIET_MS;
         let at = |wanted: fn(&Entry) -> bool| {

@@ -8,7 +8,7 @@ use crate::alert::BACKUP_KEPT_MS;
 use crate::event::{ComponentStatus, EventType};
 use crate::session::{Phase, Recorder, Reported, Session, Upload, UploadState};
 use crate::text::utc;
-use crate::watchdog::{Watched, over_since};
+use crate::watchdog::{Rules, Watched, over_since};
 
 /// The failure in an item of an earlier version, which doesn't say what it was.
 const UNTOLD: EventType = EventType(0);
@@ -156,14 +156,16 @@ pub struct Files {
     pub after_backup: bool,
     /// The recording is over.
     pub is_over: bool,
+    /// Something was recorded.
+    pub was_recorded: bool,
 }
 
 impl Files {
     /// Reads what a session's item says.
     #[must_use]
-    pub fn of(watched: &Watched) -> Self {
+    pub fn of(watched: &Watched, rules: &Rules) -> Self {
         let session = &watched.session;
-        let state = session.upload_state(false);
+        let state = session.upload_state(rules.does_failure_ring);
         let mut files = Self {
             state,
             reported: session.finished_upload(),
@@ -172,6 +174,7 @@ impl Files {
                 .iter()
                 .any(|recorder| recorder.backup().is_some()),
             is_over: over_since(watched).is_some(),
+            was_recorded: session.has_recorded(),
         };
         if state == UploadState::Confirmed
             && let Some(elsewhere) = elsewhere(session)
@@ -190,7 +193,7 @@ impl Files {
             UploadState::Confirmed => "in your storage",
             UploadState::Backup => "in Agora's backup",
             UploadState::Stranded => "STRANDED at Agora",
-            UploadState::Unconfirmed if self.is_failed() => "NOT CONFIRMED",
+            UploadState::Unconfirmed | UploadState::None if self.is_failed() => "NOT CONFIRMED",
             UploadState::Unconfirmed | UploadState::None => "-",
         }
     }
@@ -199,9 +202,11 @@ impl Files {
     #[must_use]
     pub fn is_failed(&self) -> bool {
         match self.state {
-            UploadState::Confirmed | UploadState::None => false,
+            UploadState::Confirmed => false,
             UploadState::Backup | UploadState::Stranded => true,
             UploadState::Unconfirmed => self.is_over || self.abnormal_status().is_some(),
+            // It failed: whoever is told of that looks for its files, too.
+            UploadState::None => self.is_over && self.was_recorded,
         }
     }
 
@@ -253,6 +258,12 @@ impl Files {
                 utc(at)
             )),
             UploadState::Unconfirmed => self.unconfirmed_line(),
+            UploadState::None if self.is_failed() => Line::warning(
+                "NOT CONFIRMED: the recording failed, so no upload is waited for; check your storage",
+            ),
+            UploadState::None if self.was_recorded => {
+                Line::quiet("none confirmed: the recording failed, so no upload is waited for")
+            }
             UploadState::None if self.is_over => Line::plain("none expected: nothing was recorded"),
             UploadState::None => Line::quiet("none yet"),
         }

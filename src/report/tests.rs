@@ -13,6 +13,11 @@ use serde_json::{Value, json};
 
 const NOW: u64 = 1_772_500_000_000;
 
+/// Those of a deployment whose failures ring.
+pub(super) fn rules() -> Rules {
+    Rules::new(&AlertKind::DEFAULT, None, None)
+}
+
 fn notification(callback: &Value) -> Notification {
     let payload = &callback["payload"];
     let event_type = u32::try_from(callback["eventType"].as_u64().unwrap()).unwrap();
@@ -48,6 +53,7 @@ pub(super) fn record(callbacks: &[Value]) -> Record {
             .alerts
             .extend(
                 Alert::of(&notification, &AlertKind::DEFAULT).map(|alert| StoredAlert {
+                    to: crate::alert::Destinations::default(),
                     state: AlertState::Sent {
                         at: Some(alert.at + 400),
                     },
@@ -116,7 +122,7 @@ pub(super) fn callback(sequence: u64, event_type: u32, details: &Value) -> Value
 }
 
 fn plain(callbacks: &[Value], now_ms: u64) -> String {
-    strip_str(&text(&Report::of(&record(callbacks), now_ms))).to_string()
+    strip_str(&text(&Report::of(&record(callbacks), &rules(), now_ms))).to_string()
 }
 
 #[test]
@@ -134,7 +140,7 @@ fn the_order_in_which_callbacks_came_makes_no_difference() {
         assert_eq!(plain(&callbacks, NOW), plain(&backwards, NOW), "{name}");
         let page_of = |callbacks: &[Value]| {
             let record = record(callbacks);
-            page(&Report::of(&record, NOW), &record, Page::File)
+            page(&Report::of(&record, &rules(), NOW), &record, Page::File)
         };
         assert_eq!(page_of(&callbacks), page_of(&backwards), "{name}");
     }
@@ -144,7 +150,7 @@ fn the_order_in_which_callbacks_came_makes_no_difference() {
 fn every_callback_is_one_mark_and_every_bar_lies_on_the_axis() {
     for (name, callbacks) in samples() {
         let record = record(&callbacks);
-        let report = Report::of(&record, NOW);
+        let report = Report::of(&record, &rules(), NOW);
         let picture = picture(&report, &record);
         let mut places: Vec<_> = picture
             .lanes
@@ -171,25 +177,25 @@ fn a_session_that_runs_says_so_until_it_is_over_and_its_files_are_accounted_for(
         callback(1, 33, &json!({"progress": 5000})),
     ];
     let now = 1_772_460_002_000;
-    let report = Report::of(&record(&start), now);
+    let report = Report::of(&record(&start), &rules(), now);
     assert_eq!((report.over, report.done), (None, false));
     assert_eq!(report.answer(Question::State).unwrap().text, "recording");
     let mut left = start.to_vec();
     left.push(callback(2, 41, &json!({"leaveCode": 24})));
-    let report = Report::of(&record(&left), now);
+    let report = Report::of(&record(&left), &rules(), now);
     assert_eq!((report.over, report.done), (Some(1_772_460_002_000), false));
     assert!(
-        Report::of(&record(&left), now + QUIET_MS + 1).done,
+        Report::of(&record(&left), &rules(), now + QUIET_MS + 1).done,
         "nobody waits for ever"
     );
     left.push(callback(3, 31, &json!({"status": 0})));
-    assert!(Report::of(&record(&left), now).done);
+    assert!(Report::of(&record(&left), &rules(), now).done);
 }
 
 #[test]
 fn what_was_not_heard_is_not_drawn_as_if_it_were_known() {
     let record = record(&[callback(0, 40, &json!({})), callback(60, 43, &json!({}))]);
-    let report = Report::of(&record, 1_772_460_000_000 + 600_000);
+    let report = Report::of(&record, &rules(), 1_772_460_000_000 + 600_000);
     let picture = picture(&report, &record);
     let spans = &picture.lanes[0].spans;
     let drawn: Vec<_> = spans
@@ -220,7 +226,7 @@ fn silence_and_alerts_that_were_not_sent_are_said_first() {
     ]);
     record.watched.standing.silent_since = Some(1_772_460_001_000);
     record.alerts[0].state = AlertState::Failed;
-    let report = Report::of(&record, NOW);
+    let report = Report::of(&record, &rules(), NOW);
     let state = report.answer(Question::State).unwrap();
     assert!(
         state
@@ -236,10 +242,13 @@ fn silence_and_alerts_that_were_not_sent_are_said_first() {
     );
     assert_eq!(alerts.tone, Tone::Bad);
     assert!(
-        Row::of(StoredSession {
-            watched: record.watched,
-            first_sendts: 0,
-        })
+        Row::of(
+            StoredSession {
+                watched: record.watched,
+                first_sendts: 0,
+            },
+            &rules()
+        )
         .is_failed
     );
 }
@@ -247,7 +256,7 @@ fn silence_and_alerts_that_were_not_sent_are_said_first() {
 #[test]
 fn what_is_missing_is_told_as_ranges_with_what_it_may_mean() {
     let started = json!({"status": 0});
-    let holes = |callbacks: &[Value]| Report::of(&record(callbacks), NOW).holes;
+    let holes = |callbacks: &[Value]| Report::of(&record(callbacks), &rules(), NOW).holes;
     let lost = holes(&[
         callback(0, 40, &started),
         callback(4, 43, &json!({})),
@@ -276,7 +285,7 @@ fn what_is_missing_is_told_as_ranges_with_what_it_may_mean() {
         "{unconfirmed:?}"
     );
     let many: Vec<_> = (0..20).map(|n| callback(n * 2, 43, &json!({}))).collect();
-    let report = Report::of(&record(&many), NOW);
+    let report = Report::of(&record(&many), &rules(), NOW);
     let answer = report.answer(Question::Missing).unwrap();
     assert!(
         answer.text.starts_with("19 in 19 places; so many"),
@@ -305,7 +314,7 @@ fn json_reads_the_same_and_steers_no_terminal() {
     callbacks[0]["payload"]["cname"] = json!(name);
     let record = record(&callbacks);
     let written = printable(
-        &serde_json::to_string_pretty(&json(&Report::of(&record, NOW), &record)).unwrap(),
+        &serde_json::to_string_pretty(&json(&Report::of(&record, &rules(), NOW), &record)).unwrap(),
     );
     assert!(written.chars().all(|c| c == '\n' || !is_unseen(c)));
     let read: Value = serde_json::from_str(&written).unwrap();
@@ -334,7 +343,7 @@ fn the_key_of_a_stream_is_shown_nowhere() {
             &json!({"more": {"rtmpUrl": "KEY"}, "text": format!("at {address}.")}),
         ),
     ]);
-    let report = Report::of(&record, NOW);
+    let report = Report::of(&record, &rules(), NOW);
     for shown in [
         text(&report),
         page(&report, &record, Page::File),
@@ -401,7 +410,7 @@ proptest! {
             callback["payload"]["uid"] = json!(names[1]);
         }
         let record = record(&callbacks);
-        let report = Report::of(&record, NOW);
+        let report = Report::of(&record, &rules(), NOW);
         let plain = strip_str(&text(&report)).to_string();
         prop_assert!(plain.chars().all(|c| c == '\n' || !is_unseen(c)), "{plain:?}");
 

@@ -173,6 +173,12 @@ impl Session {
         self.newest(Recorder::progress)
     }
 
+    /// The newest error: its code, as it was told.
+    #[must_use]
+    pub fn last_error(&self) -> Option<Reported<Option<String>>> {
+        self.newest(Recorder::last_error)
+    }
+
     /// How the recorder at work exited, if it did.
     #[must_use]
     pub fn exit(&self) -> Option<Reported<Option<LeaveStatus>>> {
@@ -213,7 +219,13 @@ impl Session {
     #[must_use]
     pub fn is_upload_expected(&self, does_failure_ring: bool) -> bool {
         let failed = does_failure_ring && self.failure().is_some();
-        self.newest_recording().is_some() && !failed
+        self.has_recorded() && !failed
+    }
+
+    /// True where something was recorded.
+    #[must_use]
+    pub fn has_recorded(&self) -> bool {
+        self.newest_recording().is_some()
     }
 
     fn newest_recording(&self) -> Option<&Recorder> {

@@ -4,7 +4,7 @@
 //! its fields.
 
 use super::ledger::{Ledger, Noted};
-use super::register::{self, Phase, Register, RegisterName};
+use super::register::{self, Phase, Register, RegisterName, Scalar};
 use crate::event::{
     ComponentStatus, EventType, LeaveCode, LeaveStatus, ServiceStatus, UploadingStatus, WebStopCode,
 };
@@ -253,6 +253,14 @@ impl Recorder {
         Some(Reported::new(register, EventType(event_type)))
     }
 
+    /// The newest error (1): its code, as it was told.
+    #[must_use]
+    pub fn last_error(&self) -> Option<Reported<Option<String>>> {
+        let register = self.register(RegisterName::LastError)?;
+        let code = register.fields.get("errorCode").map(Scalar::to_string);
+        Some(Reported::new(register, code))
+    }
+
     /// The newest backup (32).
     #[must_use]
     pub fn backup(&self) -> Option<Reported<()>> {
@@ -361,8 +369,8 @@ impl Recorder {
         })
     }
 
-    /// When it said that its work ended abnormally, ms since the epoch: the newest of each kind of
-    /// callback that says so.
+    /// What said that its work ended abnormally: the newest of each kind of callback that says so,
+    /// and the failure that stands, which a later orderly callback doesn't overwrite.
     pub(crate) fn abnormal_exits(&self) -> Vec<Reported<EventType>> {
         let exit = self
             .exit()
@@ -388,7 +396,16 @@ impl Recorder {
                 sequence: status.sequence,
                 at: status.at,
             });
-        [exit, work, status].into_iter().flatten().collect()
+        let failure = self.failure().filter(|failure| match failure.value {
+            // A fatal error rings as another kind; a recorder that a signal killed rings only if
+            // nothing replaces it.
+            EventType::CLOUD_RECORDING_ERROR | EventType::RECORDER_LEAVE => false,
+            EventType(_) => true,
+        });
+        [exit, work, status, failure]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Counts a callback, and notes when the newest one was sent.

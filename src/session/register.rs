@@ -25,6 +25,7 @@
 
 use crate::event::{Event, Part, ServiceStatus};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What the recording does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -154,6 +155,15 @@ pub enum Scalar {
     Int(i64),
     /// A text, at most [`MAX_TEXT`] bytes.
     Text(String),
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(int) => int.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Longer texts are cut in a register; the event's own item has them whole.

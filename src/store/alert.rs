@@ -5,7 +5,7 @@ use super::index::{Due, Shard, watch_entry};
 use super::item::{Item, number, read_number, read_text, text};
 use super::key::{EXPIRES_AT, ITEM, ItemKey, SID, WATCH_AT};
 use super::{IS_NEW, Store, StoreError, is_invalid, refused};
-use crate::alert::{Alert, AlertKind};
+use crate::alert::{Alert, AlertKind, Destination, Destinations};
 use crate::invocation::Invocation;
 use crate::record::{AlertState, StoredAlert};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -14,6 +14,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 /// How long a lease lasts, from the write that takes it, in ms.
 pub const LEASE_MS: u64 = 15_000;
+/// What an alert still has to be published to; absent once it is sent.
+const TO: &str = "to";
 /// The alert still has to be sent, and its lease is over.
 const IS_DUE: &str = "#state = :pending AND due_at <= :now";
 /// The alert still has to be sent, and its lease is ours.
@@ -30,6 +32,7 @@ const MAX_BACKOFF_MS: u64 = 5 * 60 * 1000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     alert: Alert,
+    to: Destinations,
     owner: String,
     ends_at: u64,
     tries: u64,
@@ -41,6 +44,7 @@ impl Lease {
     pub(super) fn new(alert: Alert, invocation: Invocation<'_>) -> Self {
         let now_ms = invocation.now_ms();
         Self {
+            to: Destination::of(alert.kind),
             alert,
             owner: invocation.id.to_owned(),
             ends_at: now_ms + LEASE_MS,
@@ -53,6 +57,12 @@ impl Lease {
     #[must_use]
     pub fn alert(&self) -> &Alert {
         &self.alert
+    }
+
+    /// What the alert still has to be published to.
+    #[must_use]
+    pub fn to(&self) -> &Destinations {
+        &self.to
     }
 
     /// When it is over, ms since the epoch: from then on another invocation may send the alert.
@@ -131,6 +141,7 @@ impl Store {
         invocation: Invocation<'_>,
     ) -> Result<Claim, StoreError> {
         let mut lease = Lease::new(alert, invocation);
+        lease.to = read_to(stored, lease.alert.kind);
         lease.tries = read_number(stored, "tries").unwrap_or(0) + 1;
         lease.created_at = read_number(stored, "created_at").unwrap_or(lease.created_at);
         let key = alert_key(&lease.alert).of(&lease.alert.sid);
@@ -181,6 +192,7 @@ impl Store {
         Ok(match read_alert(&stored) {
             Some(stored) => DueClaim::Ours(Box::new(Lease {
                 alert: stored.alert,
+                to: stored.to,
                 owner: invocation.id.to_owned(),
                 ends_at: stored.due_at,
                 tries: stored.tries,
@@ -205,14 +217,31 @@ impl Store {
             .leased_request(lease)
             .update_expression(
                 "SET #state = :sent, sns_message_id = :message_id, sent_at = :now \
-                 REMOVE watch_shard, watch_at",
+                 REMOVE watch_shard, watch_at, #to",
             )
+            .expression_attribute_names("#to", TO)
             .expression_attribute_values(":sent", text(sent.as_str()))
             .expression_attribute_values(":message_id", text(message_id))
             .expression_attribute_values(":now", number(now_ms));
         match update.send().await {
             Ok(_) => Ok(()),
             Err(error) => refused("UpdateItem alert sent", error).map(|_| ()),
+        }
+    }
+
+    /// Notes what an alert, whose lease stays ours, still has to be published to.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn note_rest(&self, lease: &Lease, rest: &Destinations) -> Result<(), StoreError> {
+        let update = self
+            .leased_request(lease)
+            .update_expression("SET #to = :rest")
+            .expression_attribute_names("#to", TO)
+            .expression_attribute_values(":rest", words_of(rest));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => refused("UpdateItem alert served", error).map(|_| ()),
         }
     }
 
@@ -279,6 +308,7 @@ impl Store {
         invocation: Invocation<'_>,
     ) -> Result<Option<Lease>, StoreError> {
         let mut lease = Lease::new(stored.alert.clone(), invocation);
+        lease.to = stored.to.clone();
         lease.tries = stored.tries + 1;
         lease.created_at = stored.created_at;
         let update = self
@@ -372,9 +402,11 @@ pub fn read_alert(item: &Item) -> Option<StoredAlert> {
     let ItemKey::Alert(key) = ItemKey::parse(read_text(item, ITEM)?) else {
         return None;
     };
+    let kind = AlertKind::read(read_text(item, "kind")?)?;
     Some(StoredAlert {
+        to: read_to(item, kind),
         alert: Alert {
-            kind: AlertKind::read(read_text(item, "kind")?)?,
+            kind,
             key,
             sid: string(SID)?,
             cname: string("channel")?,
@@ -392,6 +424,24 @@ pub fn read_alert(item: &Item) -> Option<StoredAlert> {
         created_at: read_number(item, "created_at")?,
         due_at: read_number(item, "due_at")?,
     })
+}
+
+/// What an alert still has to be published to. Alerts of earlier versions don't say it: to all.
+fn read_to(item: &Item, kind: AlertKind) -> Destinations {
+    let words = item.get(TO).and_then(|to| to.as_ss().ok());
+    words.map_or_else(
+        || Destination::of(kind),
+        |words| {
+            words
+                .iter()
+                .filter_map(|to| Destination::read(to))
+                .collect()
+        },
+    )
+}
+
+fn words_of(to: &Destinations) -> AttributeValue {
+    AttributeValue::Ss(to.iter().map(|to| to.as_str().to_owned()).collect())
 }
 
 /// The key of an alert's item.
@@ -412,6 +462,7 @@ pub(super) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
     item.extend([
         ("kind".to_owned(), text(alert.kind.as_str())),
         ("severity".to_owned(), text(alert.kind.severity().as_str())),
+        (TO.to_owned(), words_of(&lease.to)),
         ("state".to_owned(), text(AlertState::Pending.as_str())),
         ("owner".to_owned(), text(lease.owner.as_str())),
         ("due_at".to_owned(), number(lease.ends_at)),
@@ -458,6 +509,7 @@ mod tests {
         };
         let lease = Lease {
             alert: alert.clone(),
+            to: [Destination::Alerts].into(),
             owner: "us".to_owned(),
             ends_at: 1_000 + LEASE_MS,
             tries: 1,
@@ -466,6 +518,7 @@ mod tests {
         let mut item = alert_item(&lease, 9);
         let stored = read_alert(&item).unwrap();
         assert_eq!((stored.alert, stored.tries), (alert, 1));
+        assert_eq!(stored.to, [Destination::Alerts].into());
         assert_eq!(
             (stored.created_at, stored.due_at),
             (1_000, 1_000 + LEASE_MS)
@@ -475,5 +528,9 @@ mod tests {
             assert_eq!(read_alert(&item), None, "{name}");
             item.insert(name.to_owned(), kept);
         }
+        // As an earlier version wrote it.
+        item.remove(TO).unwrap();
+        let to = read_alert(&item).unwrap().to;
+        assert_eq!(to, Destination::ALL.into());
     }
 }

@@ -1,8 +1,8 @@
 //! Sending alerts that are due.
 
-use super::{PUT_OFF_MS, Run, Sweep};
+use super::{PUT_OFF_MS, Run, Sweep, Sweeper};
 use crate::error::chain;
-use crate::send::{SendOutcome, send};
+use crate::send::SendOutcome;
 use crate::store::{Due, DueClaim, ItemKey, Lease, Shard, StoreError};
 use futures_util::stream::{self, StreamExt};
 use std::sync::atomic::Ordering;
@@ -142,8 +142,10 @@ impl Run<'_> {
     /// Sends an alert that is ours; false if it has to be tried again.
     async fn send(&self, lease: &Lease, sweep: &mut Sweep) -> bool {
         let deadline = self.invocation.deadline.min(Instant::now() + SEND);
-        let (store, topic) = (&self.sweeper.store, &self.sweeper.topic);
-        let sent = send(store, topic, lease, self.invocation.until(deadline)).await;
+        let Sweeper { store, outbox, .. } = self.sweeper;
+        let sent = outbox
+            .send(store, lease, self.invocation.until(deadline))
+            .await;
         if sent.error.is_some() {
             let alert = lease.alert();
             let (key, outcome) = (ItemKey::Alert(alert.key.clone()), sent.outcome.as_str());

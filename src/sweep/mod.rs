@@ -10,8 +10,8 @@ mod checks;
 
 use crate::error::chain;
 use crate::invocation::Invocation;
+use crate::send::Outbox;
 use crate::store::{Shard, Store};
-use crate::topic::Topic;
 use crate::watchdog::Rules;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -150,7 +150,7 @@ impl Sweep {
 pub struct Sweeper {
     rules: Rules,
     store: Store,
-    topic: Topic,
+    outbox: Outbox,
     in_flight: usize,
     /// Since when the sessions of a partition have all been checked, ms since the epoch, as far as
     /// this process knows.
@@ -172,13 +172,13 @@ struct Run<'a> {
 }
 
 impl Sweeper {
-    /// A sweeper of `store` that sends to `topic`.
+    /// A sweeper of `store` that sends by `outbox`.
     #[must_use]
-    pub fn new(rules: Rules, store: Store, topic: Topic) -> Self {
+    pub fn new(rules: Rules, store: Store, outbox: Outbox) -> Self {
         Self {
             rules,
             store,
-            topic,
+            outbox,
             in_flight: IN_FLIGHT,
             checked_at: Mutex::default(),
         }

@@ -355,7 +355,7 @@ fn an_alert_of_the_watchdog_has_all_that_its_message_needs() {
         (alert.event_type, alert.sequence, alert.uid.as_str()),
         (33, 2, "5")
     );
-    let message = crate::alert::message(&alert);
+    let message = crate::alert::message(&alert, &crate::alert::Links::default());
     assert_eq!(
         message.subject,
         "[CRITICAL] Recording has gone silent in channel math-101"
@@ -620,6 +620,31 @@ fn the_exit_of_a_replaced_recorder_is_taken_back_once_another_was_at_work() {
         (AlertKind::AbnormalExitResolved, hash(&exit))
     );
     assert_eq!(scene.until(60), [(7, "abnormal_exit_resolved")]);
+}
+
+#[test]
+fn an_abnormal_stop_is_taken_back_though_an_orderly_leave_followed_in_another_hour() {
+    let abnormal = [
+        (3, json!({"status": 20})),
+        (71, json!({"code": 4})),
+        (72, json!({"limitType": "WebGL"})),
+    ];
+    for (event_type, details) in abnormal {
+        let mut scene = Scene::new();
+        scene.callback(0, 0, 40, json!({"status": 0}));
+        let stop = scene.alert_of(2, 9, event_type, details.clone());
+        scene.callback(2, 9, event_type, details);
+        scene.callback(90, 10, 41, json!({"leaveCode": 24}));
+        scene.callback(90, 11, 3, json!({"status": 8}));
+        scene.callback_of("6", 91, 0, 40, json!({"status": 0}));
+        let alerts = look(&scene.watched, &RULES, T0 + 92 * MIN).alerts;
+        let resolved: Vec<_> = alerts.iter().map(|one| (one.kind, hash(one))).collect();
+        assert_eq!(
+            resolved,
+            [(AlertKind::AbnormalExitResolved, hash(&stop))],
+            "{event_type}"
+        );
+    }
 }
 
 #[test]

@@ -21,6 +21,14 @@ pub struct Published {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// A subscription of every topic.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    pub protocol: String,
+    pub endpoint: String,
+    pub is_confirmed: bool,
+}
+
 /// How the endpoint answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
@@ -37,6 +45,8 @@ pub enum Mood {
     /// As it should, but for alerts of recordings whose `sid` begins with `bad`: those it doesn't
     /// like.
     Choosy,
+    /// As it should, but the topic of critical alerts is gone.
+    WithoutCritical,
 }
 
 /// The endpoint.
@@ -47,6 +57,10 @@ pub struct Sns {
 
 struct State {
     published: Mutex<Vec<Published>>,
+    /// What was asked for, and of which topic.
+    actions: Mutex<Vec<(String, String)>>,
+    /// By topic.
+    subscribers: Mutex<BTreeMap<String, Vec<Subscriber>>>,
     mood: Mutex<Mood>,
     listeners: Mutex<Vec<UnboundedSender<Published>>>,
     asked: Notify,
@@ -63,6 +77,8 @@ impl Sns {
     pub fn new() -> Self {
         let state = State {
             published: Mutex::default(),
+            actions: Mutex::default(),
+            subscribers: Mutex::default(),
             mood: Mutex::new(Mood::Well),
             listeners: Mutex::default(),
             asked: Notify::new(),
@@ -106,6 +122,38 @@ impl Sns {
             .unwrap_or_else(PoisonError::into_inner) = mood;
     }
 
+    /// What was asked for since the last time, and of which topic.
+    pub fn take_actions(&self) -> Vec<(String, String)> {
+        let mut actions = self
+            .state
+            .actions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut actions)
+    }
+
+    /// Lets somebody subscribe to a topic.
+    pub fn subscribe(&self, topic_arn: &str, subscriber: Subscriber) {
+        let mut subscribers = self
+            .state
+            .subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        subscribers
+            .entry(topic_arn.to_owned())
+            .or_default()
+            .push(subscriber);
+    }
+
+    fn subscribers(&self, topic_arn: &str) -> Vec<Subscriber> {
+        let subscribers = self
+            .state
+            .subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        subscribers.get(topic_arn).cloned().unwrap_or_default()
+    }
+
     /// Waits until somebody asks to publish.
     pub async fn asked(&self) {
         self.state.asked.notified().await;
@@ -131,7 +179,7 @@ impl Sns {
             .unwrap_or_else(PoisonError::into_inner);
         let failure = || (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError"));
         match mood {
-            Mood::Well | Mood::Mute | Mood::Lost | Mood::Choosy => {}
+            Mood::Well | Mood::Mute | Mood::Lost | Mood::Choosy | Mood::WithoutCritical => {}
             Mood::Down => {
                 self.state.asked.notify_one();
                 return failure();
@@ -141,17 +189,37 @@ impl Sns {
                 std::future::pending().await
             }
         }
-        let Some(message) = parse(body) else {
+        let form: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
+        let topic_arn = form.get("TopicArn").map_or("", String::as_str);
+        let action = form.get("Action").map(String::as_str);
+        self.state
+            .actions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((action.unwrap_or_default().to_owned(), topic_arn.to_owned()));
+        match action {
+            Some("ListSubscriptionsByTopic") => {
+                return (StatusCode::OK, listed(&self.subscribers(topic_arn)));
+            }
+            Some("GetTopicAttributes") => {
+                return (StatusCode::OK, counted(&self.subscribers(topic_arn)));
+            }
+            Some(_) | None => {}
+        }
+        let Some(message) = parse(&form) else {
             return (StatusCode::BAD_REQUEST, error("InvalidParameter"));
         };
         let sid = &message.default["metadata"]["threadId"];
         if mood == Mood::Choosy && sid.as_str().is_some_and(|sid| sid.starts_with("bad")) {
             return (StatusCode::BAD_REQUEST, error("InvalidParameter"));
         }
+        if mood == Mood::WithoutCritical && message.topic_arn.contains("critical") {
+            return (StatusCode::NOT_FOUND, error("NotFound"));
+        }
         let id = self.publish(message);
         self.state.asked.notify_one();
         match mood {
-            Mood::Well | Mood::Down | Mood::Hanging | Mood::Choosy => {}
+            Mood::Well | Mood::Down | Mood::Hanging | Mood::Choosy | Mood::WithoutCritical => {}
             Mood::Mute => std::future::pending().await,
             Mood::Lost => return failure(),
         }
@@ -190,9 +258,47 @@ fn error(code: &str) -> String {
     )
 }
 
+fn listed(subscribers: &[Subscriber]) -> String {
+    let members = subscribers.iter().map(|subscriber| {
+        let arn = if subscriber.is_confirmed {
+            "arn:aws:sns:eu-central-1:000000000000:alerts:0"
+        } else {
+            "PendingConfirmation"
+        };
+        format!(
+            "<member><SubscriptionArn>{arn}</SubscriptionArn><Protocol>{}</Protocol>\
+             <Endpoint>{}</Endpoint></member>",
+            subscriber.protocol, subscriber.endpoint
+        )
+    });
+    let members: String = members.collect();
+    answered(
+        "ListSubscriptionsByTopic",
+        &format!("<Subscriptions>{members}</Subscriptions>"),
+    )
+}
+
+fn counted(subscribers: &[Subscriber]) -> String {
+    let confirmed = subscribers.iter().filter(|one| one.is_confirmed).count();
+    let attribute = |name, value| format!("<entry><key>{name}</key><value>{value}</value></entry>");
+    let attributes = attribute("SubscriptionsConfirmed", confirmed)
+        + &attribute("SubscriptionsPending", subscribers.len() - confirmed);
+    answered(
+        "GetTopicAttributes",
+        &format!("<Attributes>{attributes}</Attributes>"),
+    )
+}
+
+fn answered(action: &str, result: &str) -> String {
+    format!(
+        "<{action}Response xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><{action}Result>\
+         {result}</{action}Result><ResponseMetadata><RequestId>0</RequestId></ResponseMetadata>\
+         </{action}Response>"
+    )
+}
+
 /// Reads a `Publish` request and checks what SNS would check.
-fn parse(body: &[u8]) -> Option<Published> {
-    let form: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
+fn parse(form: &BTreeMap<String, String>) -> Option<Published> {
     if form.get("Action")? != "Publish" || form.get("MessageStructure")? != "json" {
         return None;
     }

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from samtranslator.model.exceptions import InvalidDocumentException
 
+import draw_resources
 import stack
 from stack import NAMESPACE, ROOT, alarm_metrics, as_list, expand, of_type, plain
 
@@ -260,7 +261,7 @@ def schedule(t):
 
 
 # Too long for a description: it says whether one is given, and `Deployment` does the rest.
-NOT_DESCRIBED = {"AgoraSecretArn", "ExistingTable"}
+NOT_DESCRIBED = {"AgoraSecretArn", "ExistingTable", "RunbookUrl"}
 
 
 def versions_can_be_gone_back_to(t):
@@ -321,6 +322,18 @@ def alerts_are_delivered(t):
     assert longest
 
 
+def critical_alerts_have_a_topic(t):
+    """What can't be delivered of either topic is kept."""
+    topics = [{"Ref": "AlertTopic"}, {"Ref": "CriticalTopic"}]
+    (policy,) = of_type(t, "AWS::SQS::QueuePolicy").values()
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": topics}}
+    subscribed = [p["Properties"] for p in of_type(t, "AWS::SNS::Subscription").values()]
+    for topic in topics:
+        protocols = [p["Protocol"] for p in subscribed if p["TopicArn"] == topic]
+        assert sorted(protocols) == ["email", "https"], (topic, protocols)
+
+
 def topics_can_be_encrypted(t):
     """Whoever publishes to an encrypted topic may use its key."""
     key = {"Fn::GetAtt": ["TopicKey", "Arn"]}
@@ -329,7 +342,7 @@ def topics_can_be_encrypted(t):
         assert topic["Properties"]["KmsMasterKeyId"] == encrypted, name
     may = {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey*"]}
     for name, document, _ in policies(t):
-        publishes = any(s["Action"] == "sns:Publish" for s in statements(document))
+        publishes = any("sns:Publish" in as_list(s["Action"]) for s in statements(document))
         given = {"Fn::If": ["HasTopicKey", {**may, "Resource": key}, {"Ref": "AWS::NoValue"}]}
         assert (given in document["Statement"]) == publishes, name
     policy = t["Resources"]["TopicKey"]["Properties"]["KeyPolicy"]["Statement"]
@@ -343,6 +356,7 @@ RESOURCES = {
     '{"Fn::Sub": ["${Arn}/index/watch", {"Arn": "table"}]}': "index/watch",
     '{"Fn::Sub": ["${Arn}/index/channel", {"Arn": "table"}]}': "index/channel",
     '{"Ref": "AlertTopic"}': "topic",
+    '{"Ref": "CriticalTopic"}': "critical topic",
     '{"Fn::If": ["MakesSecret", {"Ref": "Secret"}, {"Ref": "AgoraSecretArn"}]}': "secret",
     '{"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:'
     '${AWS::StackName}-callback"}': "receiver",
@@ -404,6 +418,15 @@ def parameters_explain_themselves(t):
     groups = t["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [p for group in groups for p in group["Parameters"]]
     assert sorted(grouped) == sorted(t["Parameters"]), set(grouped) ^ set(t["Parameters"])
+
+
+def other_ways_say_what_is(t):
+    """What people build with Terraform, CDK or Pulumi is what the template makes."""
+    page = draw_resources.PAGE.read_text()
+    _, _, rest = page.partition(draw_resources.BEGIN)
+    said, end, _ = rest.partition(draw_resources.END)
+    assert end and said == f"\n{draw_resources.render(t)}\n", (
+        "docs/other-ways.md isn't what the template says; run tests/deploy/draw_resources.py")
 
 
 SAMPLES = json.loads((ROOT / "tests/deploy/parameters.json").read_text())
@@ -574,6 +597,11 @@ CHECKS = [
                  "maxDelayTarget", 300),
         plant_in("AlertEmailSubscription", "Properties", "RedrivePolicy", None),
     ]),
+    (critical_alerts_have_a_topic, [
+        plant_in("UndeliveredAlertsPolicy", "Properties", "PolicyDocument", "Statement", 0,
+                 "Condition", {"ArnEquals": {"aws:SourceArn": {"Ref": "AlertTopic"}}}),
+        plant_in("CriticalHttpsSubscription", "Properties", "TopicArn", {"Ref": "AlertTopic"}),
+    ]),
     (topics_can_be_encrypted, [
         plant_in("OpsTopic", "Properties", "KmsMasterKeyId", None),
         plant_in(*STATEMENTS_OF_SWEEPER, 3, None),
@@ -589,6 +617,24 @@ CHECKS = [
         plant_in(*STATEMENTS_OF_SWEEPER, 1, "Action", "dynamodb:Scan"),
         plant_in("OperatorPolicy", "Properties", "PolicyDocument", "Statement", 3, "Action",
                  "sns:Subscribe"),
+    ]),
+    (other_ways_say_what_is, [
+        plant_in("CallbackFunction", "Properties", "Environment", "Variables", "NEW_ONE", "x"),
+        plant_in("SweeperFunction", "Properties", "Environment", "Variables", "LOG_LEVEL", None),
+        plant_in("SweeperFunction", "Properties", "Timeout", 40),
+        plant_in(*TABLE, "KeySchema", 1, "AttributeName", "number"),
+        plant_in(*TABLE, "GlobalSecondaryIndexes", 0, "IndexName", "look"),
+        plant_in(*TABLE, "GlobalSecondaryIndexes", 1, "Projection", "ProjectionType", "ALL"),
+        plant_in(*TABLE, "TimeToLiveSpecification", "AttributeName", "until"),
+        plant_in(*STATEMENTS_OF_CALLBACK, 0, "Action", "dynamodb:GetItem"),
+        plant_in(*STATEMENTS_OF_SWEEPER, 1, "Resource", {"Ref": "Table"}),
+        plant_in("UndeliveredAlertsPolicy", "Properties", "PolicyDocument", "Statement", 0,
+                 "Condition", None),
+        plant_in("SweepSchedule", "Properties", "ScheduleExpression", "rate(2 minutes)"),
+        plant_in("SweeperFunction", "Properties", "EventInvokeConfig", "MaximumRetryAttempts", 1),
+        plant_in("UndeliveredAlerts", "Type", "AWS::SNS::Topic"),
+        plant_parameter("MemorySize", "Default", 512),
+        lambda t: t["Resources"].pop("AlertHttpsSubscription"),
     ]),
     (parameters_explain_themselves, [
         lambda t: t["Parameters"]["AlertEmail"].pop("AllowedPattern"),

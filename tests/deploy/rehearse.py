@@ -12,104 +12,31 @@ MiniStack's own use of aws-sam-translator; metrics stay in the log; alarms with 
 created (`check_alarms.py` plays them).
 """
 
-import hashlib
-import hmac
 import json
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
 
 import boto3
 from samtranslator.yaml_helper import yaml_parse
 
 import stack
+from emulator import REGION, SECRET, post, running, wait_for
 from stack import ROOT
 
 BUILD = ROOT / ".aws-sam/build"
-TOOLS = Path(sys.executable).parent
-SECRET = "local-secret"
 STACK = "rehearsal"
-REGION = "eu-central-1"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(what, seconds, check):
-    """The first true value of `check`, or the end."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = check()
-        if found:
-            return found
-        time.sleep(0.5)
-    sys.exit(f"after {seconds} s there is still no {what}")
-
-
-def is_up(url):
-    try:
-        urllib.request.urlopen(url, timeout=2)
-        return True
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-
-
-def post(url, body, secret=SECRET):
-    """Posts a signed body to a function URL: at the emulator's address, under its own name."""
-    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    host = urllib.parse.urlsplit(url).hostname
-    headers = {"content-type": "application/json", "agora-signature-v2": signature, "host": host}
-    endpoint = os.environ["AWS_ENDPOINT_URL"]
-    request = urllib.request.Request(endpoint, data=body, headers=headers, method="POST")
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
 
 
 def main():
-    port = free_port()
-    endpoint = f"http://localhost:{port}"
-    environment = {
-        **os.environ,
-        "GATEWAY_PORT": str(port),
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": REGION,
-        "MINISTACK_REGION": REGION,
-        "SAM_CLI_TELEMETRY": "0",
-        "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
-    }
-    os.environ.update({n: v for n, v in environment.items() if n.startswith("AWS_")})
-    log = tempfile.NamedTemporaryFile("w+", suffix=".log")
-    aws = subprocess.Popen([TOOLS / "ministack"], env=environment, stdout=log, stderr=log)
-    try:
-        wait_for("emulator", 60, lambda: is_up(f"{endpoint}/_ministack/health"))
-        rehearse(endpoint, environment)
-    except BaseException:
-        print("the emulator's last words:\n" + Path(log.name).read_text()[-4000:], file=sys.stderr)
-        raise
-    finally:
-        aws.terminate()
-        aws.wait()
+    with running() as environment:
+        rehearse(environment)
 
 
-def rehearse(endpoint, environment):
+def rehearse(environment):
     here = {"LocationConstraint": REGION}
     boto3.client("s3").create_bucket(Bucket="rehearsal", CreateBucketConfiguration=here)
     deploy(

@@ -5,7 +5,7 @@ use crate::harness::{
     Fault, Plan, Simulation, TABLE, Weather, Which, World, callback, event_details, number, text,
 };
 use agora_recording_callbacks::invocation::Invocation;
-use agora_recording_callbacks::send::{SendOutcome, send};
+use agora_recording_callbacks::send::SendOutcome;
 use agora_recording_callbacks::store::{Claim, Due, DueClaim, ItemKey, LEASE_MS};
 use agora_recording_callbacks::sweep::PUT_OFF_MS;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -67,7 +67,7 @@ async fn nothing_is_published_under_a_lease_that_is_over() {
         key: ItemKey::parse(text(&alert, "item")),
         watch_at: number(&alert, "watch_at"),
     };
-    let (store, topic) = (world.store(), world.topic());
+    let (store, outbox) = (world.store(), world.outbox());
     let deadline = Instant::now() + Duration::from_secs(60);
     let claimed_at = T0 + MIN;
     let run = Invocation::new("slow", claimed_at, deadline);
@@ -76,7 +76,7 @@ async fn nothing_is_published_under_a_lease_that_is_over() {
     };
     assert!((claimed_at + LEASE_MS..claimed_at + LEASE_MS + 5_000).contains(&lease.ends_at()));
     let late = Invocation::new("slow", lease.ends_at(), deadline);
-    let sent = send(&store, &topic, &lease, late).await;
+    let sent = outbox.send(&store, &lease, late).await;
     assert_eq!(sent.outcome, SendOutcome::Deferred);
     assert_eq!(world.sns.published().len(), 0);
     // Whoever takes it over sends it.

@@ -22,6 +22,7 @@ mod a_rehearsal_tells_the_truth;
 mod a_thousand_silences_are_told_in_time;
 mod alerts_survive_crashes_and_copies;
 mod any_schedule_ends_in_the_sorted_fold;
+mod each_topic_gets_what_it_is_for;
 mod every_fault_ends_in_an_answer_that_is_true;
 mod every_outcome_is_counted;
 mod every_request_gets_the_answer_of_the_table;

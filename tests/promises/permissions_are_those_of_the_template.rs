@@ -3,8 +3,8 @@
 //! both ways, by `tests/deploy/check_template.py`.
 
 use crate::harness::{
-    Binary, Function, Moto, Proxy, World, callback, event, event_details, recordings, tick,
-    verified,
+    Binary, CRITICAL_TOPIC, Function, Moto, Proxy, World, callback, event, event_details,
+    recordings, tick, verified,
 };
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::notification::Unreadable;
@@ -14,17 +14,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use testkit::SESSIONS;
 use testkit::sns::Mood;
 
-/// The permissions of what went through `proxy` since the last time, and of the publishes.
-fn asked(world: &World, proxy: &Proxy, published_before: usize) -> BTreeSet<String> {
-    let mut asked: BTreeSet<_> = proxy
-        .take()
-        .into_iter()
+/// The permissions of what went through `proxy` since the last time.
+fn asked(proxy: &Proxy) -> BTreeSet<String> {
+    let exchanges = proxy.take().into_iter();
+    exchanges
         .flat_map(|exchange| exchange.permissions)
-        .collect();
-    if world.sns.published().len() > published_before {
-        asked.insert("sns:Publish on topic".to_owned());
-    }
-    asked
+        .collect()
+}
+
+/// The same, and those of what SNS was asked for.
+fn asked_with_sns(world: &World) -> BTreeSet<String> {
+    let actions = world.sns.take_actions().into_iter();
+    let actions = actions.map(|(action, topic)| {
+        let topic = if topic == CRITICAL_TOPIC {
+            "critical topic"
+        } else {
+            "topic"
+        };
+        format!("sns:{action} on {topic}")
+    });
+    asked(&world.proxy).into_iter().chain(actions).collect()
 }
 
 #[tokio::test]
@@ -38,6 +47,7 @@ async fn what_the_programs_ask_for_is_recorded() {
     let settings = [
         ("AGORA_SECRET_ID", "agora"),
         ("ALERT_KINDS", "all"),
+        ("CRITICAL_TOPIC_ARN", CRITICAL_TOPIC),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets_url.as_str()),
     ];
     let function = Function::start(&world, &settings).await;
@@ -63,11 +73,10 @@ async fn what_the_programs_ask_for_is_recorded() {
         let body = callback("gaps", "5", sequence, 33, &event_details(33));
         assert_eq!(function.invoke(event(&body)).await["statusCode"], 200);
     }
-    let mut callback_asks = asked(&world, &world.proxy, 0);
-    callback_asks.extend(asked(&world, &secrets, usize::MAX));
+    let mut callback_asks = asked_with_sns(&world);
+    callback_asks.extend(asked(&secrets));
 
     // A silent session, an alert that is left over, a session that is over, with gaps.
-    let published = world.sns.published().len();
     world.sns.set_mood(Mood::Down);
     let body = callback("left", "5", 3, 1, &event_details(1));
     function.invoke(event(&body)).await;
@@ -82,14 +91,14 @@ async fn what_the_programs_ask_for_is_recorded() {
     for sid in ["gaps", "silent"] {
         world.look_now(sid).await;
     }
-    world.proxy.take();
-    let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+    asked_with_sns(&world);
+    let critical = [("CRITICAL_TOPIC_ARN", CRITICAL_TOPIC)];
+    let sweeper = Function::start_binary(Binary::Sweeper, &world, &critical).await;
     let sweep = sweeper.invoke(tick()).await;
     assert_eq!(sweep["errors"], 0);
     assert_eq!(sweep["finished"], true);
-    let sweeper_asks = asked(&world, &world.proxy, published);
+    let sweeper_asks = asked_with_sns(&world);
 
-    let published = world.sns.published().len();
     let store = world.store();
     for (n, event_type) in [(0, 40), (1, 11), (2, 31)] {
         let body = callback("redriven", "5", n, event_type, &event_details(event_type));
@@ -104,12 +113,14 @@ async fn what_the_programs_ask_for_is_recorded() {
         .invoke(event(&callback("resent", "5", 3, 1, &event_details(1))))
         .await;
     world.sns.set_mood(Mood::Well);
-    world.proxy.take();
+    asked_with_sns(&world);
     for arguments in [
         &["quarantine", "redrive"][..],
         &["alerts", "resend", "--all", "--now"],
+        &["test-alert", "--kind", "session_silent"],
     ] {
-        let (printed, _) = recordings(&world, arguments).await;
+        let arguments = [arguments, &["--critical-topic", CRITICAL_TOPIC]].concat();
+        let (printed, _) = recordings(&world, &arguments).await;
         assert!(printed.contains("published"), "{printed}");
     }
     for arguments in [
@@ -121,7 +132,7 @@ async fn what_the_programs_ask_for_is_recorded() {
         let (printed, ok) = recordings(&world, arguments).await;
         assert!(ok, "{printed}");
     }
-    let operator_asks = asked(&world, &world.proxy, published);
+    let operator_asks = asked_with_sns(&world);
 
     let all = BTreeMap::from([
         ("CallbackRole", callback_asks),
@@ -135,6 +146,9 @@ async fn what_the_programs_ask_for_is_recorded() {
             asks.contains("dynamodb:UpdateItem on table"),
             "{who}: {asks:?}"
         );
-        assert!(asks.contains("sns:Publish on topic"), "{who}: {asks:?}");
+        for topic in ["topic", "critical topic"] {
+            let publish = format!("sns:Publish on {topic}");
+            assert!(asks.contains(&publish), "{who}: {asks:?}");
+        }
     }
 }

@@ -8,7 +8,6 @@ use crate::terminal::say;
 use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::record::{AlertState, Record};
-use agora_recording_callbacks::session::{RegisterName, Scalar};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -201,8 +200,6 @@ fn state(session: &Session, record: &Record) -> Vec<Row> {
     let stored = &record.watched.session;
     let word = |word: Option<String>| word.unwrap_or_else(|| list::<&str>([]));
     let number = |number: Option<i64>| word(number.map(|number| number.to_string()));
-    let last_error = stored.register(RegisterName::LastError);
-    let last_error = last_error.and_then(|(_, register)| register.fields.get("errorCode"));
     vec![
         Row::new(
             "phase",
@@ -237,10 +234,7 @@ fn state(session: &Session, record: &Record) -> Vec<Row> {
         Row::new(
             "errorCode",
             word(newest_of_any(session, number_of(1, "errorCode"))),
-            word(last_error.map(|value| match value {
-                Scalar::Int(number) => number.to_string(),
-                Scalar::Text(text) => text.clone(),
-            })),
+            word(stored.last_error().and_then(|error| error.value)),
         ),
     ]
 }

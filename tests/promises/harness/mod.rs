@@ -30,7 +30,8 @@ pub(crate) use proxy::{Exchange, Proxy, Stop};
 pub(crate) use schedule::{Callback, Schedule};
 pub(crate) use simulation::{Fate, Simulation, Weather};
 pub(crate) use world::{
-    TABLE, TOPIC, World, callback, callback_at, config, event_details, number, text, verified,
+    CRITICAL_TOPIC, TABLE, TOPIC, World, callback, callback_at, config, event_details, number,
+    text, verified,
 };
 
 /// The DynamoDB engine that the tests are to use instead of their own.

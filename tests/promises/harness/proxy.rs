@@ -283,6 +283,12 @@ fn attribute_size(value: &Value) -> usize {
     match kind.as_str() {
         "S" => value.as_str().unwrap().len(),
         "N" => number(value.as_str().unwrap()),
+        "SS" => value
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|text| text.as_str().unwrap().len())
+            .sum(),
         "NS" => value
             .as_array()
             .unwrap()

@@ -10,10 +10,10 @@ use agora_recording_callbacks::intake::{Intake, Outcome};
 use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
 use agora_recording_callbacks::secrets::{Secret, Secrets};
+use agora_recording_callbacks::send::Outbox;
 use agora_recording_callbacks::signature::{Header, SignatureHeaders};
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::sweep::{Sweep, Sweeper};
-use agora_recording_callbacks::topic::Topic;
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -172,7 +172,7 @@ impl Simulation {
 
     /// A function, with nothing remembered.
     pub(crate) fn receiver(&self) -> Receiver {
-        let intake = Intake::new(self.store(), self.topic(), config().alert_kinds);
+        let intake = Intake::new(self.store(), self.outbox(), config().alert_kinds);
         Receiver::new(
             admission(),
             Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]),
@@ -182,7 +182,7 @@ impl Simulation {
 
     /// Its sweeper.
     pub(crate) fn sweeper(&self) -> Sweeper {
-        Sweeper::new(config().rules, self.store(), self.topic())
+        Sweeper::new(config().rules, self.store(), self.outbox())
     }
 
     /// The table.
@@ -195,8 +195,8 @@ impl Simulation {
         aws_sdk_dynamodb::Client::new(&self.aws)
     }
 
-    fn topic(&self) -> Topic {
-        aws::topic(&self.aws, &config())
+    fn outbox(&self) -> Outbox {
+        aws::outbox(&self.aws, &config())
     }
 
     /// Invokes `receiver` with a signed body, once; `None` if it was killed before it answered.

@@ -8,11 +8,11 @@ use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
 use agora_recording_callbacks::secrets::{Secret, Secrets};
+use agora_recording_callbacks::send::Outbox;
 use agora_recording_callbacks::session::{Range, Session};
 use agora_recording_callbacks::signature::{Header, SignatureHeaders, Verified, verify};
 use agora_recording_callbacks::store::{Item, Store, read_session};
 use agora_recording_callbacks::sweep::{Sweep, Sweeper};
-use agora_recording_callbacks::topic::Topic;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 pub(crate) const TABLE: &str = "recordings";
 pub(crate) const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:alerts";
+pub(crate) const CRITICAL_TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:critical-alerts";
 
 /// Everything around the receiver.
 pub(crate) struct World {
@@ -36,12 +37,28 @@ pub(crate) struct World {
     pub(crate) sns_url: String,
     dynamodb_aws: SdkConfig,
     sns_aws: SdkConfig,
+    critical_topic: Option<String>,
     requests: AtomicU64,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
         Self::build().await.unwrap()
+    }
+
+    /// A world whose critical alerts have a topic of their own.
+    pub(crate) async fn with_critical_topic() -> Self {
+        Self {
+            critical_topic: Some(CRITICAL_TOPIC.to_owned()),
+            ..Self::new().await
+        }
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            critical_topic_arn: self.critical_topic.clone(),
+            ..config()
+        }
     }
 
     async fn build() -> Result<Self, AnyError> {
@@ -66,6 +83,7 @@ impl World {
             proxy,
             sns,
             sns_url,
+            critical_topic: None,
             requests: AtomicU64::new(0),
         })
     }
@@ -84,19 +102,19 @@ impl World {
     pub(crate) async fn receiver_without_table(&self) -> Receiver {
         let nobody = aws::load_local("http://127.0.0.1:9".to_owned()).await;
         let store = aws::store(&nobody, &config());
-        let intake = Intake::new(store, self.topic(), config().alert_kinds);
+        let intake = Intake::new(store, self.outbox(), config().alert_kinds);
         let secrets = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
         Receiver::new(admission(), secrets, intake)
     }
 
     /// Where authentic bodies go in.
     pub(crate) fn intake(&self) -> Intake {
-        Intake::new(self.store(), self.topic(), config().alert_kinds)
+        Intake::new(self.store(), self.outbox(), config().alert_kinds)
     }
 
     /// A sweeper in this process, with the rules of the defaults.
     pub(crate) fn sweeper(&self) -> Sweeper {
-        Sweeper::new(config().rules, self.store(), self.topic())
+        Sweeper::new(config().rules, self.store(), self.outbox())
     }
 
     /// One sweep with plenty of time, at a given moment.
@@ -109,9 +127,9 @@ impl World {
             .await
     }
 
-    /// A topic of this process.
-    pub(crate) fn topic(&self) -> Topic {
-        aws::topic(&self.sns_aws, &config())
+    /// Where alerts of this process leave.
+    pub(crate) fn outbox(&self) -> Outbox {
+        aws::outbox(&self.sns_aws, &self.config())
     }
 
     /// A store of this process, through the proxy.
@@ -242,19 +260,6 @@ impl World {
             .item("item", AttributeValue::S("session".to_owned()))
             .item("watch_shard", AttributeValue::S("0".to_owned()))
             .item("watch_at", AttributeValue::N("1".to_owned()))
-            .send()
-            .await
-            .unwrap();
-    }
-
-    /// Takes a session out of the watchdog's sight.
-    pub(crate) async fn unwatch(&self, sid: &str) {
-        self.dynamodb
-            .update_item()
-            .table_name(TABLE)
-            .key("sid", AttributeValue::S(sid.to_owned()))
-            .key("item", AttributeValue::S("session".to_owned()))
-            .update_expression("REMOVE watch_at, watch_shard")
             .send()
             .await
             .unwrap();

@@ -72,8 +72,8 @@ async fn sweep(item: &str, recordings: u32) -> Result<Point, AnyError> {
         wire.ask("PutItem", &json!({"TableName": TABLE, "Item": item}))?;
     }
     let config = config()?;
-    let (store, topic) = (aws::store(&aws, &config), aws::topic(&aws, &config));
-    let sweeper = Sweeper::new(config.rules, store, topic);
+    let (store, outbox) = (aws::store(&aws, &config), aws::outbox(&aws, &config));
+    let sweeper = Sweeper::new(config.rules, store, outbox);
     wire.take();
     let started = Instant::now();
     let deadline = tokio::time::Instant::now() + PATIENCE;

@@ -1,0 +1,161 @@
+"""MiniStack, a process of its own that plays AWS, and a front that plays what it doesn't: addresses
+that have to agree before they get mail, and function URLs by https."""
+
+import contextlib
+import hashlib
+import hmac
+import http.client
+import http.server
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+TOOLS = Path(sys.executable).parent
+REGION = "eu-central-1"
+SECRET = "local-secret"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, seconds, check):
+    """The first true value of `check`, or the end."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.5)
+    sys.exit(f"after {seconds} s there is still no {what}")
+
+
+def is_up(url):
+    try:
+        urllib.request.urlopen(url, timeout=2)
+        return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def running():
+    """Runs MiniStack. Gives the environment of whoever uses it, which this process has, too."""
+    port = free_port()
+    endpoint = f"http://localhost:{port}"
+    environment = {
+        **os.environ,
+        "GATEWAY_PORT": str(port),
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "MINISTACK_REGION": REGION,
+        "SAM_CLI_TELEMETRY": "0",
+        "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
+    }
+    os.environ.update({n: v for n, v in environment.items() if n.startswith("AWS_")})
+    log = tempfile.NamedTemporaryFile("w+", suffix=".log")
+    aws = subprocess.Popen([TOOLS / "ministack"], env=environment, stdout=log, stderr=log)
+    try:
+        wait_for("emulator", 60, lambda: is_up(f"{endpoint}/_ministack/health"))
+        yield environment
+    except BaseException:
+        print("the emulator's last words:\n" + Path(log.name).read_text()[-4000:], file=sys.stderr)
+        raise
+    finally:
+        aws.terminate()
+        aws.wait()
+
+
+def post(url, body, secret=SECRET):
+    """Posts a signed body to a function URL: at the emulator's address, under its own name."""
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    host = urllib.parse.urlsplit(url).hostname
+    headers = {"content-type": "application/json", "agora-signature-v2": signature, "host": host}
+    endpoint = os.environ["AWS_ENDPOINT_URL"]
+    request = urllib.request.Request(endpoint, data=body, headers=headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+class Front(http.server.ThreadingHTTPServer):
+    """Between a program and the emulator: as `AWS_ENDPOINT_URL` and as `https_proxy`."""
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), Passage)
+        self.emulator = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")
+        # Whether the owner of the address has clicked in the mail.
+        self.has_clicked = False
+        self.certificate, key = folder / "front.pem", folder / "front.key"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+             "/CN=emulator", "-addext", f"subjectAltName=DNS:*.lambda-url.{REGION}.on.aws",
+             "-keyout", key, "-out", self.certificate],
+            check=True, capture_output=True,
+        )
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(self.certificate, key)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def environment(self):
+        here = f"http://127.0.0.1:{self.server_port}"
+        return {
+            "AWS_ENDPOINT_URL": here, "https_proxy": here, "no_proxy": "127.0.0.1",
+            "SSL_CERT_FILE": str(self.certificate),
+        }
+
+
+class Passage(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_CONNECT(self):
+        self.send_response(200)
+        self.end_headers()
+        self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+        self.close_connection = False
+
+    def forward(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        emulator = http.client.HTTPConnection(self.server.emulator, timeout=120)
+        emulator.request(self.command, self.path, body, dict(self.headers))
+        answer = emulator.getresponse()
+        text = answer.read()
+        if b"Action=ListSubscriptionsByTopic" in body and not self.server.has_clicked:
+            text = re.sub(
+                rb"<SubscriptionArn>[^<]*(?=</SubscriptionArn>((?!</member>).)*<Protocol>email<)",
+                b"<SubscriptionArn>PendingConfirmation", text, flags=re.S,
+            )
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ["content-length", "transfer-encoding", "connection"]:
+                self.send_header(name, value)
+        is_head = self.command == "HEAD"
+        length = answer.getheader("Content-Length", "0") if is_head else str(len(text))
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = forward
+
+    def log_message(self, *_):
+        pass
