@@ -5,10 +5,9 @@
 
 use agora_recording_callbacks::config::{Admission, Config};
 use agora_recording_callbacks::intake::Intake;
-use agora_recording_callbacks::lambda::guard::guard;
+use agora_recording_callbacks::lambda::guard::Guarded;
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::{aws, lambda};
-use lambda_http::request::LambdaRequest;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 use tokio::runtime::Runtime;
@@ -47,7 +46,7 @@ static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
 });
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(event) = serde_json::from_slice::<LambdaRequest>(data) else {
+    let Ok(event) = serde_json::from_slice::<Guarded>(data) else {
         return;
     };
     let Function {
@@ -55,7 +54,7 @@ fuzz_target!(|data: &[u8]| {
         receiver,
         config,
     } = &*FUNCTION;
-    let request = guard(event).into();
+    let request = event.into_inner().into();
     let answered = runtime.block_on(lambda::http::invoke(receiver, &config.log, request));
     let answer = answered.unwrap();
     assert!(

@@ -3,6 +3,7 @@
 use agora_recording_callbacks::config::{Admission, Config, ConfigError};
 use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::intake::Intake;
+use agora_recording_callbacks::lambda::guard::Guarded;
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::secrets::Secrets;
 use agora_recording_callbacks::{aws, clock, lambda};
@@ -54,8 +55,8 @@ async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
     let intake = Intake::new(store, outbox, config.alert_kinds).with_max_callback_age(max_age_ms);
     let receiver = Receiver::new(admission, secrets, intake);
     let service = ServiceBuilder::new()
-        .map_request(|LambdaEvent { payload, context }| {
-            LambdaEvent::new(lambda::guard::guard(payload), context)
+        .map_request(|event: LambdaEvent<Guarded>| {
+            LambdaEvent::new(event.payload.into_inner(), event.context)
         })
         .layer_fn(Adapter::from)
         .service(service_fn(|request| {

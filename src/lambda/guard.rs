@@ -11,17 +11,48 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::http::HeaderMap;
 use lambda_http::http::header::HOST;
 use lambda_http::request::LambdaRequest;
+use serde::de::{Deserialize, Deserializer, Error};
+use serde_json::value::RawValue;
 
 /// A longer path or query makes no URI; front ends take 10 KB.
 const MAX_LENGTH: usize = 8 * 1024;
 
+/// An event that can be converted.
+#[derive(Debug)]
+pub struct Guarded(LambdaRequest);
+
+impl Guarded {
+    /// The event, for the conversion.
+    #[must_use]
+    pub fn into_inner(self) -> LambdaRequest {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Guarded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let event = <&RawValue>::deserialize(deserializer)?.get();
+        // A function URL's event says what it is. `lambda_http` would try the REST API's shape
+        // first, and read every event twice.
+        match serde_json::from_str::<ApiGatewayV2httpRequest>(event) {
+            Ok(event) if event.version.as_deref() == Some("2.0") => {
+                Ok(Self(guard(LambdaRequest::ApiGatewayV2(event))))
+            }
+            Ok(_) | Err(_) => {
+                let event = serde_json::from_str(event).map_err(D::Error::custom)?;
+                Ok(Self(guard(event)))
+            }
+        }
+    }
+}
+
 /// The event without what can't be converted.
-#[must_use]
-pub fn guard(mut event: LambdaRequest) -> LambdaRequest {
+fn guard(mut event: LambdaRequest) -> LambdaRequest {
     match &mut event {
         LambdaRequest::ApiGatewayV2(event) => {
             guard_path(&mut event.raw_path);
@@ -123,13 +154,13 @@ mod tests {
     /// The request that an event becomes, through guard and adapter; `None` if the event can't be
     /// read, which is a failed invocation. A panic fails the test.
     fn convert(event: &Value) -> Option<Request> {
-        let event: LambdaRequest = serde_json::from_str(&event.to_string()).ok()?;
+        let event: Guarded = serde_json::from_str(&event.to_string()).ok()?;
         let seen = std::sync::Mutex::new(None);
         let service = service_fn(|request: Request| {
             *seen.lock().unwrap() = Some(request);
             std::future::ready(Ok::<_, Infallible>(""))
         });
-        let event = LambdaEvent::new(guard(event), Context::default());
+        let event = LambdaEvent::new(event.into_inner(), Context::default());
         drop(Adapter::from(service).call(event));
         seen.into_inner().unwrap()
     }
@@ -355,7 +386,7 @@ mod tests {
             json!({"source": "aws.events", "detail": {}}),
             json!({"requestContext": {"connectionId": "x"}, "body": "a"}),
         ] {
-            assert!(serde_json::from_str::<LambdaRequest>(&event.to_string()).is_err());
+            assert!(serde_json::from_str::<Guarded>(&event.to_string()).is_err());
         }
     }
 

@@ -2,6 +2,7 @@
 //! it should be.
 
 use crate::harness::{Function, World};
+use agora_recording_callbacks::event::Event;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use testkit::plain::stable;
@@ -53,6 +54,9 @@ fn there_is_one_for_every_event_type_of_the_specification_and_its_signatures_hol
         );
         let callback: Value = serde_json::from_str(body).unwrap();
         event_types.insert(callback["eventType"].as_u64().unwrap());
+        let event_type = u32::try_from(callback["eventType"].as_u64().unwrap()).unwrap();
+        let event = Event::read(event_type, &callback["payload"]["details"]);
+        assert_ne!(event, Event::Other, "{name}");
         assert!(
             name.starts_with(&format!("{:02}-", callback["eventType"].as_u64().unwrap())),
             "{name}"
