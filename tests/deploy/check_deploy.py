@@ -141,6 +141,14 @@ def no_process_shows(secrets):
     assert not shown, shown
 
 
+def the_watch_sees():
+    """A check that can't fail is none."""
+    with contextlib.suppress(AssertionError):
+        with no_process_shows(["planted"]):
+            subprocess.run([sys.executable, "-c", "import time; time.sleep(1)", "planted"])
+        sys.exit("a secret in the list of processes isn't seen")
+
+
 def make_release(folder):
     """A release of what `sam build` has built, which the emulator can take."""
     out = folder / "release"
@@ -285,7 +293,7 @@ def the_second_run(machine, pager):
     print("the second run changed nothing")
 
 
-def an_upgrade(machine, folder):
+def an_upgrade(machine, release):
     """New defaults arrive; what was chosen stays."""
     sizes = lambda: {
         name: boto3.client("lambda").get_function_configuration(FunctionName=f"{NAME}-{name}")
@@ -304,14 +312,11 @@ def an_upgrade(machine, folder):
             text = text.replace(old, new)
         return text
 
-    newer = folder / "newer"
-    newer.mkdir()
-    release = make_release(newer)
     for_the_emulator(release, alter)
     (archive,) = release.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
-        tar.extractall(newer)
-    (unpacked,) = newer.glob(f"{NAME}-*/")
+        tar.extractall(release)
+    (unpacked,) = release.glob(f"{NAME}-*/")
     before = what_it_made()[1]["CallbackUrl"]
     user = Terminal(["./deploy", "--region", REGION], unpacked, machine.environment)
     assert user.end() == 0 and user.typed == [], user.said
@@ -389,8 +394,11 @@ def without_a_terminal(machine):
     known = {**region, "AGORA_SECRET": SECRET}
     done = machine.without_a_terminal("./deploy", "--stack", "robot", **known)
     assert done.returncode == 1 and "Email isn't given" in done.stderr, done
-    for parameter, words in [("AlertEmial=x", "no parameter AlertEmial"), ("x", "form")]:
-        done = machine.without_a_terminal("./deploy", "--stack", "robot", parameter, **known)
+    for parameters, words in [
+        (["AlertEmial=x"], "no parameter AlertEmial"), (["x"], "form"),
+        (["AlertEmail=", "RetentionDays=0"], "RetentionDays"),
+    ]:
+        done = machine.without_a_terminal("./deploy", "--stack", "robot", *parameters, **known)
         assert done.returncode == 1 and words in done.stderr, done
     stacks = boto3.client("cloudformation").describe_stacks()["Stacks"]
     assert "robot" not in {s["StackName"] for s in stacks}
@@ -452,24 +460,25 @@ def releases_are_equal(folder):
         assert released == own, name
     names = set(contents(next(first.glob("*.tar.gz"))))
     print(f"two packings are equal; in the archive: {', '.join(sorted(names))}")
-    return first
+    return first, second
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder, running() as environment:
         folder = Path(folder)
-        release = releases_are_equal(folder)
+        release, newer = releases_are_equal(folder)
         for_the_emulator(release)
         front = Front(folder)
         (folder / "user").mkdir()
         machine = Machine(folder / "user", front)
         machine.unpack(release)
+        the_watch_sees()
         with no_process_shows([SECRET, "wrong-secret", "right-secret"]):
             pager = a_new_user(machine, front)
             nothing_secret_is_left(folder / "user")
             the_second_run(machine, pager)
             enter_and_worse(machine, front)
-            an_upgrade(machine, folder)
+            an_upgrade(machine, newer)
             without_a_terminal(machine)
             the_wrong_secret(machine)
         (folder / "sam").mkdir()
