@@ -407,6 +407,20 @@ def without_a_terminal(machine):
     print("without a terminal it says what is missing, and that nobody listens")
 
 
+def a_failure(machine, release):
+    """What the emulator can't create stands for what AWS refuses: it says what, and what to do."""
+    command, known = [release / "deploy", "--stack", "failing", "AlertEmail="], {
+        "AWS_REGION": REGION, "AGORA_SECRET": SECRET,
+    }
+    done = machine.without_a_terminal(*command, **known)
+    assert done.returncode == 1 and "It failed and was undone (ROLLBACK_COMPLETE)" in done.stderr
+    assert "Alarm: AWS::CloudWatch::Alarm" in done.stderr, done.stderr
+    done = machine.without_a_terminal(*command, **known)
+    assert done.returncode == 1, done
+    assert "aws cloudformation delete-stack --stack-name failing" in done.stderr, done.stderr
+    print("a deployment that failed says why, and what to do")
+
+
 def plain_sam(environment, release, folder, machine):
     """The same files by SAM, as it is documented for those who automate; `./deploy` takes over."""
     with tarfile.open(next(release.glob("*.tar.gz"))) as tar:
@@ -481,6 +495,7 @@ def main():
             an_upgrade(machine, newer)
             without_a_terminal(machine)
             the_wrong_secret(machine)
+            a_failure(machine, release)
         (folder / "sam").mkdir()
         plain_sam(environment, release, folder / "sam", machine)
 
