@@ -259,7 +259,8 @@ impl Files {
             )),
             UploadState::Unconfirmed => self.unconfirmed_line(),
             UploadState::None if self.is_failed() => Line::warning(
-                "NOT CONFIRMED: the recording failed, so no upload is waited for; check your storage",
+                "NOT CONFIRMED: the recording failed, so no upload is waited for; check your \
+                 storage",
             ),
             UploadState::None if self.was_recorded => {
                 Line::quiet("none confirmed: the recording failed, so no upload is waited for")
