@@ -88,6 +88,7 @@ async fn play(sessions: u64, silent: u64) -> u64 {
         }
         let sweep = world.sweep(&sweeper).await;
         assert!(sweep.finished && sweep.errors == 0, "{:?}", sweep.remarks);
+        assert!(sweep.looked > sessions, "all are looked at in each run");
         let now_ms = world.now_ms();
         for id in world.published().into_keys() {
             let (sid, _) = id.split_once('/').unwrap();
