@@ -14,7 +14,7 @@ const GIVE_UP_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long SNS may take for one alert, so that one that hangs doesn't take the whole run.
 const SEND: Duration = Duration::from_secs(6);
 /// Time reserved for one alert; none is started with less.
-const ALERT: Duration = Duration::from_millis(1500);
+pub(super) const ALERT: Duration = Duration::from_millis(1500);
 /// Alerts that are sent at the same time.
 const AT_ONCE: usize = 8;
 

@@ -5,6 +5,7 @@
 //! because a batch may be a moment old, and noted on condition that nobody wrote the session
 //! meanwhile.
 
+use super::alerts::ALERT;
 use super::{EVERY_MS, PUT_OFF_MS, Run, Sweep};
 use crate::error::chain;
 use crate::notification::Sid;
@@ -157,6 +158,11 @@ impl Run<'_> {
             };
             if !closer {
                 continue;
+            }
+            // What is cut off between its publish and its mark is published again.
+            if !self.has_time(ALERT) {
+                sweep.finished = false;
+                break;
             }
             let noted = self.look_closer(&sid, &mut sweep);
             match timeout_at(self.invocation.deadline, noted).await {
