@@ -35,8 +35,8 @@ static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
         Admission::read(variable).unwrap(),
     );
     let nobody = runtime.block_on(aws::load_local("http://127.0.0.1:9".to_owned()));
-    let (store, topic) = (aws::store(&nobody, &config), aws::topic(&nobody, &config));
-    let intake = Intake::new(store, topic, config.alert_kinds.clone());
+    let (store, outbox) = (aws::store(&nobody, &config), aws::outbox(&nobody, &config));
+    let intake = Intake::new(store, outbox, config.alert_kinds.clone());
     let secrets = aws::secrets(&nobody, &admission.secret);
     Function {
         runtime,
