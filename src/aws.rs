@@ -107,8 +107,5 @@ pub fn topics(aws: &SdkConfig, config: &Config) -> Topics {
 /// Where alerts leave, as `config` says.
 #[must_use]
 pub fn outbox(aws: &SdkConfig, config: &Config) -> Outbox {
-    Outbox {
-        topics: topics(aws, config),
-        links: config.links.clone(),
-    }
+    Outbox::new(topics(aws, config), config.links.clone())
 }

@@ -16,6 +16,11 @@ use crate::store::{
     Came, Claim, EventWrite, KeptDetails, Merge, QuarantineReason, QuarantineWrite, Quarantined,
     SessionWrite, Store, StoreError, keep_details,
 };
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long writing an alert down may take. After that a critical one is told of all the same.
+const CLAIM: Duration = Duration::from_millis(2500);
 
 /// Where authentic bodies go: the two clients, which alerts are sent, and what is too old.
 #[derive(Debug)]
@@ -306,9 +311,9 @@ impl Intake {
         };
         let claim = match Alert::of(notification, &self.alert_kinds) {
             None => None,
-            Some(alert) => match self.store.claim_alert(alert, invocation).await {
+            Some(alert) => match self.claim(&alert, invocation).await {
                 Ok(claim) => Some(claim),
-                Err(error) => return Outcome::not_stored(chain(&error)),
+                Err(error) => return self.cry(&alert, error, invocation).await,
             },
         };
         let (committed, sent) = tokio::join!(
@@ -338,6 +343,29 @@ impl Intake {
         outcome
     }
 
+    /// Writes an alert down, if the table takes it in time.
+    async fn claim(&self, alert: &Alert, invocation: Invocation<'_>) -> Result<Claim, String> {
+        let claim = self.store.claim_alert(alert.clone(), invocation);
+        match timeout(CLAIM, claim).await {
+            Ok(Ok(claim)) => Ok(claim),
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(_) => Err("writing the alert down took too long".to_owned()),
+        }
+    }
+
+    /// Tells of an alert that can't be written down, if it is critical. The callback isn't stored:
+    /// Agora sends it again.
+    async fn cry(&self, alert: &Alert, error: String, invocation: Invocation<'_>) -> Outcome {
+        let cry = self.outbox.cry(alert, invocation).await;
+        let mut outcome = Outcome::not_stored(error);
+        if let Some(sent) = cry {
+            outcome.alert = Some(AlertOutcome::Sent(sent.outcome));
+            let errors = outcome.error.into_iter().chain(sent.error);
+            outcome.error = Some(errors.collect::<Vec<_>>().join("; "));
+        }
+        outcome
+    }
+
     /// Sends an alert if this invocation holds its lease. A failure is none of the callback: the
     /// alert is written down.
     async fn send(
@@ -348,7 +376,7 @@ impl Intake {
         match claim? {
             Claim::HeldElsewhere => Some((AlertOutcome::HeldElsewhere, None)),
             Claim::Ours(lease) => {
-                let sent = self.outbox.send(&self.store, &lease, invocation).await;
+                let sent = self.outbox.announce(&self.store, &lease, invocation).await;
                 Some((AlertOutcome::Sent(sent.outcome), sent.error))
             }
         }

@@ -106,6 +106,10 @@ pub enum Metric {
     SweepLag,
     /// Callbacks that never came, of sessions that are over.
     MissingSequences,
+    /// Confirmed subscriptions of the topics, asked for once an hour.
+    Subscribers,
+    /// Subscriptions that nobody has confirmed, or that SNS has suspended.
+    SubscribersPending,
     /// Sweeps that came to an end.
     Sweeps,
     /// Sessions that the watchdog looked at.
@@ -123,7 +127,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Stored,
         Self::Duplicate,
         Self::Late,
@@ -143,6 +147,8 @@ impl Metric {
         Self::OldestPendingAlert,
         Self::SweepLag,
         Self::MissingSequences,
+        Self::Subscribers,
+        Self::SubscribersPending,
         Self::Sweeps,
         Self::SessionsLooked,
         Self::SessionsHeard,
@@ -151,9 +157,10 @@ impl Metric {
         Self::TableErrors,
     ];
 
-    /// True for what an alarm counts runs in a row of; any other 0 isn't worth its bytes.
+    /// True for what an alarm counts runs in a row of, and where 0 is the trouble; any other 0 isn't
+    /// worth its bytes.
     fn is_kept_when_zero(self) -> bool {
-        matches!(self, Self::SweepLag | Self::TableErrors)
+        matches!(self, Self::SweepLag | Self::TableErrors | Self::Subscribers)
     }
 
     fn unit(self) -> &'static str {

@@ -3,7 +3,7 @@
 //!
 //! Must not know: how it is stored, and what a person sees of it. Times are ms since the epoch.
 
-use crate::alert::{Alert, Destinations};
+use crate::alert::{Alert, AlertId, Destinations};
 use crate::event::Event;
 use crate::session::Range;
 use crate::watchdog::Watched;
@@ -68,12 +68,31 @@ pub struct StoredAlert {
     pub to: Destinations,
     /// Whether it has been sent.
     pub state: AlertState,
+    /// The digest that it was sent in, if it was.
+    pub sent_in: Option<AlertId>,
+    /// If it is a digest: what it is about.
+    pub roll: Option<Roll>,
+    /// Of a digest that was sent: how many of its members aren't taken back.
+    pub open: Option<u64>,
+    /// Of what takes members of a digest back: how many it has taken off that digest's `open`.
+    pub took_off: u64,
     /// How often its lease was taken.
     pub tries: u64,
     /// When it was written down.
     pub created_at: u64,
     /// While it is pending: when its lease ends, and anyone may try.
     pub due_at: u64,
+}
+
+/// Whom a digest is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roll {
+    /// The alerts that it may stand for. Which of them it does is in their items.
+    pub members: Vec<AlertId>,
+    /// Whether at least half of all recordings that were watched when it was made are in it.
+    pub is_widespread: bool,
+    /// If its members take alerts back: the digest that those were sent in.
+    pub takes_back: Option<AlertId>,
 }
 
 /// Whether an alert has been sent.

@@ -27,6 +27,20 @@ pub enum PublishError {
 #[error("ListSubscriptionsByTopic failed")]
 pub struct ListError(#[source] Box<dyn Error + Send + Sync>);
 
+/// SNS doesn't tell how many subscribe.
+#[derive(Debug, thiserror::Error)]
+#[error("GetTopicAttributes failed")]
+pub struct CountError(#[source] Box<dyn Error + Send + Sync>);
+
+/// How many want alerts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subscribers {
+    /// To whom alerts are sent.
+    pub confirmed: u64,
+    /// To whom nothing is sent, because they haven't agreed, or were suspended.
+    pub pending: u64,
+}
+
 /// Somebody who wants alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
@@ -93,6 +107,31 @@ impl Topics {
                 .is_some_and(|arn| arn.starts_with("arn:")),
         });
         Ok(subscriptions.collect())
+    }
+
+    /// How many subscribe to the topics, all together.
+    ///
+    /// # Errors
+    /// SNS can't be reached, or refuses to tell.
+    pub async fn subscribers(&self) -> Result<Subscribers, CountError> {
+        let mut all = Subscribers::default();
+        for arn in Destination::ALL.into_iter().filter_map(|to| self.arn(to)) {
+            let topic = self
+                .client()
+                .get_topic_attributes()
+                .topic_arn(arn)
+                .send()
+                .await
+                .map_err(|error| CountError(Box::new(error)))?;
+            let attributes = topic.attributes.unwrap_or_default();
+            let count = |name| {
+                let count = attributes.get(name);
+                count.and_then(|count| count.parse::<u64>().ok())
+            };
+            all.confirmed += count("SubscriptionsConfirmed").unwrap_or(0);
+            all.pending += count("SubscriptionsPending").unwrap_or(0);
+        }
+        Ok(all)
     }
 
     fn client(&self) -> &Client {

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use agora_recording_callbacks::alert::{Alert, AlertKind, Links, message};
+use agora_recording_callbacks::alert::{Alert, AlertKind, Incident, Links, message};
 use agora_recording_callbacks::notification::{Envelope, Notification};
 use agora_recording_callbacks::secrets::Secret;
 use agora_recording_callbacks::session::{Fact, Session};
@@ -40,7 +40,7 @@ fuzz_target!(|data: &[u8]| {
         twice.apply(&fact);
         assert!(callback.fact_key().len() < 64);
         if let Some(alert) = Alert::of(callback, &AlertKind::ALL) {
-            let message = message(&alert, &Links::default());
+            let message = message(&alert, &Incident::of(&alert), &Links::default());
             assert!(message.subject.len() < 100 && message.subject.is_ascii());
             assert!(message.sms.len() <= 140 && message.sms.is_ascii());
         }

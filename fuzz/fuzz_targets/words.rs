@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use agora_recording_callbacks::alert::{Alert, AlertKind, Links, message};
+use agora_recording_callbacks::alert::{Alert, AlertKind, Incident, Links, message};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ fuzz_target!(|data: (u8, String, String, String, u64, i64)| {
             ),
         ]),
     };
-    let message = message(&alert, &Links::default());
+    let message = message(&alert, &Incident::of(&alert), &Links::default());
     assert!(!message.subject.is_empty() && message.subject.len() < 100);
     assert!(
         message

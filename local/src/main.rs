@@ -298,6 +298,15 @@ async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
         world.rules,
     )
     .await;
+    let (sweep_store, sweep_outbox) = clients(
+        &world.dynamodb_url,
+        &world.sns_url,
+        &shuffled_table,
+        &shuffled_topic,
+        world.rules,
+    )
+    .await;
+    let shuffled_sweeper = Sweeper::new(world.rules, sweep_store, sweep_outbox);
     let shuffled = door::serve(
         TcpListener::bind("127.0.0.1:0").await?,
         Arc::new(receiver(store, outbox)),
@@ -314,6 +323,12 @@ async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
                 door::post(door, line).await?;
                 callbacks += 1;
             }
+        }
+        // What is over three alerts a minute.
+        for sweeper in [&world.sweeper, &shuffled_sweeper] {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            let invocation = Invocation::new("replay", now_ms(), deadline);
+            sweeper.send_due(invocation).await;
         }
         let row = show::Row::read(world, session, TABLE, TOPIC).await?;
         let other = show::Row::read(world, session, &shuffled_table, &shuffled_topic).await?;

@@ -9,7 +9,11 @@ use agora_recording_callbacks::record::{AlertState, StoredAlert};
 use agora_recording_callbacks::send::SendOutcome;
 use agora_recording_callbacks::text::{clean, utc};
 use clap::Subcommand;
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// Three a second: SNS suspends an email subscription that gets more than ten.
+const PAUSE: Duration = Duration::from_millis(334);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -37,15 +41,17 @@ pub(crate) async fn run(deployment: &Deployment, command: Command) -> Result<Out
             Ok(Outcome::Done)
         }
         Command::Resend { ids, all, now } => {
-            let unknown = ids
-                .iter()
-                .find(|id| !unsent.iter().any(|stored| stored.alert.id() == **id));
+            let unknown = ids.iter().find(|id| {
+                !unsent
+                    .iter()
+                    .any(|stored| stored.alert.id().to_string() == **id)
+            });
             if let Some(unknown) = unknown {
                 return Err(format!("{unknown} is neither pending nor given up").into());
             }
             let wanted = unsent
                 .iter()
-                .filter(|stored| all || ids.contains(&stored.alert.id()));
+                .filter(|stored| all || ids.contains(&stored.alert.id().to_string()));
             resend(deployment, wanted, now).await
         }
     }
@@ -58,7 +64,7 @@ fn list(unsent: &[StoredAlert]) {
     }
     let rows = unsent.iter().map(|stored| {
         vec![
-            stored.alert.id(),
+            stored.alert.id().to_string(),
             stored.state.as_str().to_owned(),
             stored.alert.kind.as_str().to_owned(),
             clean(&stored.alert.cname, 40),
@@ -78,6 +84,7 @@ async fn resend(
     let (store, outbox) = (deployment.store(), deployment.outbox());
     let mut left = 0;
     for stored in wanted {
+        tokio::time::sleep(PAUSE).await;
         let id = stored.alert.id();
         let now_ms = now_ms();
         if stored.state == AlertState::Pending && stored.due_at > now_ms && !now {

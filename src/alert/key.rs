@@ -42,6 +42,19 @@ impl AlertKey {
         &self.0
     }
 
+    /// The kind that stands in it; `None` in one of an earlier version.
+    #[must_use]
+    pub fn kind(&self) -> Option<AlertKind> {
+        AlertKind::read(self.0.split('#').next()?)
+    }
+
+    /// The key of the alert that a notice with this key takes back.
+    #[must_use]
+    pub fn taken_back(&self) -> Option<Self> {
+        let kind = self.kind().filter(|kind| kind.alarm() != *kind)?;
+        Some(Self(format!("{}#{}", kind.alarm().as_str(), self.hash())))
+    }
+
     /// What tells it from others of its kind; an alert and what takes it back have the same.
     #[must_use]
     pub fn hash(&self) -> &str {
@@ -52,6 +65,42 @@ impl AlertKey {
 impl fmt::Display for AlertKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// What names an alert: the recording, or the day of a digest, and its key there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AlertId {
+    /// Whose alert it is.
+    pub sid: String,
+    /// Which of them.
+    pub key: AlertKey,
+}
+
+impl AlertId {
+    /// The incident that an alert of this id opened.
+    #[must_use]
+    pub fn incident(&self) -> String {
+        let kind = self.key.kind().map_or("", |kind| kind.alarm().as_str());
+        format!("{}/{kind}/{}", self.sid, self.key.hash())
+    }
+
+    const BETWEEN: &str = "/alert#";
+
+    /// Reads an id as it is written.
+    #[must_use]
+    pub fn parse(id: &str) -> Option<Self> {
+        let (sid, key) = id.split_once(Self::BETWEEN)?;
+        Some(Self {
+            sid: sid.to_owned(),
+            key: AlertKey::from_stored(key),
+        })
+    }
+}
+
+impl fmt::Display for AlertId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", self.sid, Self::BETWEEN, self.key)
     }
 }
 

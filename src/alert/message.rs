@@ -9,7 +9,7 @@ use super::{Alert, AlertKind, Severity};
 use crate::text::{ascii, clean, utc};
 use serde_json::{Value, json};
 
-const MAX_CNAME: usize = 128;
+pub(super) const MAX_CNAME: usize = 128;
 const MAX_UID: usize = 64;
 /// SNS refuses a subject of 100 characters or more.
 pub(super) const MAX_SUBJECT: usize = 99;
@@ -36,6 +36,8 @@ pub struct Message {
 pub enum Action {
     /// It opens the incident.
     Trigger,
+    /// The incident goes on: a part of it is over.
+    Update,
     /// It closes the incident.
     Resolve,
 }
@@ -46,6 +48,7 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trigger => "trigger",
+            Self::Update => "update",
             Self::Resolve => "resolve",
         }
     }
@@ -59,6 +62,26 @@ impl Action {
     }
 }
 
+/// What a pager follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// Its name: the same in all messages about it.
+    pub id: String,
+    /// What happens to it.
+    pub action: Action,
+}
+
+impl Incident {
+    /// The incident of one alert, which nothing else is about but what takes the alert back.
+    #[must_use]
+    pub fn of(alert: &Alert) -> Self {
+        Self {
+            id: alert.incident(),
+            action: Action::of(alert.kind),
+        }
+    }
+}
+
 /// Where a message leads to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Links {
@@ -66,16 +89,31 @@ pub struct Links {
     pub runbook: Option<String>,
 }
 
-/// Makes the message of an alert.
+/// Makes the message of an alert, which is about `incident`: its own, or that of the digest in which
+/// what it takes back was sent.
 #[must_use]
-pub fn message(alert: &Alert, links: &Links) -> Message {
+pub fn message(alert: &Alert, incident: &Incident, links: &Links) -> Message {
     let words = in_words(alert);
     Message {
         subject: subject(alert, &words),
         email: email(alert, &words, links),
         sms: sms(alert, &words),
-        default: card(alert, &words, links),
+        default: card(alert, &words, incident, links),
         attributes: attributes(alert),
+    }
+}
+
+impl Message {
+    /// The same message, of an alert that can't be written down.
+    #[must_use]
+    pub fn of_table_down(mut self) -> Self {
+        let warning = "The table can't be written just now: other alerts may be missing until it \
+                       can, and this one may come again.";
+        self.email = format!("{warning}\n\n{}", self.email);
+        if let Some(Value::String(text)) = self.default.pointer_mut("/content/description") {
+            *text = format!("{warning}\n{text}");
+        }
+        self
     }
 }
 
@@ -151,10 +189,16 @@ fn email(alert: &Alert, words: &Words, links: &Links) -> String {
 }
 
 /// What chats show, and what programs decide on.
-fn card(alert: &Alert, words: &Words, links: &Links) -> Value {
+fn card(alert: &Alert, words: &Words, incident: &Incident, links: &Links) -> Value {
     let severity = alert.kind.severity();
     let kind = alert.kind.as_str();
     let cname = cname(alert);
+    // What is taken back stands under what was raised.
+    let thread = if incident.id == alert.incident() {
+        &alert.sid
+    } else {
+        &incident.id
+    };
     json!({
         "version": "1.0",
         "source": "custom",
@@ -169,21 +213,21 @@ fn card(alert: &Alert, words: &Words, links: &Links) -> Value {
             "keywords": [severity.as_str(), kind],
         },
         "metadata": {
-            "threadId": alert.sid,
+            "threadId": thread,
             "summary": markdown(&format!("{} in channel {cname}", words.title)),
             "eventType": kind,
-            "additionalContext": context(alert, links),
+            "additionalContext": context(alert, incident, links),
         },
     })
 }
 
-fn context(alert: &Alert, links: &Links) -> Value {
+fn context(alert: &Alert, incident: &Incident, links: &Links) -> Value {
     let mut context = serde_json::Map::new();
     let runbook = links.runbook.iter().map(|url| ("runbookUrl", url.clone()));
     let own = [
-        ("alertId", alert.id()),
-        ("incident", alert.incident()),
-        ("action", Action::of(alert.kind).as_str().to_owned()),
+        ("alertId", alert.id().to_string()),
+        ("incident", incident.id.clone()),
+        ("action", incident.action.as_str().to_owned()),
         ("kind", alert.kind.as_str().to_owned()),
         ("severity", alert.kind.severity().as_str().to_owned()),
         ("sid", alert.sid.clone()),
@@ -217,7 +261,7 @@ fn attributes(alert: &Alert) -> Vec<(&'static str, String)> {
 }
 
 /// Text inside chat markdown: no mention, link or code span can begin or end in it.
-fn markdown(text: &str) -> String {
+pub(super) fn markdown(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -6,15 +6,17 @@
 //! tell a second copy.
 
 mod destination;
+mod digest;
 mod key;
 mod message;
 mod rehearsal;
 mod words;
 
 pub use destination::{Destination, Destinations};
-pub use key::AlertKey;
+pub use digest::{Digest, NAMED, action_of_rest};
 pub(crate) use key::KeyPart;
-pub use message::{Action, Links, Message, message};
+pub use key::{AlertId, AlertKey};
+pub use message::{Action, Incident, Links, Message, message};
 pub use rehearsal::rehearsal;
 pub use words::{BACKUP_KEPT_MS, Words, in_words};
 
@@ -272,8 +274,11 @@ impl Alert {
 
     /// The stable identifier: the same on every copy of the message.
     #[must_use]
-    pub fn id(&self) -> String {
-        format!("{}/alert#{}", self.sid, self.key)
+    pub fn id(&self) -> AlertId {
+        AlertId {
+            sid: self.sid.clone(),
+            key: self.key.clone(),
+        }
     }
 
     /// What an alert and the notice that takes it back have in common: a pager closes by it what it

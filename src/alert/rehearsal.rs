@@ -1,7 +1,7 @@
 //! An alert that isn't one: to see whether alerts arrive. Marked so that neither a person nor a
 //! program can mistake it. Pure.
 
-use super::message::{Links, MAX_SMS, MAX_SUBJECT, Message, message};
+use super::message::{Incident, Links, MAX_SMS, MAX_SUBJECT, Message, message};
 use super::{Alert, AlertKey, AlertKind, KeyPart};
 use crate::event::EventType;
 use crate::text::ascii;
@@ -29,7 +29,7 @@ pub fn rehearsal(kind: AlertKind, links: &Links, now_ms: u64) -> Message {
         at: now_ms,
         codes: codes(kind, now_ms),
     };
-    let real = message(&alert, links);
+    let real = message(&alert, &Incident::of(&alert), links);
     let mut default = real.default;
     for (pointer, explanation) in [
         ("/content/title", MARK),

@@ -27,7 +27,7 @@ fn kind(event_type: u32, details: Value, kinds: &[AlertKind]) -> Option<AlertKin
 
 /// The message of an alert where no address is configured.
 fn unlinked(alert: &Alert) -> Message {
-    message(alert, &Links::default())
+    message(alert, &Incident::of(alert), &Links::default())
 }
 
 fn printed(event_type: u32, details: Value) -> String {

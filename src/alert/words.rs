@@ -87,7 +87,7 @@ pub fn in_words(alert: &Alert) -> Words {
 }
 
 /// How an alert is closed; `None` for a notice that closes one.
-fn closing(kind: AlertKind) -> Option<&'static str> {
+pub(super) fn closing(kind: AlertKind) -> Option<&'static str> {
     match kind {
         AlertKind::AbnormalExit => Some(
             "This alert closes by itself only if another recorder takes over; otherwise close it \

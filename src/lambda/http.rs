@@ -226,7 +226,7 @@ fn metrics(outcome: &Outcome, now_ms: u64) -> Vec<(Metric, u64)> {
             matches!(
                 outcome.alert,
                 Some(AlertOutcome::Sent(
-                    SendOutcome::Deferred | SendOutcome::Refused
+                    SendOutcome::Left | SendOutcome::Deferred | SendOutcome::Refused
                 ))
             ),
         ),

@@ -61,7 +61,7 @@ fn write_lines(log: &Log, sweep: &Sweep, invocation: Invocation<'_>, millisecond
             metrics: &[],
         });
     }
-    let metrics = [
+    let mut metrics = vec![
         (Metric::Sweeps, 1),
         (Metric::SessionsLooked, sweep.looked),
         (Metric::SessionsHeard, sweep.heard),
@@ -75,6 +75,11 @@ fn write_lines(log: &Log, sweep: &Sweep, invocation: Invocation<'_>, millisecond
         (Metric::UnreadableItems, sweep.unreadable),
         (Metric::TableErrors, sweep.errors),
     ];
+    let subscribers = sweep.subscribers.map(|count| (Metric::Subscribers, count));
+    let pending = sweep
+        .subscribers_pending
+        .map(|count| (Metric::SubscribersPending, count));
+    metrics.extend(subscribers.into_iter().chain(pending));
     let level = if sweep.errors > 0 {
         Level::Error
     } else {

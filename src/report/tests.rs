@@ -54,6 +54,10 @@ pub(super) fn record(callbacks: &[Value]) -> Record {
             .extend(
                 Alert::of(&notification, &AlertKind::DEFAULT).map(|alert| StoredAlert {
                     to: crate::alert::Destinations::default(),
+                    sent_in: None,
+                    roll: None,
+                    open: None,
+                    took_off: 0,
                     state: AlertState::Sent {
                         at: Some(alert.at + 400),
                     },

@@ -5,9 +5,9 @@ use super::index::{Due, Shard, watch_entry};
 use super::item::{Item, number, read_number, read_text, text};
 use super::key::{EXPIRES_AT, ITEM, ItemKey, SID, WATCH_AT};
 use super::{IS_NEW, Store, StoreError, is_invalid, refused};
-use crate::alert::{Alert, AlertKind, Destination, Destinations};
+use crate::alert::{Alert, AlertId, AlertKind, Destination, Destinations};
 use crate::invocation::Invocation;
-use crate::record::{AlertState, StoredAlert};
+use crate::record::{AlertState, Roll, StoredAlert};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -15,7 +15,17 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 /// How long a lease lasts, from the write that takes it, in ms.
 pub const LEASE_MS: u64 = 15_000;
 /// What an alert still has to be published to; absent once it is sent.
-const TO: &str = "to";
+pub(super) const TO: &str = "to";
+/// The digest that an alert was sent in.
+pub(super) const SENT_IN: &str = "sent_in";
+/// How many members of a digest aren't taken back.
+pub(super) const OPEN: &str = "open";
+/// How many members a notice has taken off the `open` of the digest that they were sent in.
+pub(super) const TOOK_OFF: &str = "took_off";
+/// The alerts that a digest may stand for.
+const MEMBERS: &str = "members";
+/// Whether a digest is about half of all recordings or more.
+const WIDESPREAD: &str = "widespread";
 /// The alert still has to be sent, and its lease is over.
 const IS_DUE: &str = "#state = :pending AND due_at <= :now";
 /// The alert still has to be sent, and its lease is ours.
@@ -33,6 +43,8 @@ const MAX_BACKOFF_MS: u64 = 5 * 60 * 1000;
 pub struct Lease {
     alert: Alert,
     to: Destinations,
+    roll: Option<Roll>,
+    took_off: u64,
     owner: String,
     ends_at: u64,
     tries: u64,
@@ -46,6 +58,8 @@ impl Lease {
         Self {
             to: Destination::of(alert.kind),
             alert,
+            roll: None,
+            took_off: 0,
             owner: invocation.id.to_owned(),
             ends_at: now_ms + LEASE_MS,
             tries: 1,
@@ -53,10 +67,56 @@ impl Lease {
         }
     }
 
+    /// The lease of a new digest, to be written now.
+    pub(super) fn of_digest(
+        alert: Alert,
+        to: Destinations,
+        roll: Roll,
+        created_at: u64,
+        invocation: Invocation<'_>,
+    ) -> Self {
+        Self {
+            created_at,
+            to,
+            roll: Some(roll),
+            ..Self::new(alert, invocation)
+        }
+    }
+
+    /// The lease that `owner` has taken of what is stored.
+    fn of_stored(stored: StoredAlert, owner: &str) -> Self {
+        Self {
+            alert: stored.alert,
+            to: stored.to,
+            roll: stored.roll,
+            took_off: stored.took_off,
+            owner: owner.to_owned(),
+            ends_at: stored.due_at,
+            tries: stored.tries,
+            created_at: stored.created_at,
+        }
+    }
+
     /// The alert.
     #[must_use]
     pub fn alert(&self) -> &Alert {
         &self.alert
+    }
+
+    /// If it is a digest: what it is about.
+    #[must_use]
+    pub fn roll(&self) -> Option<&Roll> {
+        self.roll.as_ref()
+    }
+
+    /// How many members it has taken off the digest that it takes back.
+    pub(super) fn took_off(&self) -> u64 {
+        self.took_off
+    }
+
+    /// Whose it is.
+    pub(super) fn owner(&self) -> &str {
+        &self.owner
     }
 
     /// What the alert still has to be published to.
@@ -190,19 +250,12 @@ impl Store {
             },
         };
         Ok(match read_alert(&stored) {
-            Some(stored) => DueClaim::Ours(Box::new(Lease {
-                alert: stored.alert,
-                to: stored.to,
-                owner: invocation.id.to_owned(),
-                ends_at: stored.due_at,
-                tries: stored.tries,
-                created_at: stored.created_at,
-            })),
+            Some(stored) => DueClaim::Ours(Box::new(Lease::of_stored(stored, invocation.id))),
             None => DueClaim::Unreadable,
         })
     }
 
-    /// Notes that an alert is sent, if the lease is still ours.
+    /// Notes that an alert is sent, if the lease is still ours; a digest with so many members.
     ///
     /// # Errors
     /// [`StoreError::Call`].
@@ -210,19 +263,31 @@ impl Store {
         &self,
         lease: &Lease,
         message_id: &str,
+        members: Option<u64>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let sent = AlertState::Sent { at: Some(now_ms) };
-        let update = self
+        let counts = match (members, lease.alert.kind.alarm() == lease.alert.kind) {
+            (None, _) => "",
+            (Some(_), false) => ", members_sent = :members",
+            (Some(_), true) => ", members_sent = :members, #open = :members",
+        };
+        let mut update = self
             .leased_request(lease)
-            .update_expression(
-                "SET #state = :sent, sns_message_id = :message_id, sent_at = :now \
-                 REMOVE watch_shard, watch_at, #to",
-            )
+            .update_expression(format!(
+                "SET #state = :sent, sns_message_id = :message_id, sent_at = :now{counts} \
+                 REMOVE watch_shard, watch_at, #to"
+            ))
             .expression_attribute_names("#to", TO)
             .expression_attribute_values(":sent", text(sent.as_str()))
             .expression_attribute_values(":message_id", text(message_id))
             .expression_attribute_values(":now", number(now_ms));
+        if let Some(members) = members {
+            update = update.expression_attribute_values(":members", number(members));
+        }
+        if counts.contains("#open") {
+            update = update.expression_attribute_names("#open", OPEN);
+        }
         match update.send().await {
             Ok(_) => Ok(()),
             Err(error) => refused("UpdateItem alert sent", error).map(|_| ()),
@@ -242,6 +307,30 @@ impl Store {
         match update.send().await {
             Ok(_) => Ok(()),
             Err(error) => refused("UpdateItem alert served", error).map(|_| ()),
+        }
+    }
+
+    /// Leaves an alert to the next sweep, at once, with what it still has to be published to. That
+    /// was no try: whoever comes next may have to wait longer after each that failed.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn leave_alert(
+        &self,
+        lease: &Lease,
+        rest: &Destinations,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let update = self
+            .leased_request(lease)
+            .update_expression("SET #to = :rest, due_at = :now, watch_at = :now, tries = :tries")
+            .expression_attribute_values(":tries", number(lease.tries.saturating_sub(1)))
+            .expression_attribute_names("#to", TO)
+            .expression_attribute_values(":rest", words_of(rest))
+            .expression_attribute_values(":now", number(now_ms));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => refused("UpdateItem alert left", error).map(|_| ()),
         }
     }
 
@@ -307,10 +396,9 @@ impl Store {
         stored: &StoredAlert,
         invocation: Invocation<'_>,
     ) -> Result<Option<Lease>, StoreError> {
-        let mut lease = Lease::new(stored.alert.clone(), invocation);
-        lease.to = stored.to.clone();
-        lease.tries = stored.tries + 1;
-        lease.created_at = stored.created_at;
+        let mut lease = Lease::of_stored(stored.clone(), invocation.id);
+        lease.ends_at = invocation.now_ms() + LEASE_MS;
+        lease.tries += 1;
         let update = self
             .alert_request(alert_key(&lease.alert).of(&lease.alert.sid), &lease.owner)
             .update_expression(
@@ -345,7 +433,7 @@ impl Store {
             .expression_attribute_values(":one", number(1))
     }
 
-    fn leased_request(&self, lease: &Lease) -> UpdateItemFluentBuilder {
+    pub(super) fn leased_request(&self, lease: &Lease) -> UpdateItemFluentBuilder {
         self.alert_request(alert_key(&lease.alert).of(&lease.alert.sid), &lease.owner)
             .condition_expression(IS_OURS)
     }
@@ -370,7 +458,7 @@ fn backoff_ms(tries: u64) -> u64 {
     BACKOFF_MS.saturating_mul(factor).min(MAX_BACKOFF_MS)
 }
 
-fn is_ours(stored: &Item, invocation: Invocation<'_>) -> bool {
+pub(super) fn is_ours(stored: &Item, invocation: Invocation<'_>) -> bool {
     read_text(stored, "owner") == Some(invocation.id)
         && read_state(stored) == Some(AlertState::Pending)
 }
@@ -420,6 +508,10 @@ pub fn read_alert(item: &Item) -> Option<StoredAlert> {
                 .collect(),
         },
         state: read_state(item)?,
+        sent_in: read_text(item, SENT_IN).and_then(AlertId::parse),
+        roll: read_roll(item),
+        open: read_number(item, OPEN),
+        took_off: read_number(item, TOOK_OFF).unwrap_or(0),
         tries: read_number(item, "tries")?,
         created_at: read_number(item, "created_at")?,
         due_at: read_number(item, "due_at")?,
@@ -442,6 +534,28 @@ fn read_to(item: &Item, kind: AlertKind) -> Destinations {
 
 fn words_of(to: &Destinations) -> AttributeValue {
     AttributeValue::Ss(to.iter().map(|to| to.as_str().to_owned()).collect())
+}
+
+fn read_roll(item: &Item) -> Option<Roll> {
+    let members = item.get(MEMBERS)?.as_l().ok()?.iter();
+    let members = members.filter_map(|member| AlertId::parse(member.as_s().ok()?));
+    Some(Roll {
+        members: members.collect(),
+        is_widespread: item
+            .get(WIDESPREAD)
+            .is_some_and(|it| it.as_bool() == Ok(&true)),
+        takes_back: read_text(item, "takes_back").and_then(AlertId::parse),
+    })
+}
+
+fn write_roll(roll: &Roll, item: &mut Item) {
+    let members = roll.members.iter().map(|member| text(member.to_string()));
+    item.insert(MEMBERS.to_owned(), AttributeValue::L(members.collect()));
+    let is_widespread = AttributeValue::Bool(roll.is_widespread);
+    item.insert(WIDESPREAD.to_owned(), is_widespread);
+    if let Some(takes_back) = &roll.takes_back {
+        item.insert("takes_back".to_owned(), text(takes_back.to_string()));
+    }
 }
 
 /// The key of an alert's item.
@@ -477,6 +591,9 @@ pub(super) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
         ("created_at".to_owned(), number(lease.created_at)),
         (EXPIRES_AT.to_owned(), number(expires_at)),
     ]);
+    if let Some(roll) = &lease.roll {
+        write_roll(roll, &mut item);
+    }
     item
 }
 
@@ -510,6 +627,8 @@ mod tests {
         let lease = Lease {
             alert: alert.clone(),
             to: [Destination::Alerts].into(),
+            roll: None,
+            took_off: 0,
             owner: "us".to_owned(),
             ends_at: 1_000 + LEASE_MS,
             tries: 1,

@@ -1,9 +1,12 @@
 //! Sessions read by the hundred, eventually consistent: half a read unit each, however many
 //! attributes are wanted.
 
+use super::alert::read_alert;
 use super::item::{Item, read_text};
 use super::key::{ItemKey, SID};
 use super::{Store, StoreError, failed};
+use crate::alert::AlertId;
+use crate::record::StoredAlert;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -39,17 +42,47 @@ impl Projection {
 }
 
 impl Store {
+    /// At most [`BATCH`] alerts, perhaps a moment old; those that are gone or can't be read aren't
+    /// among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn stored_alerts(&self, ids: &[AlertId]) -> Result<Vec<StoredAlert>, StoreError> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        let keys = ids
+            .iter()
+            .map(|id| ItemKey::Alert(id.key.clone()).of(&id.sid));
+        let items = self.items(keys.collect(), None).await?;
+        Ok(items.iter().filter_map(read_alert).collect())
+    }
+
     /// The items of at most [`BATCH`] sessions, by `sid`; those that are gone aren't among them.
     pub(super) async fn session_items(
         &self,
         sids: &[String],
         projection: Option<&Projection>,
     ) -> Result<HashMap<String, Item>, StoreError> {
+        let keys = sids.iter().map(|sid| ItemKey::Session.of(sid)).collect();
+        let items = self.items(keys, projection).await?.into_iter();
+        let by_sid = items.filter_map(|item| Some((read_text(&item, SID)?.to_owned(), item)));
+        Ok(by_sid.collect())
+    }
+
+    async fn items(
+        &self,
+        keys: Vec<Item>,
+        projection: Option<&Projection>,
+    ) -> Result<Vec<Item>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut items = Vec::with_capacity(keys.len());
         let unasked = |source: aws_sdk_dynamodb::error::BuildError| StoreError::Call {
-            call: "BatchGetItem sessions",
+            call: "BatchGetItem",
             source: Box::new(source),
         };
-        let keys = sids.iter().map(|sid| ItemKey::Session.of(sid)).collect();
         let wanted = KeysAndAttributes::builder()
             .set_keys(Some(keys))
             .set_projection_expression(projection.map(|wanted| wanted.expression.clone()))
@@ -57,7 +90,6 @@ impl Store {
             .build()
             .map_err(unasked)?;
         let mut wanted = Some(HashMap::from([(self.table.clone(), wanted)]));
-        let mut items = HashMap::with_capacity(sids.len());
         for ask in 0..MAX_ASKS {
             let Some(request) = wanted.take().filter(|wanted| !wanted.is_empty()) else {
                 break;
@@ -72,18 +104,14 @@ impl Store {
                 .set_request_items(Some(request))
                 .send()
                 .await
-                .map_err(|error| failed("BatchGetItem sessions", error))?;
+                .map_err(|error| failed("BatchGetItem", error))?;
             let answers = got.responses.into_iter().flatten();
-            for item in answers.flat_map(|(_, items)| items) {
-                if let Some(sid) = read_text(&item, SID) {
-                    items.insert(sid.to_owned(), item);
-                }
-            }
+            items.extend(answers.flat_map(|(_, items)| items));
             wanted = got.unprocessed_keys;
         }
         if wanted.is_some_and(|left| !left.is_empty()) {
             return Err(StoreError::Call {
-                call: "BatchGetItem sessions",
+                call: "BatchGetItem",
                 source: "the table is throttled: keys were left unprocessed".into(),
             });
         }

@@ -3,6 +3,7 @@
 
 use super::item::{Item, text};
 use crate::alert::AlertKey;
+use jiff::Timestamp;
 use std::fmt;
 
 /// The partition key: the recording, or what else an item belongs to.
@@ -21,6 +22,21 @@ pub(super) const WATCH_AT: &str = "watch_at";
 pub(super) const CNAME: &str = "cname";
 /// The index `channel`: `sendts` of the callback that opened the session, ms since the epoch.
 pub(super) const FIRST_SENDTS: &str = "first_sendts";
+
+/// How a UTC day is written in a key.
+pub(super) const DAY: &str = "%Y-%m-%d";
+/// How a minute of UTC is written in a key.
+pub(super) const MINUTE: &str = "%Y-%m-%dT%H:%M";
+
+/// A time's part of a key. It is no text for people: no change of how dates are shown may change
+/// it.
+pub(super) fn utc_name(ms: u64, pattern: &str) -> String {
+    let time = i64::try_from(ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .unwrap_or_default();
+    time.strftime(pattern).to_string()
+}
 
 /// What an item is, by its sort key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

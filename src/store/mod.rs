@@ -9,6 +9,8 @@
 //! | `session` | a session's item takes the *fast path*, one request that reads nothing, where the callback is newer than all before it; else the *slow path*: the refused request has brought the item, the callback is merged in and written if nobody else wrote meanwhile |
 //! | `archive`, `page` | a page of missing callbacks that have no room in the session's item counts only once the session's item says so |
 //! | `alert` | an alert's item is put once, before anything is sent, and names who may send it until when |
+//! | `digest` | an alert for many names its members first; then each says in which digest it was sent |
+//! | `minute` | the counter of a minute only counts up |
 //! | `look` | what the watchdog finds is noted together with its alerts, if no callback came meanwhile |
 //! | `quarantine` | an authentic body that isn't stored as a callback is kept |
 //! | `index`, `batch` | what is due, and which sessions are watched |
@@ -21,12 +23,14 @@ mod alert;
 mod archive;
 mod batch;
 mod conflict;
+mod digest;
 mod event;
 mod index;
 mod item;
 mod kept_body;
 mod key;
 mod look;
+mod minute;
 mod page;
 mod quarantine;
 mod record;
@@ -35,6 +39,7 @@ mod value;
 
 pub use alert::{Claim, DueClaim, LEASE_MS, Lease, read_alert};
 pub use batch::BATCH;
+pub use digest::{Draft, MAX_MEMBERS, Membership, is_digest};
 pub use event::EventWrite;
 pub use index::{Due, DuePage, Shard};
 pub use item::{Item, read_session, size};

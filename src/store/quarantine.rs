@@ -2,12 +2,11 @@
 
 use super::item::{Item, number, read_number, read_text, text};
 use super::kept_body::{keep_beginning, keep_body, read_body};
-use super::key::{EXPIRES_AT, ITEM, SID};
+use super::key::{DAY, EXPIRES_AT, ITEM, SID, utc_name};
 use super::{Store, StoreError, failed};
 use crate::hash::short_hash;
 use crate::notification::Unreadable;
 use crate::signature::Verified;
-use jiff::Timestamp;
 
 /// Why an authentic body isn't stored as a callback. Its `Display` is kept beside the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -167,14 +166,9 @@ fn read_quarantined(item: &Item) -> Option<Quarantined> {
     })
 }
 
-/// The partition of a time's UTC day. It is a key, not a text for people: no change of how dates
-/// are shown may change it.
+/// The partition of a time's UTC day.
 fn partition(ms: u64) -> String {
-    let time = i64::try_from(ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        .unwrap_or_default();
-    format!("quarantine#{}", time.strftime("%Y-%m-%d"))
+    format!("quarantine#{}", utc_name(ms, DAY))
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Run<'_> {
             Some(at) => at,
             None => (place.shards.next()?, None),
         };
-        if self.table_is_down() || !self.has_time(BATCH_TIME) {
+        if self.table_is_down() || !self.has_time(BATCH_TIME + self.reserved_for_held()) {
             return Some((vec![Listed::Failed(shard, None)], place));
         }
         let page = self.sweeper.store.watched(shard, from);
@@ -100,7 +100,10 @@ impl Run<'_> {
 
     async fn check_listed(&self, listed: Listed) -> (Option<Shard>, Sweep) {
         match listed {
-            Listed::Others(due) => (None, self.send_all(&due).await),
+            Listed::Others(due) => {
+                self.hold(due);
+                (None, Sweep::default())
+            }
             Listed::Sessions(shard, sids) => (Some(shard), self.check_batch(&sids).await),
             Listed::Failed(shard, error) => {
                 let mut sweep = Sweep {
@@ -121,7 +124,7 @@ impl Run<'_> {
     /// Reads a batch of sessions, and looks closer at those of which something is to be said.
     async fn check_batch(&self, sids: &[String]) -> Sweep {
         let mut sweep = Sweep::default();
-        if self.table_is_down() || !self.has_time(BATCH_TIME) {
+        if self.table_is_down() || !self.has_time(BATCH_TIME + self.reserved_for_held()) {
             sweep.finished = false;
             return sweep;
         }

@@ -11,7 +11,7 @@ mod checks;
 use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::send::Outbox;
-use crate::store::{Shard, Store};
+use crate::store::{Due, Shard, Store};
 use crate::watchdog::Rules;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -24,6 +24,10 @@ use tokio::time::{Instant, timeout_at};
 pub const PUT_OFF_MS: u64 = 60 * 60 * 1000;
 /// How often a sweep is started, in ms: the lag of one that does all it should is 0.
 const EVERY_MS: u64 = 60_000;
+/// How often SNS is asked who listens, in ms.
+const HOUR_MS: u64 = 60 * 60 * 1000;
+/// How long it may take to tell.
+const WHO_LISTENS: Duration = Duration::from_secs(2);
 /// Heartbeats are expected of every recording for so long after any was seen, in ms.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// How often it is noted that one was seen, in ms.
@@ -59,7 +63,7 @@ pub struct Sweep {
     pub published: u64,
     /// Alerts that couldn't be published and stay pending.
     pub deferred: u64,
-    /// Alerts left alone because SNS is down.
+    /// Alerts left to the next run because SNS is down, or enough has left in this one.
     pub held: u64,
     /// Alerts that were tried for a day and are given up.
     pub failed: u64,
@@ -71,6 +75,12 @@ pub struct Sweep {
     pub oldest_pending_ms: u64,
     /// How late the sessions that waited longest for a check are by now, in ms.
     pub lag_ms: u64,
+    /// Subscriptions of the topics, if this run asked: confirmed ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscribers: Option<u64>,
+    /// The others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscribers_pending: Option<u64>,
     /// False if the time was up before everything was processed.
     pub finished: bool,
     /// Problems for people to read: at most 50.
@@ -109,6 +119,8 @@ impl Default for Sweep {
             errors: 0,
             oldest_pending_ms: 0,
             lag_ms: 0,
+            subscribers: None,
+            subscribers_pending: None,
             finished: true,
             remarks: Vec::new(),
         }
@@ -139,6 +151,8 @@ impl Sweep {
         self.errors += other.errors;
         self.oldest_pending_ms = self.oldest_pending_ms.max(other.oldest_pending_ms);
         self.lag_ms = self.lag_ms.max(other.lag_ms);
+        self.subscribers = self.subscribers.or(other.subscribers);
+        self.subscribers_pending = self.subscribers_pending.or(other.subscribers_pending);
         self.finished &= other.finished;
         self.remarks.extend(other.remarks);
         self.remarks.truncate(MAX_REMARKS);
@@ -152,6 +166,10 @@ pub struct Sweeper {
     store: Store,
     outbox: Outbox,
     in_flight: usize,
+    /// How many sessions are watched, as far as this process knows.
+    watched: AtomicU64,
+    /// In which hour SNS was last asked who listens, hours since the epoch.
+    asked_in: AtomicU64,
     /// Since when the sessions of a partition have all been checked, ms since the epoch, as far as
     /// this process knows.
     checked_at: Mutex<HashMap<Shard, u64>>,
@@ -169,6 +187,12 @@ struct Run<'a> {
     sns_failures: AtomicU32,
     /// Consecutive failed requests to the table.
     table_failures: AtomicU32,
+    /// How long it may take.
+    length: Duration,
+    /// When another message may leave.
+    next: Mutex<Instant>,
+    /// What was found and leaves at the end, because enough has left in this minute.
+    held: Mutex<Vec<Due>>,
 }
 
 impl Sweeper {
@@ -180,6 +204,8 @@ impl Sweeper {
             store,
             outbox,
             in_flight: IN_FLIGHT,
+            watched: AtomicU64::new(0),
+            asked_in: AtomicU64::new(0),
             checked_at: Mutex::default(),
         }
     }
@@ -191,25 +217,31 @@ impl Sweeper {
         self
     }
 
+    /// Sends what is due, and checks nothing.
+    pub async fn send_due(&self, invocation: Invocation<'_>) -> Sweep {
+        let owner = owner_of_run(invocation);
+        let run = self.begin(&owner, invocation, self.rules);
+        run.send_due().await
+    }
+
     /// Sends what is due, then checks the watched sessions.
     pub async fn sweep(&self, invocation: Invocation<'_>) -> Sweep {
-        // Lambda may deliver one event twice, under one request id. Two runs are two owners.
-        let owner = format!("{}/{:016x}", invocation.id, fastrand::u64(..));
         let seen_at = self.heartbeat_seen_at(invocation).await;
         let expects_heartbeats = seen_at.saturating_add(DAY_MS) > invocation.now_ms();
-        let run = Run {
-            sweeper: self,
-            invocation: Invocation::new(&owner, invocation.now_ms(), invocation.deadline),
-            rules: Rules {
-                expects_heartbeats,
-                ..self.rules
-            },
-            newest_heartbeat: AtomicU64::new(0),
-            sns_failures: AtomicU32::new(0),
-            table_failures: AtomicU32::new(0),
+        let rules = Rules {
+            expects_heartbeats,
+            ..self.rules
         };
+        let owner = owner_of_run(invocation);
+        let run = self.begin(&owner, invocation, rules);
         let mut sweep = run.send_due().await;
-        sweep.add(run.check_sessions().await);
+        let checked = run.check_sessions().await;
+        if checked.finished {
+            self.watched.store(checked.looked, Ordering::Relaxed);
+        }
+        sweep.add(checked);
+        sweep.add(run.send_held().await);
+        self.ask_who_listens(run.invocation, &mut sweep).await;
         let newest = run.newest_heartbeat.load(Ordering::Relaxed);
         if newest >= seen_at.saturating_add(NOTED_EVERY_MS) {
             let noted = self.store.note_heartbeat(newest, invocation.now_ms());
@@ -222,6 +254,40 @@ impl Sweeper {
         sweep
     }
 
+    fn begin<'a>(&'a self, owner: &'a str, invocation: Invocation<'a>, rules: Rules) -> Run<'a> {
+        let now = Instant::now();
+        Run {
+            sweeper: self,
+            invocation: Invocation::new(owner, invocation.now_ms(), invocation.deadline),
+            rules,
+            newest_heartbeat: AtomicU64::new(0),
+            sns_failures: AtomicU32::new(0),
+            table_failures: AtomicU32::new(0),
+            length: invocation.deadline.saturating_duration_since(now),
+            next: Mutex::new(now),
+            held: Mutex::default(),
+        }
+    }
+
+    /// Asks SNS once an hour how many subscribe.
+    async fn ask_who_listens(&self, invocation: Invocation<'_>, sweep: &mut Sweep) {
+        let hour = invocation.now_ms() / HOUR_MS;
+        if self.asked_in.swap(hour, Ordering::Relaxed) == hour {
+            return;
+        }
+        let until = invocation.deadline.min(Instant::now() + WHO_LISTENS);
+        let error = match timeout_at(until, self.outbox.topics.subscribers()).await {
+            Ok(Ok(subscribers)) => {
+                sweep.subscribers = Some(subscribers.confirmed);
+                sweep.subscribers_pending = Some(subscribers.pending);
+                return;
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(_) => "it took too long".to_owned(),
+        };
+        sweep.remark("topics", "subscribers".to_owned(), "not told", Some(error));
+    }
+
     /// When a heartbeat of any recording was last noted; 0 where that can't be read.
     async fn heartbeat_seen_at(&self, invocation: Invocation<'_>) -> u64 {
         let seen_at = self.store.heartbeat_seen_at();
@@ -230,6 +296,11 @@ impl Sweeper {
             Ok(Err(_)) | Err(_) => 0,
         }
     }
+}
+
+/// Lambda may deliver one event twice, under one request id. Two runs are two owners.
+fn owner_of_run(invocation: Invocation<'_>) -> String {
+    format!("{}/{:016x}", invocation.id, fastrand::u64(..))
 }
 
 impl Run<'_> {

@@ -355,7 +355,11 @@ fn an_alert_of_the_watchdog_has_all_that_its_message_needs() {
         (alert.event_type, alert.sequence, alert.uid.as_str()),
         (33, 2, "5")
     );
-    let message = crate::alert::message(&alert, &crate::alert::Links::default());
+    let message = crate::alert::message(
+        &alert,
+        &crate::alert::Incident::of(&alert),
+        &crate::alert::Links::default(),
+    );
     assert_eq!(
         message.subject,
         "[CRITICAL] Recording has gone silent in channel math-101"

@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 
 /// One published message.
 #[derive(Clone, Debug)]
 pub struct Published {
+    /// When it was published, by the clock that simulations set.
+    pub at: Instant,
     pub topic_arn: String,
     pub subject: String,
     pub email: String,
@@ -172,23 +175,6 @@ impl Sns {
 
     /// Status and text of the answer to a request's body.
     pub async fn answer(&self, body: &[u8]) -> (StatusCode, String) {
-        let mood = *self
-            .state
-            .mood
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let failure = || (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError"));
-        match mood {
-            Mood::Well | Mood::Mute | Mood::Lost | Mood::Choosy | Mood::WithoutCritical => {}
-            Mood::Down => {
-                self.state.asked.notify_one();
-                return failure();
-            }
-            Mood::Hanging => {
-                self.state.asked.notify_one();
-                std::future::pending().await
-            }
-        }
         let form: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
         let topic_arn = form.get("TopicArn").map_or("", String::as_str);
         let action = form.get("Action").map(String::as_str);
@@ -205,6 +191,23 @@ impl Sns {
                 return (StatusCode::OK, counted(&self.subscribers(topic_arn)));
             }
             Some(_) | None => {}
+        }
+        let mood = *self
+            .state
+            .mood
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let failure = || (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError"));
+        match mood {
+            Mood::Well | Mood::Mute | Mood::Lost | Mood::Choosy | Mood::WithoutCritical => {}
+            Mood::Down => {
+                self.state.asked.notify_one();
+                return failure();
+            }
+            Mood::Hanging => {
+                self.state.asked.notify_one();
+                std::future::pending().await
+            }
         }
         let Some(message) = parse(&form) else {
             return (StatusCode::BAD_REQUEST, error("InvalidParameter"));
@@ -318,6 +321,7 @@ fn parse(form: &BTreeMap<String, String>) -> Option<Published> {
         })
         .collect();
     Some(Published {
+        at: Instant::now(),
         topic_arn: form.get("TopicArn")?.clone(),
         subject,
         email: texts.get("email")?.clone(),

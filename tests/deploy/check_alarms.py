@@ -264,6 +264,7 @@ def troubles(recorded):
         ("sweeps never check all",
          10, {("AgoraRecordings", "SweepLag", SWEEPER): 190_000}, ["SweepLag"]),
         ("an alert is given up", 1, {"sweep": 0, "alert_given_up": 1}, ["AlertsFailed"]),
+        ("nobody listens", 3 * HOUR, {"sweep": 0, "nobody_listens": 1}, ["NobodyListens"]),
         ("a subscriber is down", 1, {("AWS/SQS", "NumberOfMessagesSent", QUEUE): 1},
          ["UndeliveredAlerts"]),
         ("the sweeper stops", 30, {"sweep": 0}, ["SweeperStopped"]),

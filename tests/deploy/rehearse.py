@@ -41,7 +41,7 @@ def rehearse(environment):
     boto3.client("s3").create_bucket(Bucket="rehearsal", CreateBucketConfiguration=here)
     deploy(
         environment, BUILD, f"AgoraSecret={SECRET}", "Architecture=x86_64", "MaxCallbackAgeHours=0",
-        "SessionSilentMinutes=1", "EncryptTopics=true",
+        "SessionSilentMinutes=2", "EncryptTopics=true",
         "AlertHttpsUrl=https://pager.example.com/hook",
     )
     stacks = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
@@ -49,14 +49,8 @@ def rehearse(environment):
     outputs = {o["OutputKey"]: o["OutputValue"] for o in stacks[0]["Outputs"]}
     print("created: " + ", ".join(sorted(outputs)))
 
-    sqs, sns = boto3.client("sqs"), boto3.client("sns")
-    queue = sqs.create_queue(QueueName="pager")["QueueUrl"]
-    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
-    critical = {"FilterPolicy": json.dumps({"severity": ["critical"]})}
-    sns.subscribe(
-        TopicArn=outputs["AlertTopicArn"], Protocol="sqs", Endpoint=attributes["QueueArn"],
-        Attributes=critical,
-    )
+    pager = Subscriber("pager", outputs["CriticalTopicArn"])
+    everything = Subscriber("everything", outputs["AlertTopicArn"])
 
     url = outputs["CallbackUrl"]
     check = b'{"payload": {"cname": "test_webhook"}}'
@@ -82,38 +76,50 @@ def rehearse(environment):
     assert {a["state"] for a in alerts} == {"sent"}, alerts
     print(f"the table: {len(items)} items of {sid}, phase {session['phase']['phase']}")
 
-    received = {}
+    for subscriber in [pager, everything]:
+        subscriber.wait_for(["abnormal_exit", "fatal_error"])
 
-    def messages(count):
-        some = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        for message in some:
-            alert = json.loads(json.loads(message["Body"])["Message"])["metadata"]
-            received[alert["additionalContext"]["alertId"]] = alert["eventType"]
-        return len(received) >= count and sorted(received.values())
-
-    kinds = wait_for("alerts at the subscriber", 30, lambda: messages(2))
-    print("the subscriber: " + ", ".join(kinds))
-
-    # A recording that has gone silent: the sweeper finds it.
+    # A recording that goes silent, then speaks again: the sweeper finds both.
     now_ms = int(time.time() * 1000)
-    silent = {
-        "productId": 3, "eventType": 33, "notifyMs": now_ms,
-        "payload": {
-            "cname": "quiet", "uid": "5", "sid": "quiet", "sequence": 0,
-            "sendts": now_ms - 120_000, "details": {"progress": 1},
-        },
-    }
-    assert post(url, json.dumps(silent).encode())[0] == 200
-    table.update_item(
-        Key={"sid": "quiet", "item": "session"}, UpdateExpression="SET watch_at = :now",
-        ExpressionAttributeValues={":now": now_ms - 1},
-    )
-    sweeper = boto3.client("lambda")
-    sweep = json.load(sweeper.invoke(FunctionName=f"{STACK}-sweeper", Payload=b"{}")["Payload"])
-    assert sweep["errors"] == 0 and sweep["finished"], sweep
-    kinds = wait_for("silence at the subscriber", 90, lambda: messages(3))
-    assert kinds == ["abnormal_exit", "fatal_error", "session_silent"], kinds
-    print(f"the sweeper: {sweep['looked']} sessions looked at; the subscriber: " + ", ".join(kinds))
+    hear(url, table, 0, now_ms - 200_000)
+    sweep = run_sweeper()
+    pager.wait_for(["abnormal_exit", "fatal_error", "session_silent"])
+    everything.wait_for(["abnormal_exit", "fatal_error", "session_silent"])
+    hear(url, table, 1, now_ms)
+    run_sweeper()
+    for subscriber in [pager, everything]:
+        subscriber.wait_for(
+            ["abnormal_exit", "fatal_error", "session_silent", "session_silent_resolved"])
+        actions = subscriber.actions("quiet/session_silent/")
+        assert actions == ["trigger", "resolve"], (subscriber.name, actions)
+    print(f"the sweeper: {sweep['looked']} sessions looked at; a pager on the critical topic opens "
+          "an incident and closes it")
+
+    # A warning is nothing for the pager.
+    backup = callback("backup", 1, 32, now_ms, {"status": 0})
+    assert post(url, backup)[0] == 200
+    everything.wait_for(
+        ["abnormal_exit", "backup_only_upload", "fatal_error", "session_silent",
+         "session_silent_resolved"])
+    assert len(pager.received()) == 4, pager.received()
+
+    # One topic is gone: the other isn't sent to twice.
+    boto3.client("sns").delete_topic(TopicArn=outputs["CriticalTopicArn"])
+    assert post(url, callback("half", 1, 11, now_ms, {"exitStatus": 1}))[0] == 200
+    (half,) = [item for item in table.query(
+        KeyConditionExpression="sid = :sid", ExpressionAttributeValues={":sid": "half"},
+    )["Items"] if item["item"].startswith("alert#")]
+    assert half["state"] == "pending" and half["to"] == {"critical"}, half
+    for _ in range(2):
+        table.update_item(
+            Key={"sid": "half", "item": half["item"]},
+            UpdateExpression="SET due_at = :past, watch_at = :past",
+            ExpressionAttributeValues={":past": now_ms - 1},
+        )
+        run_sweeper()
+    of_half = [kind for sid, kind in everything.received() if sid == "half"]
+    assert of_half == ["abnormal_exit"], of_half
+    print("a topic is gone: the other got its alert, once")
     schedule = boto3.client("scheduler").get_schedule(Name=resource("SweepSchedule"))
     assert schedule["Target"]["Arn"].endswith(f":function:{STACK}-sweeper:live"), schedule
 
@@ -123,6 +129,70 @@ def rehearse(environment):
     assert post(url, callbacks[0], "false")[0] == 401
     print("the secret is rotated, the one before still holds, and no other does")
     go_back(environment, url, callbacks[0])
+
+
+def callback(sid, sequence, event_type, sendts, details):
+    """The body of a callback."""
+    return json.dumps({
+        "productId": 3, "eventType": event_type, "notifyMs": sendts,
+        "payload": {
+            "cname": sid, "uid": "5", "sid": sid, "sequence": sequence, "sendts": sendts,
+            "details": details,
+        },
+    }).encode()
+
+
+def hear(url, table, sequence, at_ms):
+    """A heartbeat that came at that time."""
+    assert post(url, callback("quiet", sequence, 33, at_ms, {"progress": 1}))[0] == 200
+    table.update_item(
+        Key={"sid": "quiet", "item": "session"}, UpdateExpression="SET heard_at = :at",
+        ExpressionAttributeValues={":at": at_ms},
+    )
+
+
+def run_sweeper():
+    payload = boto3.client("lambda").invoke(FunctionName=f"{STACK}-sweeper", Payload=b"{}")
+    sweep = json.load(payload["Payload"])
+    assert sweep["finished"] and sweep["errors"] == 0, sweep
+    return sweep
+
+
+class Subscriber:
+    """A queue that is subscribed to a topic, without a filter."""
+
+    def __init__(self, name, topic):
+        self.name, self.metadata = name, {}
+        self.sqs = boto3.client("sqs")
+        self.queue = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        attributes = self.sqs.get_queue_attributes(
+            QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]
+        boto3.client("sns").subscribe(
+            TopicArn=topic, Protocol="sqs", Endpoint=attributes["QueueArn"])
+
+    def receive(self):
+        some = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)
+        for message in some.get("Messages", []):
+            metadata = json.loads(json.loads(message["Body"])["Message"])["metadata"]
+            # SQS may hand a message out twice; what was sent twice has another id there.
+            self.metadata[message["MessageId"]] = metadata["additionalContext"]
+            self.sqs.delete_message(
+                QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+        return self.metadata.values()
+
+    def received(self):
+        return [(context["sid"], context["kind"]) for context in self.receive()]
+
+    def actions(self, incident):
+        """What happens to an incident; a queue may hand messages out in another order."""
+        of = [c for c in self.receive() if c["incident"].startswith(incident)]
+        assert len({context["incident"] for context in of}) == 1, of
+        return [c["action"] for c in sorted(of, key=lambda c: c["action"], reverse=True)]
+
+    def wait_for(self, kinds):
+        is_there = lambda: sorted(kind for _, kind in self.received()) == kinds
+        wait_for(f"{kinds} at {self.name}: {self.received()}", 90, is_there)
+        print(f"{self.name}: " + ", ".join(kinds))
 
 
 def go_back(environment, url, callback):

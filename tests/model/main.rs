@@ -12,6 +12,7 @@
     reason = "a test"
 )]
 
+mod digest;
 mod watch;
 
 use stateright::{Checker, HasDiscoveries, Model, Property};

@@ -11,9 +11,14 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 async fn sampled() -> World {
     let world = World::new().await;
     let receiver = world.receiver();
-    for session in &SESSIONS {
-        for line in session.shuffled.lines() {
-            world.deliver(&receiver, line.as_bytes()).await;
+    // Each in a minute of its own, so that all alerts leave at once.
+    for (minute, session) in (0..).zip(&SESSIONS) {
+        for (n, line) in session.shuffled.lines().enumerate() {
+            let now_ms = 1_772_460_000_000 + minute * 60_000;
+            let id = format!("{}-{n}", session.name);
+            world
+                .deliver_as(&receiver, line.as_bytes(), &id, now_ms)
+                .await;
         }
     }
     world

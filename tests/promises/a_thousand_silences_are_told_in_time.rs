@@ -90,8 +90,12 @@ async fn play(sessions: u64, silent: u64) -> u64 {
         assert!(sweep.finished && sweep.errors == 0, "{:?}", sweep.remarks);
         assert!(sweep.looked > sessions, "all are looked at in each run");
         let now_ms = world.now_ms();
-        for id in world.published().into_keys() {
-            let (sid, _) = id.split_once('/').unwrap();
+        for alert in alerts(&world).await {
+            let sid = alert["sid"].as_s().unwrap();
+            let is_sent = alert["state"].as_s().unwrap() == "sent";
+            if !is_sent || sid.starts_with("digest#") {
+                continue;
+            }
             told.entry(sid.to_owned()).or_insert_with(|| {
                 if let Some(silent_at) = silent_at.get(sid) {
                     let late_ms = now_ms.checked_sub(*silent_at).expect("not too early");
@@ -105,7 +109,21 @@ async fn play(sessions: u64, silent: u64) -> u64 {
     assert_eq!(told.remove("other"), Some(5), "due alerts go first");
     told.remove("pattern");
     assert!(told.keys().eq(silent_at.keys()), "{} are told", told.len());
+    for alert in alerts(&world).await {
+        assert_eq!(alert["state"].as_s().unwrap(), "sent", "{alert:?}");
+    }
     latest_ms
+}
+
+/// The alerts, those for many included.
+async fn alerts(world: &Simulation) -> Vec<Item> {
+    let scan = world.dynamodb().scan().table_name(TABLE);
+    let items = scan.into_paginator().items().send();
+    let items: Vec<Item> = items.collect::<Result<_, _>>().await.unwrap();
+    items
+        .into_iter()
+        .filter(|item| item["item"].as_s().unwrap().starts_with("alert#"))
+        .collect()
 }
 
 /// The item of a session.

@@ -9,7 +9,10 @@
 use crate::harness::oracle::{
     by_definition, failure, incident, incident_of_item, upload, view, view_in_memory,
 };
-use crate::harness::{Callback, Fate, Schedule, Simulation, TABLE, Weather, proof, text};
+use crate::harness::{
+    CRITICAL_TOPIC, Callback, Fate, Schedule, Simulation, TABLE, TOPIC, Weather, proof, text,
+};
+use agora_recording_callbacks::alert::{AlertKind, Destination};
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::session::{Fact, Session};
 use agora_recording_callbacks::store::{Item, read_session, size};
@@ -192,10 +195,11 @@ async fn play(
     };
     futures_util::future::join_all((0..functions).map(|_| lane())).await;
 
-    // Leases run out; two sweepers at once, in the same weather, then in fair weather.
+    // Leases run out; two sweepers at once, in the same weather, then in fair weather. A notice waits
+    // for its alert, which the other one may be about to send: so once more.
     let sweepers = [world.sweeper(), world.sweeper()];
     let rough_rounds = if weather == Weather::default() { 0 } else { 2 };
-    for round in 0..=rough_rounds {
+    for round in 0..=rough_rounds + 1 {
         tokio::time::sleep(Duration::from_secs(60)).await;
         if round == rough_rounds {
             world.set_weather(Weather::default());
@@ -277,13 +281,31 @@ async fn look(world: &Simulation, came: &[&Callback]) -> Summary {
 
     let published = world.published();
     for key in &alerts {
-        assert_eq!(text(&items[key], "state"), "sent", "{key}");
+        assert_eq!(text(&items[key], "state"), "sent", "{:?}", items[key]);
     }
-    assert_eq!(published.len(), alerts.len(), "{published:?} {alerts:?}");
-    let twice: u64 = published.values().map(|times| times - 1).sum();
+    // Each is told to every topic that it is for, by itself or in a digest.
+    let by_topic = world.published_by_topic();
+    let mut twice: u64 = published.values().map(|times| times - 1).sum();
+    for key in &alerts {
+        let item = &items[key];
+        let own = format!("a/{key}");
+        let digest = item.get("sent_in").map(|digest| digest.as_s().unwrap());
+        let kind = AlertKind::read(text(item, "kind")).unwrap();
+        let told = Destination::of(kind).into_iter().map(|to| {
+            let topic = match to {
+                Destination::Critical => CRITICAL_TOPIC,
+                Destination::Alerts => TOPIC,
+            };
+            let is_told = |id: &String| by_topic.contains_key(&(id.clone(), topic.to_owned()));
+            u64::from(is_told(&own)) + u64::from(digest.is_some_and(is_told))
+        });
+        let told: Vec<_> = told.collect();
+        assert!(told.iter().all(|times| *times > 0), "{own} {told:?}");
+        twice += told.iter().max().unwrap() - 1;
+    }
     assert!(
         twice <= world.excuses(),
-        "{twice} published again, {} excuses",
+        "{twice} published again, {} excuses: {by_topic:?}",
         world.excuses()
     );
     let (fates, kills, unavailable) = world.fates();

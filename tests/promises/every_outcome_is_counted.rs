@@ -1,11 +1,11 @@
 //! One line an invocation, with its metrics in it, and nothing in it that shouldn't be.
 
-use crate::harness::{Binary, Function, World, callback, event, event_details, tick};
+use crate::harness::{Binary, Function, TOPIC, World, callback, event, event_details, tick};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::log::{Metric, NAMESPACE};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use testkit::sns::Mood;
+use testkit::sns::{Mood, Subscriber};
 
 /// The metrics of a line, as CloudWatch reads them: what the directive names, under the dimension
 /// it names.
@@ -108,6 +108,14 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
         world.deliver(&receiver, body.as_bytes()).await;
     }
     world.spoil("d").await;
+    for is_confirmed in [true, false] {
+        let subscriber = Subscriber {
+            protocol: "email".to_owned(),
+            endpoint: "oncall@example.com".to_owned(),
+            is_confirmed,
+        };
+        world.sns.subscribe(TOPIC, subscriber);
+    }
     let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
     world.end_leases("a").await;
     let sweep = sweeper.invoke(tick()).await;
@@ -121,6 +129,8 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
             "MissingSequences" => "missingSequences",
             "OldestPendingAlert" => "oldestPendingMs",
             "WatchdogFound" => "found",
+            "Subscribers" => "subscribers",
+            "SubscribersPending" => "subscribersPending",
             _ => continue,
         };
         assert_eq!(sweep[field], value, "{metric}");

@@ -19,6 +19,7 @@ mod a_hostile_session_stays_bounded;
 mod a_kill_at_any_point_loses_no_alert;
 mod a_person_sees_what_happened;
 mod a_rehearsal_tells_the_truth;
+mod a_storm_is_told_in_digests;
 mod a_thousand_silences_are_told_in_time;
 mod alerts_survive_crashes_and_copies;
 mod any_schedule_ends_in_the_sorted_fold;

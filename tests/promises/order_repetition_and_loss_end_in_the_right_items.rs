@@ -238,7 +238,8 @@ fn random_schedules_through_the_table_end_in_the_fold_of_the_sorted_callbacks() 
                     .count();
                 prop_assert_eq!(world.items_with("a", "event#").await.len(), events);
                 let alerts = world.items_with("a", "alert#").await.len();
-                prop_assert_eq!(world.sns.published().len(), alerts);
+                // All in one minute: what is over three leaves with the next sweep.
+                prop_assert_eq!(world.sns.published().len(), alerts.min(3));
                 Ok(())
             })
         })

@@ -2,13 +2,13 @@
 //! metrics of it and looks whether the template's alarms ring, and only those that should.
 
 use crate::harness::{
-    Binary, Fault, Function, Plan, Which, World, callback, event, event_details, tick,
+    Binary, Fault, Function, Plan, TOPIC, Which, World, callback, event, event_details, tick,
 };
 use agora_recording_callbacks::clock::now_ms;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use testkit::sns::Mood;
+use testkit::sns::{Mood, Subscriber};
 
 /// One invocation, as CloudWatch gets to know of it.
 #[derive(Serialize)]
@@ -68,6 +68,14 @@ async fn every_trouble_of_the_runbook_is_recorded() {
     let heartbeat = |sequence| event(&body("a", sequence, 33).to_string());
     let mut troubles = BTreeMap::new();
 
+    let nobody = Watched::start(Binary::Sweeper, &world, "true").await;
+    troubles.insert("nobody_listens", nobody.record(tick(), 9_000).await);
+    let subscriber = Subscriber {
+        protocol: "email".to_owned(),
+        endpoint: "oncall@example.com".to_owned(),
+        is_confirmed: true,
+    };
+    world.sns.subscribe(TOPIC, subscriber);
     troubles.insert("sweep", sweeper.record(tick(), 9_000).await);
     troubles.insert("callback", receiver.record(heartbeat(0), 9_000).await);
     let unlogged = quiet.record(heartbeat(1), 9_000).await;

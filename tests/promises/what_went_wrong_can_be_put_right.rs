@@ -96,11 +96,11 @@ async fn redriven_bodies_end_in_the_same_items_as_if_they_had_been_read_at_once(
             .collect::<Vec<_>>()
     };
     assert_eq!(items(&world).await, items(&at_once).await);
-    assert_eq!(
-        world.scan().await.len(),
-        items(&world).await.len(),
-        "quarantine is empty"
-    );
+    let quarantined = world.scan().await;
+    let quarantined = quarantined
+        .iter()
+        .filter(|item| text(item, "sid").starts_with("quarantine#"));
+    assert_eq!(quarantined.count(), 0, "quarantine is empty");
     assert_eq!(world.sns.published().len(), at_once.sns.published().len());
     // They came when they came.
     for (n, event) in world.items_with("a", "event#").await.iter().enumerate() {

@@ -158,8 +158,8 @@ async fn opening_a_session_and_alerting_cost_a_little_more() {
     world.deliver(&receiver, body.as_bytes()).await;
     assert_eq!(
         cost(&world.proxy.take()),
-        (4.0, 6.0),
-        "the alert is written and marked, each time with its index"
+        (5.0, 7.0),
+        "the alert is written and marked, each time with its index, and counted"
     );
 }
 

@@ -27,7 +27,7 @@ enum Target {
     Test(&'static str),
 }
 
-const PROOFS: [Proof; 11] = [
+const PROOFS: [Proof; 12] = [
     Proof {
         claim: "order",
         target: Target::Test("promises"),
@@ -47,6 +47,11 @@ const PROOFS: [Proof; 11] = [
         claim: "crowds",
         target: Target::Test("promises"),
         filters: &["a_crowd_of_writers"],
+    },
+    Proof {
+        claim: "storms",
+        target: Target::Test("promises"),
+        filters: &["a_storm_is_told"],
     },
     Proof {
         claim: "kills",

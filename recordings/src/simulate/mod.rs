@@ -12,8 +12,14 @@ use crate::terminal::say;
 use agora_recording_callbacks::clock::now_ms;
 use clap::Args;
 use plan::{Kind, Plan, Shape};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// More alerts than that aren't sent to real subscribers without a warning.
+const FLOOD: usize = 5;
+/// How long a person has to think again.
+const SECOND_THOUGHTS: Duration = Duration::from_secs(5);
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -133,6 +139,16 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
         plan.callbacks().filter(|callback| callback.is_lost).count(),
         plan.deliveries.len()
     );
+    let alerts: usize = plan.alerts().iter().map(|(count, _)| count).sum();
+    if !place.local && alerts > FLOOD {
+        say!(
+            "WARNING: some {alerts} alerts go to everybody who is subscribed to the receiver's \
+             topics: three a minute at once, the rest as digests. Ctrl-C stops it."
+        );
+        if std::io::stdin().is_terminal() {
+            tokio::time::sleep(SECOND_THOUGHTS).await;
+        }
+    }
     let played = play::play(&plan, &url, &secret).await?;
     say!("{played}");
     for session in plan.sessions.iter().take(10) {

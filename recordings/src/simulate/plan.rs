@@ -181,6 +181,14 @@ impl Plan {
 
     /// What a person should see arrive, in words.
     pub(crate) fn alerts_to_look_for(&self) -> Vec<String> {
+        let alerts = self.alerts().into_iter();
+        alerts
+            .map(|(count, what)| format!("{count} × {what}"))
+            .collect()
+    }
+
+    /// How many alerts of each kind should arrive.
+    pub(crate) fn alerts(&self) -> Vec<(usize, &'static str)> {
         let came = |event_type| {
             self.sessions.iter().filter(move |session| {
                 session
@@ -218,7 +226,6 @@ impl Plan {
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} × {what}"))
         .collect()
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! A request that its sender has given up may still be carried out later, as on a real network.
 
-use super::world::{TABLE, admission, config};
+use super::world::{CRITICAL_TOPIC, TABLE, admission, config};
 use agora_recording_callbacks::aws;
+use agora_recording_callbacks::config::Config;
 use agora_recording_callbacks::intake::{Intake, Outcome};
 use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
@@ -31,7 +32,7 @@ use std::time::Duration;
 use testkit::engine::create_table;
 use testkit::in_process::carry_out;
 use testkit::sign;
-use testkit::sns::Sns;
+use testkit::sns::{Published, Sns};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -92,7 +93,8 @@ struct Counts {
     fates: BTreeMap<Fate, u64>,
     kills: u64,
     refused_answers: u64,
-    /// Faults that may make somebody publish again: of a publish, and of noting it.
+    /// Faults that may make somebody publish again: of a publish, of noting it, and of writing the
+    /// alert down.
     excuses: u64,
     longest_expression: usize,
 }
@@ -196,7 +198,11 @@ impl Simulation {
     }
 
     fn outbox(&self) -> Outbox {
-        aws::outbox(&self.aws, &config())
+        let config = Config {
+            critical_topic_arn: Some(CRITICAL_TOPIC.to_owned()),
+            ..config()
+        };
+        aws::outbox(&self.aws, &config)
     }
 
     /// Invokes `receiver` with a signed body, once; `None` if it was killed before it answered.
@@ -254,6 +260,24 @@ impl Simulation {
         }
     }
 
+    /// One run of a sweeper that is killed at some moment, perhaps.
+    pub(crate) async fn sweep_or_die(&self, sweeper: &Sweeper) {
+        let lives = {
+            let weather = *self.wire.weather.lock().unwrap();
+            let mut rng = self.wire.rng.lock().unwrap();
+            (rng.f64() < weather.kills).then(|| Duration::from_millis(rng.u64(..4000)))
+        };
+        let sweep = self.sweep(sweeper);
+        match lives {
+            None => drop(sweep.await),
+            Some(lives) => {
+                if timeout(lives, sweep).await.is_err() {
+                    self.wire.counts.lock().unwrap().kills += 1;
+                }
+            }
+        }
+    }
+
     /// One run of a sweeper.
     pub(crate) async fn sweep(&self, sweeper: &Sweeper) -> Sweep {
         let n = self.invocations.fetch_add(1, Ordering::SeqCst);
@@ -264,17 +288,30 @@ impl Simulation {
             .await
     }
 
-    /// How often each alert was published.
-    pub(crate) fn published(&self) -> BTreeMap<String, u64> {
+    /// How often each alert was published to each topic.
+    pub(crate) fn published_by_topic(&self) -> BTreeMap<(String, String), u64> {
         let mut published = BTreeMap::new();
-        for message in self.wire.sns.published() {
-            let id = message.default["metadata"]["additionalContext"]["alertId"]
-                .as_str()
-                .unwrap()
-                .to_owned();
-            *published.entry(id).or_default() += 1;
+        for message in self.messages() {
+            let context = &message.default["metadata"]["additionalContext"];
+            let id = context["alertId"].as_str().unwrap().to_owned();
+            *published.entry((id, message.topic_arn)).or_default() += 1;
         }
         published
+    }
+
+    /// How often each alert was published to the topic that got it most often.
+    pub(crate) fn published(&self) -> BTreeMap<String, u64> {
+        let mut published = BTreeMap::new();
+        for ((id, _), times) in self.published_by_topic() {
+            let most = published.entry(id).or_insert(times);
+            *most = times.max(*most);
+        }
+        published
+    }
+
+    /// Everything that was published.
+    pub(crate) fn messages(&self) -> Vec<Published> {
+        self.wire.sns.published()
     }
 
     /// What happened, for a summary: how many requests met which fate, kills, answers 503.
@@ -288,7 +325,8 @@ impl Simulation {
         self.wire.counts.lock().unwrap().longest_expression
     }
 
-    /// How often a second publish is excused: kills, and faults of publishing or of noting it.
+    /// How often a second publish is excused: kills, and faults of publishing, of noting it, or of
+    /// writing the alert down.
     pub(crate) fn excuses(&self) -> u64 {
         let counts = self.wire.counts.lock().unwrap();
         counts.kills + counts.excuses
@@ -446,8 +484,9 @@ impl Wire {
         let mut counts = self.counts.lock().unwrap();
         counts.longest_expression = counts.longest_expression.max(longest_expression(body));
         *counts.fates.entry(fate).or_default() += 1;
-        let is_about_alert = is_publish
-            || (operation == Some("UpdateItem") && body.windows(6).any(|bytes| bytes == b"alert#"));
+        let is_write = matches!(operation, Some("UpdateItem" | "PutItem"));
+        let is_about_alert =
+            is_publish || (is_write && body.windows(6).any(|bytes| bytes == b"alert#"));
         counts.excuses += u64::from(fate != Fate::Answered && is_about_alert);
         let latency_ms = weather.latency_ms;
         (fate, rng.u64(..latency_ms), rng.u64(..latency_ms))

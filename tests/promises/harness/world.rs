@@ -236,6 +236,19 @@ impl World {
         missing
     }
 
+    /// How many alerts people were told of: a digest tells of many.
+    pub(crate) fn told(&self) -> u64 {
+        let published = self.sns.published();
+        let of = published
+            .iter()
+            .filter(|message| message.topic_arn == TOPIC);
+        of.map(|message| {
+            let count = &message.default["metadata"]["additionalContext"]["count"];
+            count.as_str().map_or(1, |count| count.parse().unwrap())
+        })
+        .sum()
+    }
+
     /// Makes the watchdog look at a session in the next sweep.
     pub(crate) async fn look_now(&self, sid: &str) {
         self.dynamodb

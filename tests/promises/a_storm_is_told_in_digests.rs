@@ -1,0 +1,389 @@
+//! When many recordings fall silent together, nobody's mailbox is flooded, and nobody is forgotten:
+//! three alerts leave at once, the rest as digests, whatever fails and whoever dies. What takes them
+//! back closes what they opened.
+
+use crate::harness::{
+    Binary, CRITICAL_TOPIC, Function, Simulation, TABLE, TOPIC, Weather, World, callback,
+    callback_at, event, event_details, number, proof, text, tick,
+};
+use agora_recording_callbacks::store::Item;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::join_all;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use testkit::sns::Published;
+use tokio::time::Instant;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn said<'a>(message: &'a Published, name: &str) -> &'a str {
+    let context = &message.default["metadata"]["additionalContext"];
+    context[name].as_str().unwrap_or_default()
+}
+
+/// The most messages that a topic got within some span that begins with one of them.
+fn most_within(messages: &[Published], topic: &str, span: Duration) -> usize {
+    let at: Vec<_> = messages
+        .iter()
+        .filter(|message| message.topic_arn == topic)
+        .map(|message| message.at)
+        .collect();
+    let within = |begin: &Instant| {
+        let within = at.iter().filter(|at| *at >= begin && **at < *begin + span);
+        within.count()
+    };
+    at.iter().map(within).max().unwrap_or(0)
+}
+
+/// Delivers a heartbeat of each of these recordings.
+async fn heartbeats(world: &Simulation, sessions: usize, sequence: u64) {
+    let receivers = [world.receiver()];
+    for n in 0..sessions {
+        let body = callback_at(
+            &format!("s{n}"),
+            "5",
+            sequence,
+            33,
+            &json!({"progress": 5000}),
+            world.now_ms(),
+        );
+        world.deliver(&receivers, &body).await;
+    }
+}
+
+/// Every item of the table.
+async fn scan(world: &Simulation) -> Vec<Item> {
+    let dynamodb = world.dynamodb();
+    let items = dynamodb.scan().table_name(TABLE).into_paginator().items();
+    items.send().collect::<Result<_, _>>().await.unwrap()
+}
+
+/// Checks that every alert of this kind was published, alone or in a digest that says how many.
+fn nobody_is_forgotten(items: &[Item], messages: &[Published], kind: &str, sessions: usize) {
+    let alerts: Vec<_> = items
+        .iter()
+        .filter(|item| text(item, "item").starts_with(&format!("alert#{kind}#")))
+        .collect();
+    let (digests, single): (Vec<_>, Vec<_>) = alerts
+        .into_iter()
+        .partition(|item| text(item, "sid").starts_with("digest#"));
+    assert_eq!(single.len(), sessions, "{kind}");
+    let mut members: BTreeMap<&str, usize> = BTreeMap::new();
+    for alert in &single {
+        assert_eq!(text(alert, "state"), "sent", "{alert:?}");
+        let id = format!("{}/{}", text(alert, "sid"), text(alert, "item"));
+        match alert.get("sent_in") {
+            Some(digest) => *members.entry(digest.as_s().unwrap()).or_default() += 1,
+            None => {
+                for topic in [TOPIC, CRITICAL_TOPIC] {
+                    let of = |message: &&Published| {
+                        message.topic_arn == topic && said(message, "alertId") == id
+                    };
+                    assert!(messages.iter().any(|message| of(&message)), "{id} {topic}");
+                }
+            }
+        }
+    }
+    for digest in &digests {
+        assert_eq!(text(digest, "state"), "sent", "{digest:?}");
+    }
+    for (digest, count) in members {
+        for topic in [TOPIC, CRITICAL_TOPIC] {
+            let mut of = messages
+                .iter()
+                .filter(|message| message.topic_arn == topic && said(message, "alertId") == digest);
+            assert!(
+                of.any(|message| said(message, "count") == count.to_string()),
+                "{digest} tells of {count} on {topic}"
+            );
+        }
+    }
+}
+
+/// What a pager that follows incidents has opened and not closed.
+fn open_incidents<'a>(messages: &'a [Published], topic: &str) -> BTreeSet<&'a str> {
+    let mut open = BTreeSet::new();
+    let mut opened = 0;
+    for message in messages.iter().filter(|message| message.topic_arn == topic) {
+        let incident = said(message, "incident");
+        match said(message, "action") {
+            "trigger" => opened += usize::from(open.insert(incident)),
+            "resolve" => {
+                open.remove(incident);
+            }
+            action => assert_eq!(action, "update"),
+        }
+    }
+    assert!(opened > 0);
+    open
+}
+
+#[test]
+fn two_hundred_fall_silent_and_speak_again() {
+    skip_on_another_engine!("brings its own engine");
+    const SESSIONS: usize = 200;
+    Simulation::run(async {
+        let world = Simulation::new(7, Weather::default()).await;
+        let sweeper = world.sweeper();
+        heartbeats(&world, SESSIONS, 0).await;
+        tokio::time::sleep(MINUTE).await;
+        world.sweep(&sweeper).await;
+        tokio::time::sleep(6 * MINUTE).await;
+        let sweep = world.sweep(&sweeper).await;
+        assert_eq!(sweep.errors, 0, "{:?}", sweep.remarks);
+        assert_eq!(sweep.looked, 200);
+        assert_eq!(sweep.found, 200);
+        let silent = world.messages();
+        for topic in [TOPIC, CRITICAL_TOPIC] {
+            assert_eq!(
+                silent.iter().filter(|it| it.topic_arn == topic).count(),
+                4,
+                "three at once and a digest"
+            );
+            assert!(most_within(&silent, topic, SECOND) <= 6);
+            assert!(most_within(&silent, topic, MINUTE) <= 6);
+        }
+        nobody_is_forgotten(&scan(&world).await, &silent, "session_silent", SESSIONS);
+        let digest = silent.last().unwrap();
+        assert_eq!(digest.subject, "[CRITICAL] 197 recordings have gone silent");
+        assert_eq!(said(digest, "count"), "197");
+        assert_eq!(said(digest, "members").split(", ").count(), 20);
+        assert!(digest.email.contains("and 177 more."), "{}", digest.email);
+        let likelier = "the likelier cause is this receiver";
+        assert!(digest.email.contains(likelier), "{}", digest.email);
+        assert_eq!(
+            digest.default["metadata"]["threadId"],
+            said(digest, "incident")
+        );
+
+        heartbeats(&world, SESSIONS, 1).await;
+        for _ in 0..3 {
+            tokio::time::sleep(MINUTE).await;
+            world.sweep(&sweeper).await;
+        }
+        let all = world.messages();
+        let spoken = &all[silent.len()..];
+        for topic in [TOPIC, CRITICAL_TOPIC] {
+            assert!(most_within(spoken, topic, SECOND) <= 6);
+            assert!(most_within(spoken, topic, MINUTE) <= 6, "{}", {
+                let subjects: Vec<_> = spoken.iter().map(|it| it.subject.clone()).collect();
+                subjects.join("\n")
+            });
+            assert_eq!(open_incidents(&all, topic), BTreeSet::new());
+        }
+        let items = scan(&world).await;
+        nobody_is_forgotten(&items, &all, "session_silent_resolved", SESSIONS);
+        let opens: Vec<_> = items
+            .iter()
+            .filter(|item| item.contains_key("open"))
+            .map(|item| number(item, "open"))
+            .collect();
+        assert_eq!(opens, [0]);
+        let published = world.published();
+        assert!(published.values().all(|times| *times == 1), "nothing twice");
+    });
+}
+
+#[derive(Default)]
+struct Storms {
+    messages: usize,
+    twice: u64,
+    still_open: usize,
+}
+
+impl proof::Sum for Storms {
+    fn add(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.twice += other.twice;
+        self.still_open += other.still_open;
+    }
+}
+
+#[test]
+fn a_storm_in_any_weather_forgets_nobody_and_closes_what_it_opened() {
+    skip_on_another_engine!("brings its own engine");
+    const SESSIONS: usize = 30;
+    let count = proof::scale(24, 400);
+    let storms = proof::on_all_cores("storm", count, |seed| {
+        Simulation::run(async move {
+            let world = Simulation::new(seed, Weather::default()).await;
+            heartbeats(&world, SESSIONS, 0).await;
+            tokio::time::sleep(6 * MINUTE).await;
+            let n = usize::try_from(seed).unwrap();
+            let weather = Weather {
+                table_faults: [0.0, 0.05, 0.1][n % 3],
+                sns_faults: [0.0, 0.3][n / 3 % 2],
+                kills: [0.0, 0.5][n / 6 % 2],
+                ..Weather::default()
+            };
+            for phase in 0..2 {
+                for round in 0..9 {
+                    if phase == 1 {
+                        world.set_weather(Weather::default());
+                        heartbeats(&world, SESSIONS, round + 1).await;
+                    }
+                    world.set_weather(weather);
+                    // The rest of it in fair weather.
+                    if round >= 4 {
+                        world.set_weather(Weather::default());
+                    }
+                    // Two at the same moment, with nothing remembered.
+                    let (one, other) = (world.sweeper(), world.sweeper());
+                    tokio::join!(world.sweep_or_die(&one), world.sweep_or_die(&other));
+                    tokio::time::sleep(MINUTE).await;
+                }
+            }
+            let messages = world.messages();
+            let items = scan(&world).await;
+            let mut still_open = 0;
+            nobody_is_forgotten(&items, &messages, "session_silent", SESSIONS);
+            nobody_is_forgotten(&items, &messages, "session_silent_resolved", SESSIONS);
+            for topic in [TOPIC, CRITICAL_TOPIC] {
+                // An alert of which nobody knows that it was published may leave in a digest, too;
+                // what takes it back then closes that digest's incident.
+                let open = open_incidents(&messages, topic);
+                let excuses = usize::try_from(world.excuses()).unwrap();
+                assert!(open.len() <= excuses, "{open:?}, {excuses} excuses");
+                still_open += open.len();
+                assert!(most_within(&messages, topic, SECOND) <= 10);
+            }
+            let twice = world.published().values().map(|times| times - 1).sum();
+            assert!(
+                twice <= world.excuses(),
+                "{twice}, {} excuses",
+                world.excuses()
+            );
+            Storms {
+                messages: messages.len(),
+                twice,
+                still_open,
+            }
+        })
+    });
+    println!(
+        "proved: {count} storms of {SESSIONS} recordings, {} messages: nobody forgotten, {} \
+         published again, {} incidents still open, all with an excuse",
+        storms.messages, storms.twice, storms.still_open
+    );
+}
+
+#[test]
+fn ten_thousand_pending_alerts_leave_within_ten_minutes_and_checks_go_on() {
+    skip_on_another_engine!("brings its own engine");
+    const ALERTS: usize = 10_000;
+    Simulation::run(async {
+        let world = Simulation::new(3, Weather::default()).await;
+        let fair = Weather {
+            sns_faults: 1.0,
+            ..Weather::default()
+        };
+        world.set_weather(fair);
+        let receiver = [world.receiver()];
+        let mut patterns = Vec::new();
+        for event_type in [1, 11, 32] {
+            let body = callback(
+                "p",
+                "5",
+                event_type.into(),
+                event_type,
+                &event_details(event_type),
+            );
+            world.deliver(&receiver, &body).await;
+        }
+        world.set_weather(Weather::default());
+        let before = world.messages().len();
+        let dynamodb = world.dynamodb();
+        for item in scan(&world).await {
+            let delete = dynamodb.delete_item().table_name(TABLE);
+            let key = delete.key("sid", item["sid"].clone());
+            key.key("item", item["item"].clone()).send().await.unwrap();
+            if text(&item, "item").starts_with("alert#") {
+                patterns.push(item);
+            }
+        }
+        assert_eq!(patterns.len(), 3);
+        for n in 0..ALERTS {
+            let mut item = patterns[n % 3].clone();
+            item.insert("sid".to_owned(), AttributeValue::S(format!("a{n}")));
+            let put = dynamodb.put_item().table_name(TABLE);
+            put.set_item(Some(item)).send().await.unwrap();
+        }
+        let sweeper = world.sweeper();
+        tokio::time::sleep(10 * MINUTE).await;
+        let mut runs = 0;
+        loop {
+            heartbeats(&world, 3, runs).await;
+            tokio::time::sleep(MINUTE).await;
+            let sweep = world.sweep(&sweeper).await;
+            assert_eq!(sweep.errors, 0, "{:?}", sweep.remarks);
+            assert_eq!(sweep.looked, 3, "checks go on");
+            runs += 1;
+            let items = scan(&world).await;
+            let pending = items.iter().filter(|item| {
+                item.get("state")
+                    .is_some_and(|it| *it == AttributeValue::S("pending".to_owned()))
+            });
+            let pending = pending.count();
+            println!(
+                "run {runs}: {pending} pending, {} published",
+                sweep.published
+            );
+            if pending == 0 {
+                break;
+            }
+            assert!(runs < 10, "{pending} are still pending");
+        }
+        let messages = world.messages().split_off(before);
+        for topic in [TOPIC, CRITICAL_TOPIC] {
+            assert!(most_within(&messages, topic, SECOND) <= 6);
+        }
+        let told: usize = messages
+            .iter()
+            .filter(|message| message.topic_arn == TOPIC)
+            .map(|message| said(message, "count").parse().unwrap_or(1))
+            .sum();
+        assert_eq!(told, ALERTS);
+    });
+}
+
+#[tokio::test]
+async fn forty_processes_alert_at_the_same_moment() {
+    let world = World::new().await;
+    let mut functions = Vec::new();
+    for n in 0..40 {
+        let function = Function::start(&world, &[]).await;
+        let body = callback(&format!("s{n}"), "5", 0, 40, &event_details(40));
+        function.invoke(event(&body)).await;
+        functions.push(function);
+    }
+    world.proxy.take();
+    let alerts = functions.iter().enumerate().map(|(n, function)| {
+        let body = callback(&format!("s{n}"), "5", 1, 1, &event_details(1));
+        async move { function.invoke(event(&body)).await }
+    });
+    for answer in join_all(alerts).await {
+        assert_eq!(answer["statusCode"], 200);
+    }
+    // If the minute has changed meanwhile there are two counters.
+    let counters: Vec<_> = world
+        .scan()
+        .await
+        .into_iter()
+        .filter(|item| text(item, "sid").starts_with("minute#"))
+        .collect();
+    let counted: Vec<_> = counters.iter().map(|it| number(it, "alerts")).collect();
+    assert_eq!(counted.iter().sum::<u64>(), 40);
+    let at_once = world.sns.published().len();
+    let may: u64 = counted.iter().map(|count| *count.min(&3)).sum();
+    assert_eq!(u64::try_from(at_once).unwrap(), may);
+
+    let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+    let sweep = sweeper.invoke(tick()).await;
+    assert_eq!(sweep["published"], 1, "the rest is told at once: {sweep}");
+    let published = world.sns.published();
+    let digest = published.last().unwrap();
+    assert_eq!(said(digest, "count"), (40 - at_once).to_string());
+    assert_eq!(said(digest, "kind"), "fatal_error");
+}
