@@ -6,14 +6,16 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 /// What the order and the time of arrival may change.
-const VOLATILE: [&str; 13] = [
+const VOLATILE: [&str; 15] = [
     "created_at",
     "due_at",
     "expires_at",
     "first_sendts",
+    "heard_at",
     "notice_id",
     "notify_ms",
     "owner",
+    "quiet_until",
     "received_at",
     "sent_at",
     "sns_message_id",
