@@ -41,7 +41,7 @@ def rehearse(environment):
     boto3.client("s3").create_bucket(Bucket="rehearsal", CreateBucketConfiguration=here)
     deploy(
         environment, BUILD, f"AgoraSecret={SECRET}", "Architecture=x86_64", "MaxCallbackAgeHours=0",
-        "SessionSilentMinutes=1", "EncryptTopics=true",
+        "SessionSilentMinutes=2", "EncryptTopics=true",
         "AlertHttpsUrl=https://pager.example.com/hook",
     )
     stacks = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
@@ -100,13 +100,14 @@ def rehearse(environment):
         "productId": 3, "eventType": 33, "notifyMs": now_ms,
         "payload": {
             "cname": "quiet", "uid": "5", "sid": "quiet", "sequence": 0,
-            "sendts": now_ms - 120_000, "details": {"progress": 1},
+            "sendts": now_ms - 300_000, "details": {"progress": 1},
         },
     }
     assert post(url, json.dumps(silent).encode())[0] == 200
+    # It came five minutes ago.
     table.update_item(
-        Key={"sid": "quiet", "item": "session"}, UpdateExpression="SET watch_at = :now",
-        ExpressionAttributeValues={":now": now_ms - 1},
+        Key={"sid": "quiet", "item": "session"}, UpdateExpression="SET heard_at = :then",
+        ExpressionAttributeValues={":then": now_ms - 300_000},
     )
     sweeper = boto3.client("lambda")
     sweep = json.load(sweeper.invoke(FunctionName=f"{STACK}-sweeper", Payload=b"{}")["Payload"])
