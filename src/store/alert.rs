@@ -191,34 +191,37 @@ impl Store {
         if read_state(&stored) != Some(AlertState::Pending) {
             return Ok(Claim::HeldElsewhere);
         }
-        self.take_over_alert(lease.alert, &stored, invocation).await
+        self.take_over_alert(lease.alert, invocation).await
     }
 
+    /// Takes over an alert that was written down before. What it still has to be published to is
+    /// what the claim brings: another invocation may have served a topic since it was read.
     async fn take_over_alert(
         &self,
         alert: Alert,
-        stored: &Item,
         invocation: Invocation<'_>,
     ) -> Result<Claim, StoreError> {
         let mut lease = Lease::new(alert, invocation);
-        lease.to = read_to(stored, lease.alert.kind);
-        lease.tries = read_number(stored, "tries").unwrap_or(0) + 1;
-        lease.created_at = read_number(stored, "created_at").unwrap_or(lease.created_at);
         let key = alert_key(&lease.alert).of(&lease.alert.sid);
-        let is_taken = match self.claim_request(key, invocation).send().await {
-            Ok(_) => true,
+        let claim = self
+            .claim_request(key, invocation)
+            .return_values(ReturnValue::AllNew);
+        let claimed = match claim.send().await {
+            Ok(claimed) => claimed.attributes.unwrap_or_default(),
             // The sweeper reports it; the callback is stored all the same.
-            Err(error) if is_invalid(&error) => false,
+            Err(error) if is_invalid(&error) => return Ok(Claim::HeldElsewhere),
             Err(error) => {
                 let stored = refused("UpdateItem alert claim", error)?.unwrap_or_default();
-                is_ours(&stored, invocation)
+                if !is_ours(&stored, invocation) {
+                    return Ok(Claim::HeldElsewhere);
+                }
+                stored
             }
         };
-        Ok(if is_taken {
-            Claim::Ours(Box::new(lease))
-        } else {
-            Claim::HeldElsewhere
-        })
+        lease.to = read_to(&claimed, lease.alert.kind);
+        lease.tries = read_number(&claimed, "tries").unwrap_or(lease.tries);
+        lease.created_at = read_number(&claimed, "created_at").unwrap_or(lease.created_at);
+        Ok(Claim::Ours(Box::new(lease)))
     }
 
     /// Takes the lease of an alert that is due, and reads it.

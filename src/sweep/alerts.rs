@@ -363,6 +363,7 @@ impl Run<'_> {
             sweep.remark(&alert.sid, key, "given up", None);
             return store.fail_alert(lease, now_ms).await;
         }
+        self.note_oldest_pending(lease.created_at(), sweep);
         store.defer_alert(lease, now_ms).await
     }
 
@@ -413,7 +414,9 @@ impl Run<'_> {
                     watch_at: self.invocation.now_ms(),
                 }]);
             }
-            self.note_sent(lease, sent, sweep);
+            if !self.note_sent(lease, sent, sweep) {
+                self.note_oldest_pending(lease.created_at(), sweep);
+            }
         }
     }
 
@@ -437,7 +440,6 @@ impl Run<'_> {
                 sweep.deferred += 1;
             }
         }
-        self.note_oldest_pending(lease.created_at(), sweep);
         false
     }
 

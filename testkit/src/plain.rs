@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 /// What the order and the time of arrival may change.
-const VOLATILE: [&str; 14] = [
+const VOLATILE: [&str; 15] = [
     "created_at",
     "due_at",
     "expires_at",
@@ -15,6 +15,7 @@ const VOLATILE: [&str; 14] = [
     "notice_id",
     "notify_ms",
     "owner",
+    "quiet_until",
     "received_at",
     "sent_at",
     "sns_message_id",

@@ -164,6 +164,9 @@ class Example:
             self.dynamodb,
             "--sns-port",
             self.sns,
+            # What the sweeper finds, and when, isn't what was sent.
+            "--sweep-every",
+            0,
         ]
         self.process = subprocess.Popen(
             [str(part) for part in command], cwd=ROOT, stdout=self.log, stderr=subprocess.STDOUT

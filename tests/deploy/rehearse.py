@@ -81,7 +81,7 @@ def rehearse(environment):
 
     # A recording that goes silent, then speaks again: the sweeper finds both.
     now_ms = int(time.time() * 1000)
-    hear(url, table, 0, now_ms - 200_000)
+    hear(url, table, 0, now_ms - 300_000)
     sweep = run_sweeper()
     pager.wait_for(["abnormal_exit", "fatal_error", "session_silent"])
     everything.wait_for(["abnormal_exit", "fatal_error", "session_silent"])
