@@ -24,7 +24,8 @@ from stack import NAMESPACE, ROOT, alarm_metrics, as_list, expand, of_type, plai
 # Metrics that somebody has to be woken for.
 ALARMING = {
     "AlertsFailed", "ClockAhead", "Cut", "NotStored", "OldestPendingAlert", "Quarantined",
-    "SignatureInvalid", "Stale", "Stored", "Subscribers", "SweepLag", "Sweeps", "TableErrors", "UnreadableItems",
+    "SignatureInvalid", "Stale", "Stored", "Subscribers", "SweepLag", "Sweeps", "TableErrors",
+    "UnreadableItems",
 }
 # Set by Lambda itself, not by the template; or for local use.
 NOT_SET = {
