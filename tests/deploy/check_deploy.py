@@ -16,6 +16,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -46,6 +47,8 @@ class Terminal:
         self.said, self.read, self.typed = "", 0, []
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
+            # Whoever runs this in the background has it ignored.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.chdir(folder)
             os.execvpe(command[0], command, environment)
 

@@ -34,7 +34,8 @@ impl Kind {
         match self {
             Self::Heartbeat => 1.0,
             Self::Ordinary => 2.0,
-            Self::Alerting => 5.0,
+            // The alert, the counter of its minute, the message, the event, the session, the mark.
+            Self::Alerting => 6.0,
         }
     }
 
