@@ -2,6 +2,7 @@
 //! lookup, never the environment.
 
 use crate::alert::{AlertKind, Links};
+use crate::files::Bucket;
 use crate::log::{Format, Level, Log};
 use crate::secrets::Secret;
 use crate::watchdog::Rules;
@@ -18,6 +19,8 @@ pub struct Config {
     pub critical_topic_arn: Option<String>,
     /// `RUNBOOK_URL`: an address that every alert leads to. Default none.
     pub links: Links,
+    /// `RECORDING_BUCKET`: the address in front of a file's key. Default none.
+    pub recording_bucket: Option<Bucket>,
     /// `RETENTION_DAYS` in s: how long items are kept. Default 90 days.
     pub retention_secs: u64,
     /// `ALERT_KINDS`: which alerts are sent. Default [`AlertKind::DEFAULT`].
@@ -130,6 +133,19 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         })
     }
 
+    fn bucket(&self, name: &'static str) -> Result<Option<Bucket>, ConfigError> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        Bucket::read(&value)
+            .map(Some)
+            .map_err(|_| ConfigError::Malformed {
+                name,
+                value,
+                expected: "an address as s3://bucket or s3://bucket/folder",
+            })
+    }
+
     fn level(&self, name: &'static str) -> Result<Level, ConfigError> {
         let Some(value) = self.get(name) else {
             return Ok(Level::Info);
@@ -224,6 +240,7 @@ impl Config {
             links: Links {
                 runbook: variables.address("RUNBOOK_URL")?,
             },
+            recording_bucket: variables.bucket("RECORDING_BUCKET")?,
             retention_secs: retention_days * 24 * 60 * 60,
             alert_kinds,
             rules,
@@ -356,6 +373,7 @@ mod tests {
         assert_eq!(config.alert_kinds, AlertKind::DEFAULT);
         assert_eq!(config.critical_topic_arn, None);
         assert_eq!(config.links, Links::default());
+        assert_eq!(config.recording_bucket, None);
     }
 
     #[test]
@@ -376,6 +394,7 @@ mod tests {
             ("ALERT_KINDS", "failover, session_silent"),
             ("CRITICAL_TOPIC_ARN", "arn:critical"),
             ("RUNBOOK_URL", "https://wiki.example.com/recordings#alerts"),
+            ("RECORDING_BUCKET", "s3://lessons"),
         ])
         .unwrap();
         assert!(
@@ -389,6 +408,8 @@ mod tests {
             config.links.runbook.as_deref(),
             Some("https://wiki.example.com/recordings#alerts")
         );
+        let bucket = config.recording_bucket.unwrap();
+        assert_eq!(bucket.uri("a.mp4"), "s3://lessons/a.mp4");
         // A rule whose alert nobody wants is off, too.
         assert_eq!(
             config.rules,
@@ -479,6 +500,11 @@ mod tests {
                 ("RUNBOOK_URL", "wiki/recordings"),
                 "RUNBOOK_URL is \"wiki/recordings\"; expected an address that begins with https:// \
                  or http://, at most 1000 characters",
+            ),
+            (
+                ("RECORDING_BUCKET", "lessons"),
+                "RECORDING_BUCKET is \"lessons\"; \
+                 expected an address as s3://bucket or s3://bucket/folder",
             ),
             (
                 ("RETENTION_DAYS", "2"),

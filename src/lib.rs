@@ -33,6 +33,7 @@
 //! | [`log`] | the form of a line, the names of its metrics | what makes them count |
 //! | [`reply`] | outcome to status and body | why |
 //! | [`record`] | what the table holds about a session, as data | the table, who reads it |
+//! | [`files`] | a recording's files, from its callbacks | the table, who reads them |
 //! | [`report`] | a session for a person: words, a picture, a page | the table, the clock |
 //! | [`text`] | times for people, names from outside made harmless | what they are about |
 //! | [`config`], [`aws`], [`clock`] | what enters at the top | callbacks |
@@ -58,6 +59,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod files;
 pub mod hash;
 pub mod intake;
 pub mod invocation;

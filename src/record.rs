@@ -37,6 +37,8 @@ pub struct StoredSession {
 /// A callback as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredEvent {
+    /// The name of its fact, which no other callback of the session has.
+    pub fact: String,
     /// Its number.
     pub sequence: u64,
     /// The event's number.

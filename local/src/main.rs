@@ -234,6 +234,7 @@ async fn clients(
         alert_topic_arn: topic.to_owned(),
         critical_topic_arn: Some(format!("{topic}-critical")),
         links: Links::default(),
+        recording_bucket: None,
         retention_secs: RETENTION_SECS,
         alert_kinds: AlertKind::DEFAULT.to_vec(),
         rules,

@@ -5,6 +5,7 @@ mod advice;
 mod alerts;
 mod completions;
 mod deployment;
+mod files;
 mod list;
 mod outcome;
 mod quarantine;
@@ -52,6 +53,8 @@ struct Options {
 enum Command {
     /// Show what happened to a recording
     Show(show::Arguments),
+    /// Print the keys of a recording's files, one a line
+    Files(files::Arguments),
     /// List recordings, newest first
     List(list::Arguments),
     /// Watch the recordings that aren't over, until Ctrl-C
@@ -92,6 +95,7 @@ async fn run(options: Options) -> Result<Outcome, AnyError> {
     let Options { place, command } = options;
     match command {
         Command::Show(arguments) => show::run(&Deployment::open(&place).await?, arguments).await,
+        Command::Files(arguments) => files::run(&Deployment::open(&place).await?, arguments).await,
         Command::List(arguments) => list::run(&Deployment::open(&place).await?, arguments).await,
         Command::Watch(arguments) => watch::run(&Deployment::open(&place).await?, arguments).await,
         Command::Quarantine(command) => {

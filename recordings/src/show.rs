@@ -50,7 +50,8 @@ pub(crate) async fn run(
         return Err(no_such(deployment, &arguments.sid).await.into());
     };
     let rules = &deployment.config.rules;
-    let report = Report::of(&record, rules, now_ms());
+    let bucket = deployment.config.recording_bucket.clone();
+    let report = Report::of(&record, rules, now_ms()).with_bucket(bucket);
     if arguments.json {
         let json = serde_json::to_string_pretty(&json(&report, &record))?;
         return print(&format!("{}\n", printable(&json)));
@@ -72,7 +73,7 @@ pub(crate) async fn run(
     Ok(Outcome::Done)
 }
 
-async fn read(deployment: &Deployment, sid: &str) -> Result<Option<Record>, AnyError> {
+pub(crate) async fn read(deployment: &Deployment, sid: &str) -> Result<Option<Record>, AnyError> {
     match Sid::new(sid) {
         Some(sid) => Ok(deployment.store().record(&sid).await?),
         None => Ok(None),
@@ -114,7 +115,7 @@ async fn follow(deployment: &Deployment, sid: &str, mut report: Report) -> Resul
 }
 
 /// What to say where there is no such session, with those that may be meant.
-async fn no_such(deployment: &Deployment, sid: &str) -> String {
+pub(crate) async fn no_such(deployment: &Deployment, sid: &str) -> String {
     let store = deployment.store();
     let named = clean(sid, 128);
     let (what, keys) = match store.session_keys(Some(sid), 0).await {

@@ -434,7 +434,7 @@ impl fmt::Display for LeaveCode {
 }
 
 /// `trackType` of event 42 and of the entries of a file list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TrackType {
     /// `"audio"`: an audio file.
     Audio,

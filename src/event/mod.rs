@@ -378,7 +378,7 @@ pub enum Stream {
 }
 
 /// One file of a `fileList`. The specification's plain string is a file with a name only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordedFile {
     /// `fileName`, in some events `filename`.
     pub file_name: String,
@@ -394,7 +394,82 @@ pub struct RecordedFile {
     pub slice_start_time: Option<u64>,
 }
 
+/// What a file is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileFormat {
+    /// An MP4: one file that can be played.
+    Mp4,
+    /// An M3U8: the playlist of slices.
+    M3u8,
+    /// Anything else.
+    Other,
+}
+
+impl RecordedFile {
+    /// What it is.
+    #[must_use]
+    pub fn format(&self) -> FileFormat {
+        let is = |ending: &str| {
+            let name = self.file_name.as_bytes();
+            let end = name.len().checked_sub(ending.len());
+            end.and_then(|end| name.get(end..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(ending.as_bytes()))
+        };
+        if is(".mp4") {
+            FileFormat::Mp4
+        } else if is(".m3u8") {
+            FileFormat::M3u8
+        } else {
+            FileFormat::Other
+        }
+    }
+
+    /// True where it was made by a recorder that replaced another: `bak<n>_…`.
+    #[must_use]
+    pub fn is_of_replacement(&self) -> bool {
+        let name = self.file_name.rsplit('/').next().unwrap_or_default();
+        name.strip_prefix("bak").is_some_and(|rest| {
+            let number = rest.bytes().take_while(u8::is_ascii_digit).count();
+            number > 0 && rest.as_bytes().get(number) == Some(&b'_')
+        })
+    }
+
+    /// True where all streams are in it, as in composite mode.
+    #[must_use]
+    pub fn is_of_all_users(&self) -> bool {
+        self.mixed_all_user == Some(true) || self.uid.as_deref() == Some("0")
+    }
+}
+
 impl Event {
+    /// The files that it speaks of; `None` if it isn't about files. A snapshot (45) is none.
+    /// Transcoding that failed has left none.
+    #[must_use]
+    pub fn files(&self) -> Option<Vec<&RecordedFile>> {
+        match self {
+            Self::CloudRecordingFileInfos { file_list }
+            | Self::Uploaded { file_list, .. }
+            | Self::Backuped { file_list, .. }
+            | Self::WebRecorderStopped { file_list, .. } => Some(file_list.iter().collect()),
+            Self::CloudRecordingStatusUpdate { file_list, .. } => {
+                (!file_list.is_empty()).then(|| file_list.iter().collect())
+            }
+            Self::VodTriggered => Some(Vec::new()),
+            Self::TranscoderCompleted { uids, .. } => {
+                let users = uids.iter().filter(|user| !user.has_no_file());
+                Some(users.flat_map(|user| &user.file_list).collect())
+            }
+            Self::PostponeTranscodeFinalResult { result, file_list } => match result {
+                Some(TranscodeResult::Failed) => Some(Vec::new()),
+                Some(
+                    TranscodeResult::Success | TranscodeResult::Partial | TranscodeResult::Other(_),
+                )
+                | None => Some(file_list.iter().collect()),
+            },
+            _ => None,
+        }
+    }
+
     /// Reads `details` as what `event_type` promises. Never fails: see the module's words.
     #[must_use]
     pub fn read(event_type: u32, details: &Value) -> Self {

@@ -51,6 +51,7 @@ pub fn page(report: &Report, record: &Record, page: Page) -> String {
             (worries(report))
             (alerts(report))
             (holes(report))
+            (files(report))
         }
         (timeline(report))
     };
@@ -209,6 +210,25 @@ fn holes(report: &Report) -> Markup {
                     }
                     @if report.holes.len() > MAX {
                         li { "and " (report.holes.len() - MAX) " places more" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn files(report: &Report) -> Markup {
+    const MAX: usize = 50;
+    html! {
+        @if !report.keys.is_empty() {
+            section.card {
+                header { h2 { "Files" } }
+                ul.notes {
+                    @for key in report.keys.iter().take(MAX) {
+                        li { span class={ "t-" (key.tone.as_str()) } { (key.text) } }
+                    }
+                    @if report.keys.len() > MAX {
+                        li { "and " (report.keys.len() - MAX) " more" }
                     }
                 }
             }

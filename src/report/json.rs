@@ -5,6 +5,7 @@
 
 use super::{Entry, Files, Report, What};
 use crate::event::EventType;
+use crate::files::FileList;
 use crate::record::{AlertState, Record};
 use crate::session::Reported;
 use crate::text::is_unseen;
@@ -40,7 +41,7 @@ pub fn json(report: &Report, record: &Record) -> Value {
             json!({"label": answer.question.label(), "text": text, "tone": tone})
         })
         .collect();
-    json!({
+    let mut json = json!({
         "schema": 1,
         "sid": record.watched.sid,
         "cname": record.watched.cname,
@@ -58,7 +59,12 @@ pub fn json(report: &Report, record: &Record) -> Value {
         "recorders": recorders,
         "answers": answers,
         "timeline": report.timeline.iter().map(entry).collect::<Vec<_>>(),
-    })
+    });
+    let files = FileList::of(&record.events).json(report.bucket.as_ref());
+    if let (Some(json), Value::Object(files)) = (json.as_object_mut(), files) {
+        json.extend(files);
+    }
+    json
 }
 
 fn failure_json(failure: Reported<EventType>) -> Value {

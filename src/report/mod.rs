@@ -10,6 +10,7 @@
 //! linked into them.
 
 mod answers;
+mod files;
 mod html;
 mod json;
 mod lanes;
@@ -35,6 +36,7 @@ pub use state::{Files, State};
 pub use text::{entry_line, text, toned};
 pub use timeline::{Entry, What};
 
+use crate::files::Bucket;
 use crate::record::Record;
 use crate::session::Phase;
 use crate::text::clean;
@@ -189,6 +191,10 @@ pub struct Report {
     pub recorders: usize,
     /// The answers, most important first.
     pub answers: Vec<Answer>,
+    /// Each file that the callbacks speak of, the one to play first.
+    pub keys: Vec<Line>,
+    /// Where the files are, if that is known.
+    pub bucket: Option<Bucket>,
     /// What is missing.
     pub holes: Vec<Hole>,
     /// What happened, by time and number.
@@ -250,6 +256,8 @@ impl Report {
             now_ms,
             recorders: session.recorders.len(),
             answers: Vec::new(),
+            keys: files::keys(record),
+            bucket: None,
             holes,
             worries,
             alerts,
@@ -257,6 +265,12 @@ impl Report {
         };
         report.answers = answers::answers(record, &report);
         report
+    }
+
+    /// The same, for programs with the addresses of the files.
+    #[must_use]
+    pub fn with_bucket(self, bucket: Option<Bucket>) -> Self {
+        Self { bucket, ..self }
     }
 
     /// The first answer to a question.

@@ -69,6 +69,7 @@ pub(super) fn record(callbacks: &[Value]) -> Record {
             );
         if !notification.is_heartbeat() {
             record.events.push(StoredEvent {
+                fact: notification.fact_key(),
                 sequence: notification.sequence,
                 event_type: notification.event_type,
                 uid: notification.uid,

@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 /// Holes listed one by one.
 const MAX_HOLES: usize = 20;
+/// Files listed one by one.
+const MAX_FILES: usize = 10;
 
 fn style(tone: Tone) -> Style {
     let color = |color| Style::new().fg_color(Some(Color::Ansi(color)));
@@ -44,6 +46,20 @@ pub fn text(report: &Report) -> String {
             answer.question.label(),
             toned(answer.line.tone, &answer.line.text)
         );
+    }
+    if !report.keys.is_empty() {
+        heading(&mut out, "Files");
+        for key in report.keys.iter().take(MAX_FILES) {
+            let _ = writeln!(out, "  {}", toned(key.tone, &key.text));
+        }
+        let more = report.keys.len().saturating_sub(MAX_FILES);
+        if more > 0 {
+            let sid = &report.sid;
+            let _ = writeln!(
+                out,
+                "  and {more} more; `recordings files {sid}` prints them all"
+            );
+        }
     }
     if report.holes.len() > 1 {
         heading(&mut out, "Missing callbacks");

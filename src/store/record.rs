@@ -46,7 +46,7 @@ impl Store {
             let key = read_text(&item, ITEM).unwrap_or_default();
             match ItemKey::parse(key) {
                 ItemKey::Session => record.watched = read_watched(&item),
-                ItemKey::Event(_) => match read_event(&item) {
+                ItemKey::Event(fact) => match read_event(fact, &item) {
                     Some(event) => record.events.push(event),
                     None => record.unreadable += 1,
                 },
@@ -169,8 +169,9 @@ impl Store {
     }
 }
 
-fn read_event(item: &Item) -> Option<StoredEvent> {
+fn read_event(fact: String, item: &Item) -> Option<StoredEvent> {
     Some(StoredEvent {
+        fact,
         sequence: read_number(item, "sequence")?,
         event_type: u32::try_from(read_number(item, "event_type")?).ok()?,
         uid: read_text(item, "uid").unwrap_or_default().to_owned(),

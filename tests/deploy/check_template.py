@@ -262,7 +262,7 @@ def schedule(t):
 
 
 # Too long for a description: it says whether one is given, and `Deployment` does the rest.
-NOT_DESCRIBED = {"AgoraSecretArn", "ExistingTable", "RunbookUrl"}
+NOT_DESCRIBED = {"AgoraSecretArn", "ExistingTable", "RecordingBucket", "RunbookUrl"}
 
 
 def versions_can_be_gone_back_to(t):

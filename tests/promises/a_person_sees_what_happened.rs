@@ -106,6 +106,49 @@ async fn every_sample_is_shown_with_its_phase_its_alerts_and_what_is_missing() {
 }
 
 #[tokio::test]
+async fn the_files_of_a_recording_are_listed_for_people_and_for_scripts() {
+    let world = World::new().await;
+    let receiver = world.receiver();
+    let names: Vec<_> = (0..1400).map(|n| format!("dir/{n:04}.m3u8")).collect();
+    let details = json!({"msgName": "uploaded", "status": 0, "fileList": names});
+    for body in [
+        callback(
+            "long",
+            "5",
+            1,
+            81,
+            &json!({"result": "all_success", "uids": [
+                {"uid": "7", "result": "success", "fileList": [{"fileName": "dir/7\u{1b}\n.mp4"}]},
+            ]}),
+        ),
+        callback("long", "5", 0, 31, &details),
+    ] {
+        for _ in 0..2 {
+            world.deliver(&receiver, body.as_bytes()).await;
+        }
+    }
+    let (printed, ok) = recordings(&world, &["files", "long"]).await;
+    assert!(ok, "{printed}");
+    let mut lines: Vec<_> = printed.lines().collect();
+    // What would steer a terminal or break the line is escaped.
+    assert_eq!(lines.pop(), Some("dir/7\\u001b\\n.mp4"));
+    assert_eq!(lines, names);
+    let (printed, _) = recordings(&world, &["files", "long", "--playback"]).await;
+    assert_eq!(printed, "dir/7\\u001b\\n.mp4\n");
+    let (printed, ok) = recordings(&world, &["files", "long", "--uri"]).await;
+    assert!(!ok && printed.contains("RECORDING_BUCKET"), "{printed}");
+    let (printed, _) = recordings(&world, &["show", "long", "--json"]).await;
+    let shown: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(shown["files"].as_array().unwrap().len(), 1401);
+    assert_eq!(shown["playback"]["key"], "dir/7\u{1b}\n.mp4");
+    assert_eq!(shown["files"][0]["namedBy"][0]["eventType"], 31);
+    let (words, _) = recordings(&world, &["show", "long"]).await;
+    assert!(words.contains("and 1391 more; `recordings files long` prints them all"));
+    let (page, _) = recordings(&world, &["show", "long", "--html", "-"]).await;
+    assert!(page.contains("and 1351 more"), "{page}");
+}
+
+#[tokio::test]
 async fn what_is_missing_in_the_archive_is_shown_too() {
     let world = World::new().await;
     let receiver = world.receiver();
