@@ -1,6 +1,7 @@
 //! The AWS clients, made once, with time limits that leave room for a second try before Agora gives
 //! up; one connector for all.
 
+use crate::bus::Bus;
 use crate::config::{Config, SecretSource};
 use crate::secrets::Secrets;
 use crate::send::Outbox;
@@ -76,6 +77,7 @@ pub fn store(aws: &SdkConfig, config: &Config) -> Store {
         config.retention_secs,
     )
     .with_first_look(config.rules.first_look_ms())
+    .with_bus(config.event_bus_name.is_some())
 }
 
 /// The secrets that `source` names.
@@ -89,14 +91,10 @@ pub fn secrets(aws: &SdkConfig, source: &SecretSource) -> Secrets {
     }
 }
 
-/// The topics that `config` names. Publishing isn't idempotent: a slow answer is waited for rather
-/// than asked for again.
+/// The topics that `config` names.
 #[must_use]
 pub fn topics(aws: &SdkConfig, config: &Config) -> Topics {
-    let patient = TimeoutConfig::builder()
-        .operation_timeout(OPERATION)
-        .build();
-    let sns = aws_sdk_sns::config::Builder::from(aws).timeout_config(patient);
+    let sns = aws_sdk_sns::config::Builder::from(aws).timeout_config(patient());
     Topics::new(
         sns,
         config.alert_topic_arn.clone(),
@@ -104,8 +102,29 @@ pub fn topics(aws: &SdkConfig, config: &Config) -> Topics {
     )
 }
 
-/// Where alerts leave, as `config` says.
+/// The bus that `config` names, if it names one.
+fn bus(aws: &SdkConfig, config: &Config) -> Option<Bus> {
+    let name = config.event_bus_name.clone()?;
+    let bridge = aws_sdk_eventbridge::config::Builder::from(aws).timeout_config(patient());
+    Some(Bus::new(bridge, name))
+}
+
+/// Publishing isn't idempotent: a slow answer is waited for rather than asked for again.
+fn patient() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_timeout(OPERATION)
+        .build()
+}
+
+/// Where alerts and notices leave, as `config` says.
 #[must_use]
 pub fn outbox(aws: &SdkConfig, config: &Config) -> Outbox {
-    Outbox::new(topics(aws, config), config.links.clone())
+    outbox_on(aws, aws, config)
+}
+
+/// The same, with the bus at another place than the topics.
+#[must_use]
+pub fn outbox_on(topics_at: &SdkConfig, bus_at: &SdkConfig, config: &Config) -> Outbox {
+    Outbox::new(topics(topics_at, config), config.links.clone())
+        .with_bus(bus(bus_at, config), config.recording_bucket.clone())
 }

@@ -17,6 +17,9 @@ pub struct Config {
     /// `CRITICAL_TOPIC_ARN`: the SNS topic of critical alerts and what takes them back. Default
     /// none.
     pub critical_topic_arn: Option<String>,
+    /// `EVENT_BUS_NAME`: the EventBridge bus on which programs are told, by name or ARN. Default
+    /// none.
+    pub event_bus_name: Option<String>,
     /// `RUNBOOK_URL`: an address that every alert leads to. Default none.
     pub links: Links,
     /// `RECORDING_BUCKET`: the address in front of a file's key. Default none.
@@ -133,6 +136,28 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         })
     }
 
+    fn bus(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let bus = match value.split_once(":event-bus/") {
+            Some((arn, bus)) if arn.starts_with("arn:") => bus,
+            Some(_) => "",
+            None => &value,
+        };
+        let is_plain = bus
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte));
+        if is_plain && (1..=256).contains(&bus.len()) {
+            return Ok(Some(value));
+        }
+        Err(ConfigError::Malformed {
+            name,
+            value,
+            expected: "the name of an event bus, or its ARN",
+        })
+    }
+
     fn bucket(&self, name: &'static str) -> Result<Option<Bucket>, ConfigError> {
         let Some(value) = self.get(name) else {
             return Ok(None);
@@ -228,11 +253,15 @@ impl Config {
                 minutes => Ok(Some(minutes * 60 * 1000)),
             }
         };
-        let rules = Rules::new(
-            &alert_kinds,
-            threshold("SESSION_SILENT_MINUTES", 5)?,
-            threshold("UPLOAD_UNCONFIRMED_MINUTES", 30)?,
-        );
+        let event_bus_name = variables.bus("EVENT_BUS_NAME")?;
+        let rules = Rules {
+            tells_end: event_bus_name.is_some(),
+            ..Rules::new(
+                &alert_kinds,
+                threshold("SESSION_SILENT_MINUTES", 5)?,
+                threshold("UPLOAD_UNCONFIRMED_MINUTES", 30)?,
+            )
+        };
         Ok(Self {
             table_name: variables.required("TABLE_NAME")?,
             alert_topic_arn: variables.required("ALERT_TOPIC_ARN")?,
@@ -240,6 +269,7 @@ impl Config {
             links: Links {
                 runbook: variables.address("RUNBOOK_URL")?,
             },
+            event_bus_name,
             recording_bucket: variables.bucket("RECORDING_BUCKET")?,
             retention_secs: retention_days * 24 * 60 * 60,
             alert_kinds,
@@ -367,8 +397,10 @@ mod tests {
                 abnormal_exit: true,
                 does_failure_ring: true,
                 expects_heartbeats: false,
+                tells_end: false,
             }
         );
+        assert_eq!(config.event_bus_name, None);
         assert_eq!(config.retention_secs, 90 * 86_400);
         assert_eq!(config.alert_kinds, AlertKind::DEFAULT);
         assert_eq!(config.critical_topic_arn, None);
@@ -395,6 +427,7 @@ mod tests {
             ("CRITICAL_TOPIC_ARN", "arn:critical"),
             ("RUNBOOK_URL", "https://wiki.example.com/recordings#alerts"),
             ("RECORDING_BUCKET", "s3://lessons"),
+            ("EVENT_BUS_NAME", "recordings"),
         ])
         .unwrap();
         assert!(
@@ -420,8 +453,10 @@ mod tests {
                 abnormal_exit: false,
                 does_failure_ring: false,
                 expects_heartbeats: false,
+                tells_end: true,
             }
         );
+        assert_eq!(config.event_bus_name.as_deref(), Some("recordings"));
         let (off, _) = read(&[("SESSION_SILENT_MINUTES", "0")]).unwrap();
         assert_eq!(off.rules.silent_ms, None);
         let log = Log {
@@ -500,6 +535,10 @@ mod tests {
                 ("RUNBOOK_URL", "wiki/recordings"),
                 "RUNBOOK_URL is \"wiki/recordings\"; expected an address that begins with https:// \
                  or http://, at most 1000 characters",
+            ),
+            (
+                ("EVENT_BUS_NAME", "my bus"),
+                "EVENT_BUS_NAME is \"my bus\"; expected the name of an event bus, or its ARN",
             ),
             (
                 ("RECORDING_BUCKET", "lessons"),

@@ -1,20 +1,22 @@
 //! An authentic body, from reading to alert: sort, write down, commit, alert. The path is the same
 //! whether it comes from Agora or out of quarantine.
 //!
-//! Invariants: an alert is written down before anything else, and published only by its owner; what
+//! Invariants: an alert and a notice are written down before anything else, and sent only by their
+//! owner, a notice once the callback is stored; what
 //! is answered as stored has its event, its session and its alert in the table; what can't be
 //! stored is kept in quarantine.
 
 use crate::alert::{Alert, AlertKind};
 use crate::error::chain;
 use crate::invocation::Invocation;
+use crate::notice::Notice;
 use crate::notification::{CLOUD_RECORDING, Envelope, Notification, Unreadable};
 use crate::reply::{Freshness, Reply, Stored};
-use crate::send::{Outbox, SendOutcome};
+use crate::send::{Outbox, SendOutcome, Sent};
 use crate::signature::Verified;
 use crate::store::{
-    Came, Claim, EventWrite, KeptDetails, Merge, QuarantineReason, QuarantineWrite, Quarantined,
-    SessionWrite, Store, StoreError, keep_details,
+    Came, Claim, EventWrite, KeptDetails, Merge, NoticeLease, QuarantineReason, QuarantineWrite,
+    Quarantined, SessionWrite, Store, StoreError, keep_details,
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -60,6 +62,8 @@ pub struct Outcome {
     pub session: Option<SessionWrite>,
     /// What became of the alert, if there is one.
     pub alert: Option<AlertOutcome>,
+    /// What became of what programs are told, if it was ours to tell.
+    pub notice: Option<SendOutcome>,
     /// How much of the body is in quarantine, if it is there.
     pub quarantined: Option<QuarantineWrite>,
     /// What failed, with its causes.
@@ -289,8 +293,7 @@ impl Intake {
         }
     }
 
-    /// Writes down the alert of a callback, then commits the callback
-    /// and sends the alert.
+    /// Writes down the alert and the notice of a callback, then commits the callback and sends them.
     async fn store_and_alert(
         &self,
         notification: &Notification,
@@ -316,8 +319,12 @@ impl Intake {
                 Err(error) => return self.cry(&alert, error, invocation).await,
             },
         };
-        let (committed, sent) = tokio::join!(
-            self.commit(notification, event, came, invocation),
+        let notice = match self.claim_notice(notification, invocation).await {
+            Ok(notice) => notice,
+            Err(error) => return Outcome::not_stored(chain(&error)),
+        };
+        let ((committed, told), sent) = tokio::join!(
+            self.commit_and_tell(notification, event, notice, came, invocation),
             self.send(claim, invocation)
         );
         let (alert, mut errors) = match sent {
@@ -339,8 +346,44 @@ impl Intake {
             }
         };
         outcome.alert = alert;
+        if let Some(told) = told {
+            outcome.notice = Some(told.outcome);
+            errors.extend(told.error);
+        }
         outcome.error = (!errors.is_empty()).then(|| errors.join("; "));
         outcome
+    }
+
+    /// Writes down what programs are to be told, if there is a bus and something to tell.
+    async fn claim_notice(
+        &self,
+        notification: &Notification,
+        invocation: Invocation<'_>,
+    ) -> Result<Option<NoticeLease>, StoreError> {
+        if !self.outbox.has_bus() {
+            return Ok(None);
+        }
+        match Notice::of(notification) {
+            Some(notice) => self.store.claim_notice(notice, invocation).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Writes event and session, then tells programs, so that what they are told includes them.
+    async fn commit_and_tell(
+        &self,
+        notification: &Notification,
+        event: Option<KeptDetails>,
+        notice: Option<NoticeLease>,
+        came: Came,
+        invocation: Invocation<'_>,
+    ) -> (Result<(Freshness, SessionWrite), StoreError>, Option<Sent>) {
+        let committed = self.commit(notification, event, came, invocation).await;
+        let told = match notice.filter(|_| committed.is_ok()) {
+            Some(lease) => Some(self.outbox.tell(&self.store, &lease, invocation).await),
+            None => None,
+        };
+        (committed, told)
     }
 
     /// Writes an alert down, if the table takes it in time.
@@ -451,6 +494,7 @@ impl Outcome {
             callback: None,
             session: None,
             alert: None,
+            notice: None,
             quarantined: None,
             error: None,
         }

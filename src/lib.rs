@@ -26,10 +26,11 @@
 //! | [`event`] | Agora's numbers and fields, and what they mean | sessions |
 //! | [`session`] | recorders, registers, the ledger: how callbacks merge | clock, I/O, order of arrival |
 //! | [`alert`] | what is alarming, and the words for it | clock, I/O, how callbacks merge |
+//! | [`notice`] | what programs are told, and when | the table, the bus, the clock |
 //! | [`watchdog`] | sessions that have gone quiet | clock, I/O |
 //! | [`sweep`] | processing due items | HTTP, what a callback is |
-//! | [`store`] | items and conditional writes | HTTP, SNS |
-//! | [`send`], [`topic`] | publishing, while the lease lasts | what an alert is about |
+//! | [`store`] | items and conditional writes | HTTP, SNS, EventBridge |
+//! | [`send`], [`topic`], [`bus`] | publishing, while the lease lasts | what an alert is about |
 //! | [`log`] | the form of a line, the names of its metrics | what makes them count |
 //! | [`reply`] | outcome to status and body | why |
 //! | [`record`] | what the table holds about a session, as data | the table, who reads it |
@@ -55,6 +56,7 @@
 
 pub mod alert;
 pub mod aws;
+pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod error;
@@ -65,6 +67,7 @@ pub mod intake;
 pub mod invocation;
 pub mod lambda;
 pub mod log;
+pub mod notice;
 pub mod notification;
 pub mod receive;
 pub mod record;

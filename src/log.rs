@@ -102,6 +102,12 @@ pub enum Metric {
     AlertsFailed,
     /// The age of the oldest alert that is due and isn't sent.
     OldestPendingAlert,
+    /// Notices that programs were told.
+    NoticesSent,
+    /// Notices that couldn't be told and stay pending.
+    NoticesDeferred,
+    /// Notices that were tried for a day and given up.
+    NoticesFailed,
     /// How late the sessions are that waited longest for a check.
     SweepLag,
     /// Callbacks that never came, of sessions that are over.
@@ -127,7 +133,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::Stored,
         Self::Duplicate,
         Self::Late,
@@ -145,6 +151,9 @@ impl Metric {
         Self::AlertsDeferred,
         Self::AlertsFailed,
         Self::OldestPendingAlert,
+        Self::NoticesSent,
+        Self::NoticesDeferred,
+        Self::NoticesFailed,
         Self::SweepLag,
         Self::MissingSequences,
         Self::Subscribers,

@@ -21,6 +21,8 @@ pub struct Record {
     pub events: Vec<StoredEvent>,
     /// Every alert, in any order.
     pub alerts: Vec<StoredAlert>,
+    /// Programs were told of the files.
+    pub files_told: bool,
     /// How many items can't be read.
     pub unreadable: usize,
 }
@@ -97,7 +99,7 @@ pub struct Roll {
     pub takes_back: Option<AlertId>,
 }
 
-/// Whether an alert has been sent.
+/// Whether an alert, or a notice, has been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertState {
     /// Not yet.

@@ -80,6 +80,7 @@ impl Topics {
         match to {
             Destination::Alerts => Some(&self.alerts),
             Destination::Critical => self.critical.as_deref(),
+            Destination::Bus => None,
         }
     }
 

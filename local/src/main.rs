@@ -1,5 +1,5 @@
-//! Everything on a laptop: a DynamoDB engine, an SNS endpoint, and the receiver behind HTTP; no
-//! account, nothing to install.
+//! Everything on a laptop: a DynamoDB engine, endpoints of SNS and EventBridge, and the receiver
+//! behind HTTP; no account, nothing to install.
 //!
 //! Replays the sample sessions through the HTTP door, shows what became of them, then keeps
 //! listening.
@@ -36,6 +36,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use testkit::bus::Bus;
 use testkit::engine::{self, AnyError};
 use testkit::sns::Sns;
 use testkit::{SESSIONS, sign};
@@ -48,7 +49,11 @@ const TABLE: &str = "agora-recordings";
 const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts";
 const RETENTION_SECS: u64 = 90 * 24 * 60 * 60;
 
-/// Run the receiver on this machine, with a DynamoDB engine and an SNS endpoint of its own.
+/// The bus on which programs are told.
+const BUS: &str = "agora-recordings";
+
+/// Run the receiver on this machine, with a DynamoDB engine and endpoints of SNS and EventBridge of
+/// its own.
 #[derive(Parser)]
 struct Options {
     /// The port of the receiver
@@ -60,6 +65,9 @@ struct Options {
     /// The port of the SNS endpoint
     #[arg(long, default_value_t = 8001)]
     sns_port: u16,
+    /// The port of the EventBridge endpoint
+    #[arg(long, default_value_t = 8002)]
+    bus_port: u16,
     /// Don't replay the sample sessions
     #[arg(long)]
     no_replay: bool,
@@ -100,8 +108,9 @@ async fn run(options: Options) -> Result<ExitCode, AnyError> {
         world.door,
         sign::LOCAL_SECRET
     );
-    println!("DynamoDB   {}  (table: {TABLE})", world.dynamodb_url);
-    println!("SNS        {}\n", world.sns_url);
+    println!("DynamoDB   {}  (table: {TABLE})", world.urls.dynamodb);
+    println!("SNS        {}", world.urls.sns);
+    println!("bus        {}  (name: {BUS})\n", world.urls.bus);
     let mut as_expected = true;
     if !options.no_replay {
         as_expected &= replay(&world, options.data_dir.is_none()).await?;
@@ -120,6 +129,7 @@ async fn run(options: Options) -> Result<ExitCode, AnyError> {
         show::curl(&world.door)
     );
     let mut alerts = world.sns.listen();
+    let mut events = world.bus.listen();
     let pause = Duration::from_secs(options.sweep_every.max(1));
     let mut sweeps = tokio::time::interval(pause);
     loop {
@@ -128,6 +138,7 @@ async fn run(options: Options) -> Result<ExitCode, AnyError> {
                 let topic = if alert.topic_arn == TOPIC { "ALERT" } else { "CRITICAL" };
                 println!("{topic:<10} {}", alert.subject);
             }
+            Some(event) = events.recv() => println!("{:<10} {}", "NOTICE", show::notice(&event)),
             _ = sweeps.tick(), if options.sweep_every > 0 => sweep(&world.sweeper).await,
             result = tokio::signal::ctrl_c() => {
                 result?;
@@ -154,23 +165,31 @@ async fn sweep(sweeper: &Sweeper) {
     if sweep.looked + sweep.published + sweep.deferred + sweep.held > 0 {
         println!(
             "SWEEP      {} sessions looked at, {} closed; alerts: {} found, {} published, {} \
-            still pending",
+            still pending; notices: {} sent",
             sweep.looked,
             sweep.closed,
             sweep.found,
             sweep.published,
-            sweep.deferred + sweep.held
+            sweep.deferred + sweep.held,
+            sweep.notices_sent
         );
     }
+}
+
+/// Where the parts listen.
+struct Urls {
+    dynamodb: String,
+    sns: String,
+    bus: String,
 }
 
 /// The parts that run.
 struct World {
     door: SocketAddr,
     dynamodb: aws_sdk_dynamodb::Client,
-    dynamodb_url: String,
     sns: Sns,
-    sns_url: String,
+    bus: Bus,
+    urls: Urls,
     sweeper: Sweeper,
     rules: Rules,
     /// Whether the door prints a line for every callback.
@@ -191,20 +210,26 @@ impl World {
         let dynamodb = engine::client(&dynamodb_url, "local");
         engine::create_table(&dynamodb, TABLE).await?;
         let (sns, sns_url) = Sns::serve(listen(options.sns_port, "--sns-port").await?)?;
+        let (bus, bus_url) = Bus::serve(listen(options.bus_port, "--bus-port").await?)?;
+        let urls = Urls {
+            dynamodb: dynamodb_url,
+            sns: sns_url,
+            bus: bus_url,
+        };
         let rules = rules(options);
-        let (store, outbox) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let (store, outbox) = clients(&urls, "", rules).await;
         let receiver = Arc::new(receiver(store, outbox));
-        let (store, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let (store, _) = clients(&urls, "", rules).await;
         let pages = Pages { store, rules };
-        let (store, outbox) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let (store, outbox) = clients(&urls, "", rules).await;
         let loud = Arc::new(AtomicBool::new(false));
         let door = door::serve(door, receiver, Some(pages), Arc::clone(&loud))?;
         Ok(Self {
             door,
             dynamodb,
-            dynamodb_url,
             sns,
-            sns_url,
+            bus,
+            urls,
             sweeper: Sweeper::new(rules, store, outbox),
             rules,
             loud,
@@ -215,24 +240,23 @@ impl World {
 /// The watchdog's rules, in the seconds of a laptop.
 fn rules(options: &Options) -> Rules {
     let ms = |seconds: u64| (seconds > 0).then_some(seconds * 1000);
-    Rules::new(
-        &AlertKind::DEFAULT,
-        ms(options.silent_after),
-        ms(options.unconfirmed_after),
-    )
+    Rules {
+        tells_end: true,
+        ..Rules::new(
+            &AlertKind::DEFAULT,
+            ms(options.silent_after),
+            ms(options.unconfirmed_after),
+        )
+    }
 }
 
-async fn clients(
-    dynamodb_url: &str,
-    sns_url: &str,
-    table: &str,
-    topic: &str,
-    rules: Rules,
-) -> (Store, Outbox) {
+/// Clients of a table, its topics and its bus; `suffix` tells them from others.
+async fn clients(urls: &Urls, suffix: &str, rules: Rules) -> (Store, Outbox) {
     let config = Config {
-        table_name: table.to_owned(),
-        alert_topic_arn: topic.to_owned(),
-        critical_topic_arn: Some(format!("{topic}-critical")),
+        table_name: format!("{TABLE}{suffix}"),
+        alert_topic_arn: format!("{TOPIC}{suffix}"),
+        critical_topic_arn: Some(format!("{TOPIC}{suffix}-critical")),
+        event_bus_name: Some(format!("{BUS}{suffix}")),
         links: Links::default(),
         recording_bucket: None,
         retention_secs: RETENTION_SECS,
@@ -248,9 +272,10 @@ async fn clients(
         },
     };
     let on = |url: &str| aws::load_local(url.to_owned());
+    let (sns, bus) = (on(&urls.sns).await, on(&urls.bus).await);
     (
-        aws::store(&on(dynamodb_url).await, &config),
-        aws::outbox(&on(sns_url).await, &config),
+        aws::store(&on(&urls.dynamodb).await, &config),
+        aws::outbox_on(&sns, &bus, &config),
     )
 }
 
@@ -288,25 +313,12 @@ fn open_database(folder: &PathBuf) -> Result<dynoxide::Database, AnyError> {
 /// shuffled. True if all came out as they should.
 async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
     let started = now_ms();
-    let shuffled_table = format!("{TABLE}-shuffled");
-    let shuffled_topic = format!("{TOPIC}-shuffled");
+    const SHUFFLED: &str = "-shuffled";
+    let shuffled_table = format!("{TABLE}{SHUFFLED}");
+    let shuffled_topic = format!("{TOPIC}{SHUFFLED}");
     engine::create_table(&world.dynamodb, &shuffled_table).await?;
-    let (store, outbox) = clients(
-        &world.dynamodb_url,
-        &world.sns_url,
-        &shuffled_table,
-        &shuffled_topic,
-        world.rules,
-    )
-    .await;
-    let (sweep_store, sweep_outbox) = clients(
-        &world.dynamodb_url,
-        &world.sns_url,
-        &shuffled_table,
-        &shuffled_topic,
-        world.rules,
-    )
-    .await;
+    let (store, outbox) = clients(&world.urls, SHUFFLED, world.rules).await;
+    let (sweep_store, sweep_outbox) = clients(&world.urls, SHUFFLED, world.rules).await;
     let shuffled_sweeper = Sweeper::new(world.rules, sweep_store, sweep_outbox);
     let shuffled = door::serve(
         TcpListener::bind("127.0.0.1:0").await?,

@@ -8,6 +8,7 @@ use agora_recording_callbacks::store::{Item, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 use comfy_table::{Table, presets};
 use std::net::SocketAddr;
+use testkit::bus::Event;
 use testkit::engine::AnyError;
 use testkit::plain::stable;
 use testkit::{SampleSession, sign};
@@ -80,6 +81,10 @@ impl Row {
                 alert.topic_arn == topic && alert.default["metadata"]["threadId"] == sid.as_str()
             })
             .count();
+        // What a notice had to say depends on what had come by then.
+        let compared = items
+            .iter()
+            .filter(|item| !text(item, "item").starts_with("notice#"));
         Ok(Self {
             told,
             phase: session.phase().map_or("-", |phase| phase.value.as_str()),
@@ -89,7 +94,7 @@ impl Row {
             alerts,
             sent,
             published,
-            items: items.iter().map(stable).collect(),
+            items: compared.map(stable).collect(),
         })
     }
 
@@ -201,4 +206,21 @@ pub(crate) fn curl(door: &SocketAddr) -> String {
 
 pub(crate) fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// What a program is told, in a line.
+pub(crate) fn notice(event: &Event) -> String {
+    let detail = &event.detail;
+    let word = |name: &str| detail[name].as_str().unwrap_or_default().to_owned();
+    let more = match event.detail_type.as_str() {
+        "Recording Files Ready" => {
+            let files = detail["files"].as_array().map_or(0, Vec::len);
+            let playback = detail["playback"]["key"].as_str().unwrap_or("nothing");
+            format!("{}: {files} files, to play: {playback}", word("upload"))
+        }
+        "Recording Ended" => word("outcome"),
+        "Recording Alert" => format!("{} {}", word("action"), word("title")),
+        _ => String::new(),
+    };
+    format!("{} {} {more}", event.detail_type, word("sid"))
 }

@@ -3,13 +3,15 @@
 use super::{AlertKind, Severity};
 use std::collections::BTreeSet;
 
-/// A topic, by what it is for; in the order in which they are served.
+/// A topic, by what it is for, or the bus; in the order in which they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Destination {
     /// Critical alerts, and what takes them back: what a pager subscribes to.
     Critical,
     /// All alerts.
     Alerts,
+    /// The bus for programs, where there is one.
+    Bus,
 }
 
 /// What an alert still has to be published to.
@@ -17,7 +19,7 @@ pub type Destinations = BTreeSet<Destination>;
 
 impl Destination {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Critical, Self::Alerts];
+    pub const ALL: [Self; 3] = [Self::Critical, Self::Alerts, Self::Bus];
 
     /// The word in the table.
     #[must_use]
@@ -25,6 +27,7 @@ impl Destination {
         match self {
             Self::Critical => "critical",
             Self::Alerts => "alerts",
+            Self::Bus => "bus",
         }
     }
 
@@ -34,7 +37,7 @@ impl Destination {
         Self::ALL.into_iter().find(|to| to.as_str() == word)
     }
 
-    /// What an alert of this kind is published to.
+    /// The topics that an alert of this kind is published to.
     #[must_use]
     pub fn of(kind: AlertKind) -> Destinations {
         let is_critical = kind.alarm().severity() == Severity::Critical;

@@ -3,6 +3,7 @@
 //! It has an incident of its own. What takes its members back closes that incident, once the last
 //! of them is taken back.
 
+use super::detail::{Members, detail};
 use super::message::{Incident, Links, MAX_SMS, MAX_SUBJECT, Message, markdown};
 use super::words::{Words, closing, in_words};
 use super::{Action, Alert, AlertKind};
@@ -52,6 +53,7 @@ impl Digest<'_> {
             email: self.email(&words),
             sms: ascii(&sms, MAX_SMS),
             default: self.card(&words),
+            detail: self.detail(&words),
             attributes: vec![
                 ("kind", kind.as_str().to_owned()),
                 ("severity", severity.to_owned()),
@@ -180,6 +182,14 @@ impl Digest<'_> {
                 "additionalContext": self.context(),
             },
         })
+    }
+
+    fn detail(&self, words: &Words) -> Value {
+        let members = Members {
+            count: self.count,
+            sids: self.named().map(|alert| alert.sid.as_str()).collect(),
+        };
+        detail(self.alert, words, self.incident, self.links, Some(&members))
     }
 
     fn context(&self) -> Value {

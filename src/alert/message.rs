@@ -4,6 +4,7 @@
 //! mistaken for ours. The JSON follows the custom-notification schema of Amazon Q Developer in chat
 //! applications, so that Slack and Teams need no glue.
 
+use super::detail::detail;
 use super::words::{Words, in_words};
 use super::{Alert, AlertKind, Severity};
 use crate::text::{ascii, clean, utc};
@@ -27,6 +28,8 @@ pub struct Message {
     pub sms: String,
     /// What every other protocol gets: one JSON object.
     pub default: Value,
+    /// What the bus gets.
+    pub detail: Value,
     /// Message attributes, all strings.
     pub attributes: Vec<(&'static str, String)>,
 }
@@ -99,6 +102,7 @@ pub fn message(alert: &Alert, incident: &Incident, links: &Links) -> Message {
         email: email(alert, &words, links),
         sms: sms(alert, &words),
         default: card(alert, &words, incident, links),
+        detail: detail(alert, &words, incident, links, None),
         attributes: attributes(alert),
     }
 }
@@ -112,6 +116,9 @@ impl Message {
         self.email = format!("{warning}\n\n{}", self.email);
         if let Some(Value::String(text)) = self.default.pointer_mut("/content/description") {
             *text = format!("{warning}\n{text}");
+        }
+        if let Some(Value::String(text)) = self.detail.get_mut("what") {
+            *text = format!("{warning} {text}");
         }
         self
     }

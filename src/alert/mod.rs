@@ -6,6 +6,7 @@
 //! tell a second copy.
 
 mod destination;
+mod detail;
 mod digest;
 mod key;
 mod message;
@@ -13,6 +14,7 @@ mod rehearsal;
 mod words;
 
 pub use destination::{Destination, Destinations};
+pub use detail::DETAIL_TYPE;
 pub use digest::{Digest, NAMED, action_of_rest};
 pub(crate) use key::KeyPart;
 pub use key::{AlertId, AlertKey};

@@ -43,6 +43,10 @@ pub fn rehearsal(kind: AlertKind, links: &Links, now_ms: u64) -> Message {
     if let Some(Value::Object(context)) = default.pointer_mut("/metadata/additionalContext") {
         context.insert("test".to_owned(), Value::String("true".to_owned()));
     }
+    let mut detail = real.detail;
+    if let Some(Value::String(title)) = detail.get_mut("title") {
+        *title = format!("{MARK} {title}");
+    }
     let mut attributes = real.attributes;
     attributes.push(("test", "true".to_owned()));
     Message {
@@ -50,6 +54,7 @@ pub fn rehearsal(kind: AlertKind, links: &Links, now_ms: u64) -> Message {
         email: format!("{MARK} {EXPLANATION}\n\n{}", real.email),
         sms: ascii(&format!("{MARK} {}", real.sms), MAX_SMS),
         default,
+        detail,
         attributes,
     }
 }

@@ -36,6 +36,7 @@ fn printed(event_type: u32, details: Value) -> String {
         email,
         sms,
         default,
+        detail: _,
         attributes,
     } = unlinked(&Alert::of(&notification(event_type, details), &AlertKind::ALL).unwrap());
     let default = serde_json::to_string_pretty(&default).unwrap();

@@ -71,6 +71,8 @@ struct Fields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     alert: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -126,6 +128,7 @@ fn write_line(log: &Log, outcome: &Outcome, invocation: Invocation<'_>) {
         sequence: callback.map(|callback| callback.sequence),
         attempts: outcome.session.map(|session| session.attempts),
         alert: outcome.alert.map(AlertOutcome::as_str),
+        notice: outcome.notice.map(SendOutcome::as_str),
         reason: reason.as_deref(),
         error: outcome.error.as_deref(),
         detail: callback.filter(|_| log.detail).map(Detail::of),
@@ -157,8 +160,11 @@ fn message(outcome: &Outcome) -> (Level, Cow<'static, str>) {
     match (&outcome.reply, &outcome.error) {
         (Reply::NotStored, Some(error)) => (Level::Error, format!("not stored: {error}").into()),
         (_, Some(error)) => {
-            let message = format!("stored, but its alert is not settled: {error}");
-            (Level::Error, message.into())
+            let left = match outcome.alert {
+                Some(_) => "its alert is not settled",
+                None => "programs are not told yet",
+            };
+            (Level::Error, format!("stored, but {left}: {error}").into())
         }
         (Reply::Quarantined { reason }, None) => {
             (Level::Warn, format!("quarantined: {reason}").into())
@@ -231,6 +237,19 @@ fn metrics(outcome: &Outcome, now_ms: u64) -> Vec<(Metric, u64)> {
             ),
         ),
     ];
+    metrics.extend([
+        is(
+            Metric::NoticesSent,
+            outcome.notice == Some(SendOutcome::Published),
+        ),
+        is(
+            Metric::NoticesDeferred,
+            matches!(
+                outcome.notice,
+                Some(SendOutcome::Deferred | SendOutcome::Refused)
+            ),
+        ),
+    ]);
     metrics.extend(reply.map(|metric| (metric, 1)));
     metrics
 }

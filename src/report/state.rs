@@ -6,7 +6,7 @@
 use super::{Line, Tone};
 use crate::alert::BACKUP_KEPT_MS;
 use crate::event::{ComponentStatus, EventType};
-use crate::session::{Phase, Recorder, Reported, Session, Upload, UploadState};
+use crate::session::{Phase, Reported, Upload, UploadState};
 use crate::text::utc;
 use crate::watchdog::{Rules, Watched, over_since};
 
@@ -165,24 +165,21 @@ impl Files {
     #[must_use]
     pub fn of(watched: &Watched, rules: &Rules) -> Self {
         let session = &watched.session;
-        let state = session.upload_state(rules.does_failure_ring);
-        let mut files = Self {
+        let reported = session.reported_upload();
+        let state = match &reported {
+            Some(upload) => upload.value.state(),
+            None => session.upload_state(rules.does_failure_ring),
+        };
+        Self {
             state,
-            reported: session.finished_upload(),
+            reported,
             after_backup: session
                 .recorders
                 .iter()
                 .any(|recorder| recorder.backup().is_some()),
             is_over: over_since(watched).is_some(),
             was_recorded: session.has_recorded(),
-        };
-        if state == UploadState::Confirmed
-            && let Some(elsewhere) = elsewhere(session)
-        {
-            files.state = elsewhere.value.state();
-            files.reported = Some(elsewhere);
         }
-        files
     }
 
     /// A word or two for a table.
@@ -287,13 +284,6 @@ impl Files {
              check your storage"
         })
     }
-}
-
-/// What an earlier recorder reported of files that aren't where they belong, if one did.
-fn elsewhere(session: &Session) -> Option<Reported<Upload>> {
-    let uploads = session.recorders.iter().rev().filter_map(Recorder::upload);
-    let mut reported = uploads.filter(|upload| upload.value.is_over());
-    reported.find(|upload| upload.value.state() != UploadState::Confirmed)
 }
 
 /// How good it is altogether: never better than what became of the files.

@@ -1,14 +1,20 @@
-//! Sending an alert that is ours: publish it to what it is for, then mark it as sent. Who may is
-//! decided before, in the table: only a [`Lease`] can be sent, and only until it is over. How much
+//! Sending what is ours, an alert to what it is for or a notice to the bus, then marking it as sent.
+//! Who may is decided before, in the table: only what is leased can be sent, and only until that is
+//! over. How much
 //! may leave at once is decided here: SNS suspends an email subscription that gets more than ten
 //! messages a second, and a storm would silence the very person who has to act.
 //!
 //! Must not know: what the alert is about.
 
+mod notice;
 mod prepare;
 
-use crate::alert::{Alert, Destination, Destinations, Incident, Links, Message, Severity, message};
+use crate::alert::{
+    Alert, DETAIL_TYPE, Destination, Destinations, Incident, Links, Message, Severity, message,
+};
+use crate::bus::{Bus, PutError};
 use crate::error::chain;
+use crate::files::Bucket;
 use crate::invocation::Invocation;
 use crate::store::{Lease, Store};
 use crate::topic::{PublishError, Topics};
@@ -36,6 +42,10 @@ const CRY_EVERY_MS: u64 = 5 * 60 * 1000;
 pub struct Outbox {
     /// The topics.
     pub topics: Topics,
+    /// The bus for programs, if there is one.
+    bus: Option<Bus>,
+    /// Where the files are, if that is known.
+    bucket: Option<Bucket>,
     /// What every message leads to.
     pub links: Links,
     /// Up to which minute a topic has got all that it may get at once, as far as this process
@@ -86,13 +96,23 @@ pub struct Sent {
     pub outcome: SendOutcome,
     /// What failed, with its causes: a publish, or noting one.
     pub error: Option<String>,
+    /// Of all destinations only the bus failed: SNS is well.
+    pub only_bus_failed: bool,
 }
 
 impl Sent {
+    fn of(outcome: SendOutcome) -> Self {
+        Self {
+            outcome,
+            error: None,
+            only_bus_failed: false,
+        }
+    }
+
     fn deferred(error: String) -> Self {
         Self {
-            outcome: SendOutcome::Deferred,
             error: Some(error),
+            ..Self::of(SendOutcome::Deferred)
         }
     }
 }
@@ -108,16 +128,50 @@ struct Published {
     errors: Vec<String>,
 }
 
+/// Why one destination didn't take a message.
+struct Failure {
+    /// It was for its content.
+    is_refusal: bool,
+    text: String,
+}
+
+impl From<PutError> for Failure {
+    fn from(error: PutError) -> Self {
+        Self {
+            is_refusal: matches!(error, PutError::Refused(_)),
+            text: chain(&error),
+        }
+    }
+}
+
 impl Outbox {
     /// Alerts leave to `topics`, with `links` in them.
     #[must_use]
     pub fn new(topics: Topics, links: Links) -> Self {
         Self {
             topics,
+            bus: None,
+            bucket: None,
             links,
             full_in: Mutex::default(),
             cried_at: Mutex::default(),
         }
+    }
+
+    /// Tells programs on a bus, too, with the addresses of files in `bucket`.
+    #[must_use]
+    pub fn with_bus(self, bus: Option<Bus>, bucket: Option<Bucket>) -> Self {
+        Self {
+            bus,
+            bucket,
+            ..self
+        }
+    }
+
+    /// Whether programs are told.
+    #[must_use]
+    pub fn has_bus(&self) -> bool {
+        self.bus.is_some()
     }
 
     /// Publishes an alert to all that it still has to be published to, and marks it as sent. What
@@ -136,10 +190,7 @@ impl Outbox {
             Ok(Ok(Opened::Alone)) => self.over_budget(store, lease.to(), invocation).await,
             Ok(Ok(Opened::In(_))) => lease.to().clone(),
             Ok(Ok(Opened::NotYet)) => {
-                return Sent {
-                    outcome: SendOutcome::Waits,
-                    error: None,
-                };
+                return Sent::of(SendOutcome::Waits);
             }
             Ok(Err(error)) => return Sent::deferred(chain(&error)),
             Err(_) => return Sent::deferred("reading what is taken back took too long".to_owned()),
@@ -155,7 +206,7 @@ impl Outbox {
         later: &Destinations,
         invocation: Invocation<'_>,
     ) -> Sent {
-        let left_ms = lease.ends_at().saturating_sub(invocation.now_ms());
+        let left_ms = lease.hold().ends_at().saturating_sub(invocation.now_ms());
         if left_ms == 0 {
             let error = "the lease was over before the alert could be published";
             return Sent::deferred(error.to_owned());
@@ -178,10 +229,7 @@ impl Outbox {
                 }
                 Ok(Ok(Prepared::Empty)) => (Published::default(), Some(0)),
                 Ok(Ok(Prepared::Waits)) => {
-                    return Sent {
-                        outcome: SendOutcome::Waits,
-                        error: None,
-                    };
+                    return Sent::of(SendOutcome::Waits);
                 }
                 Ok(Err(error)) => return Sent::deferred(chain(&error)),
                 Err(_) => return Sent::deferred("preparing the alert took too long".to_owned()),
@@ -222,33 +270,30 @@ impl Outbox {
         }
         let errors = published.errors;
         Sent {
-            outcome,
             error: (!errors.is_empty()).then(|| errors.join("; ")),
+            only_bus_failed: published.rest == [Destination::Bus].into(),
+            ..Sent::of(outcome)
         }
     }
 
     /// Publishes a message to those of `to` that there are, all at the same time, so that one that
     /// hangs doesn't hold back the others.
     async fn publish(&self, to: &Destinations, message: &Message, until: Instant) -> Published {
-        let there = to
-            .iter()
-            .filter_map(|to| Some((*to, self.topics.arn(*to)?)));
-        let publishes = there.map(|(to, arn)| async move {
-            (
-                to,
-                timeout_at(until, self.topics.publish(arn, message)).await,
-            )
-        });
+        let there = to.iter().filter(|to| self.has(**to));
+        let publishes = there
+            .map(|to| async move { (*to, timeout_at(until, self.publish_to(*to, message)).await) });
         let mut published = Published::default();
         for (to, came) in join_all(publishes).await {
             let error = match came {
                 Ok(Ok(message_id)) => {
-                    published.message_id = Some(message_id);
+                    if to != Destination::Bus {
+                        published.message_id = Some(message_id);
+                    }
                     continue;
                 }
                 Ok(Err(error)) => {
-                    published.is_refused |= matches!(error, PublishError::Refused(_));
-                    chain(&error)
+                    published.is_refused |= error.is_refusal;
+                    error.text
                 }
                 Err(_) => "Publish took too long".to_owned(),
             };
@@ -256,6 +301,32 @@ impl Outbox {
             published.errors.push(format!("{}: {error}", to.as_str()));
         }
         published
+    }
+
+    fn has(&self, to: Destination) -> bool {
+        match to {
+            Destination::Critical | Destination::Alerts => self.topics.arn(to).is_some(),
+            Destination::Bus => self.bus.is_some(),
+        }
+    }
+
+    /// Publishes a message to one destination; to one that there isn't, nothing.
+    async fn publish_to(&self, to: Destination, message: &Message) -> Result<String, Failure> {
+        if let (Destination::Bus, Some(bus)) = (to, &self.bus) {
+            let put = bus.put(DETAIL_TYPE, &message.detail).await;
+            return put.map_err(Failure::from);
+        }
+        match self.topics.arn(to) {
+            Some(arn) => self
+                .topics
+                .publish(arn, message)
+                .await
+                .map_err(|error| Failure {
+                    is_refusal: matches!(error, PublishError::Refused(_)),
+                    text: chain(&error),
+                }),
+            None => Ok(String::new()),
+        }
     }
 
     /// The topics of `to` that have got enough in this minute; this alert is counted.
@@ -272,18 +343,24 @@ impl Outbox {
             let there = to.iter().filter(|to| self.topics.arn(**to).is_some());
             there.partition(|to| full_in.get(to) == Some(&minute))
         };
+        // What may leave in a digest leaves on the bus as that digest only.
+        let with_bus = |mut over: Destinations| {
+            let waits = !over.is_empty() && to.contains(&Destination::Bus);
+            over.extend(waits.then_some(Destination::Bus));
+            over
+        };
         if asked.is_empty() {
-            return over;
+            return with_bus(over);
         }
         let until = invocation.deadline.min(Instant::now() + COUNT);
         let Ok(Ok(counts)) = timeout_at(until, store.count_alert(&asked, now_ms)).await else {
-            return over;
+            return with_bus(over);
         };
         let now_over = counts.iter().filter(|(_, count)| **count > AT_ONCE);
         let now_over: Destinations = now_over.map(|(to, _)| *to).collect();
         let mut full_in = self.full_in.lock().unwrap_or_else(PoisonError::into_inner);
         full_in.extend(now_over.iter().map(|to| (*to, minute)));
-        over.union(&now_over).copied().collect()
+        with_bus(over.union(&now_over).copied().collect())
     }
 
     /// Tells of a critical alert that can't be written down, at most once in five minutes a
@@ -299,7 +376,8 @@ impl Outbox {
             *cried_at = Some(now_ms);
         }
         let message = message(alert, &Incident::of(alert), &self.links).of_table_down();
-        let to = Destination::of(alert.kind);
+        let mut to = Destination::of(alert.kind);
+        to.insert(Destination::Bus);
         let published = self.publish(&to, &message, invocation.deadline).await;
         let outcome = if published.rest.is_empty() {
             SendOutcome::Published
@@ -308,8 +386,8 @@ impl Outbox {
         };
         let errors = published.errors;
         Some(Sent {
-            outcome,
             error: (!errors.is_empty()).then(|| errors.join("; ")),
+            ..Sent::of(outcome)
         })
     }
 }

@@ -203,6 +203,20 @@ impl Session {
         self.upload().filter(|upload| upload.value.is_over())
     }
 
+    /// What may be said of all files: what was reported of those of the newest recorder, unless
+    /// those of an earlier one aren't where they belong.
+    #[must_use]
+    pub fn reported_upload(&self) -> Option<Reported<Upload>> {
+        let newest = self.finished_upload()?;
+        if newest.value.state() != UploadState::Confirmed {
+            return Some(newest);
+        }
+        let uploads = self.recorders.iter().rev().filter_map(Recorder::upload);
+        let mut reported = uploads.filter(|upload| upload.value.is_over());
+        let elsewhere = reported.find(|upload| upload.value.state() != UploadState::Confirmed);
+        Some(elsewhere.unwrap_or(newest))
+    }
+
     /// What became of the files. `does_failure_ring`: whoever waits for files of a recording that
     /// failed is told of the failure, and nothing is expected any more.
     #[must_use]

@@ -1,19 +1,16 @@
-//! An alert's item: written down before anything is sent, leased to whoever sends it, marked as
-//! sent, or given up, which stays to be seen.
+//! An alert's item: what it says, what it still has to be published to, and, of a digest, whom it
+//! stands for. Who may send it is `outbox`'s.
 
-use super::index::{Due, Shard, watch_entry};
+use super::index::{Due, Shard};
 use super::item::{Item, number, read_number, read_text, text};
-use super::key::{EXPIRES_AT, ITEM, ItemKey, SID, WATCH_AT};
-use super::{IS_NEW, Store, StoreError, is_invalid, refused};
+use super::key::{ITEM, ItemKey, SID};
+use super::outbox::{Hold, Put, Taken, is_ours, read_state};
+use super::{Store, StoreError, refused};
 use crate::alert::{Alert, AlertId, AlertKind, Destination, Destinations};
 use crate::invocation::Invocation;
 use crate::record::{AlertState, Roll, StoredAlert};
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::AttributeValue;
 
-/// How long a lease lasts, from the write that takes it, in ms.
-pub const LEASE_MS: u64 = 15_000;
 /// What an alert still has to be published to; absent once it is sent.
 pub(super) const TO: &str = "to";
 /// The digest that an alert was sent in.
@@ -26,44 +23,29 @@ pub(super) const TOOK_OFF: &str = "took_off";
 const MEMBERS: &str = "members";
 /// Whether a digest is about half of all recordings or more.
 const WIDESPREAD: &str = "widespread";
-/// The alert still has to be sent, and its lease is over.
-const IS_DUE: &str = "#state = :pending AND due_at <= :now";
-/// The alert still has to be sent, and its lease is ours.
-const IS_OURS: &str = "#state = :pending AND #owner = :owner";
 /// Nobody took the lease since the alert was read.
 const IS_AS_READ: &str = "#state = :state AND due_at = :read_due_at";
-/// The first pause after a try that failed, in ms; it doubles with every further one.
-const BACKOFF_MS: u64 = 15_000;
-/// The longest pause between two tries, in ms.
-const MAX_BACKOFF_MS: u64 = 5 * 60 * 1000;
 
 /// An alert that is ours to send until the lease is over. Only a write to the table makes one, so
 /// that nothing is sent that isn't written down and claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
+    hold: Hold,
     alert: Alert,
     to: Destinations,
     roll: Option<Roll>,
     took_off: u64,
-    owner: String,
-    ends_at: u64,
-    tries: u64,
-    created_at: u64,
 }
 
 impl Lease {
     /// The lease of a new alert, to be written now.
-    pub(super) fn new(alert: Alert, invocation: Invocation<'_>) -> Self {
-        let now_ms = invocation.now_ms();
+    pub(super) fn new(alert: Alert, to: Destinations, invocation: Invocation<'_>) -> Self {
         Self {
-            to: Destination::of(alert.kind),
+            hold: Hold::new(&alert.sid, alert_key(&alert), invocation),
+            to,
             alert,
             roll: None,
             took_off: 0,
-            owner: invocation.id.to_owned(),
-            ends_at: now_ms + LEASE_MS,
-            tries: 1,
-            created_at: now_ms,
         }
     }
 
@@ -75,26 +57,25 @@ impl Lease {
         created_at: u64,
         invocation: Invocation<'_>,
     ) -> Self {
-        Self {
-            created_at,
-            to,
-            roll: Some(roll),
-            ..Self::new(alert, invocation)
-        }
+        let mut lease = Self::new(alert, to, invocation);
+        lease.roll = Some(roll);
+        lease.hold.created_at = created_at;
+        lease
     }
 
-    /// The lease that `owner` has taken of what is stored.
-    fn of_stored(stored: StoredAlert, owner: &str) -> Self {
-        Self {
-            alert: stored.alert,
-            to: stored.to,
-            roll: stored.roll,
-            took_off: stored.took_off,
-            owner: owner.to_owned(),
-            ends_at: stored.due_at,
-            tries: stored.tries,
-            created_at: stored.created_at,
-        }
+    /// The lease that `invocation` has taken of what is stored as `item`.
+    fn of_stored(stored: StoredAlert, item: &Item, invocation: Invocation<'_>) -> Self {
+        let mut lease = Self::new(stored.alert, stored.to, invocation);
+        lease.hold = lease.hold.stored_as(item);
+        lease.roll = stored.roll;
+        lease.took_off = stored.took_off;
+        lease
+    }
+
+    /// Whose it is, and until when.
+    #[must_use]
+    pub fn hold(&self) -> &Hold {
+        &self.hold
     }
 
     /// The alert.
@@ -114,27 +95,10 @@ impl Lease {
         self.took_off
     }
 
-    /// Whose it is.
-    pub(super) fn owner(&self) -> &str {
-        &self.owner
-    }
-
     /// What the alert still has to be published to.
     #[must_use]
     pub fn to(&self) -> &Destinations {
         &self.to
-    }
-
-    /// When it is over, ms since the epoch: from then on another invocation may send the alert.
-    #[must_use]
-    pub fn ends_at(&self) -> u64 {
-        self.ends_at
-    }
-
-    /// When the alert was written down, ms since the epoch.
-    #[must_use]
-    pub fn created_at(&self) -> u64 {
-        self.created_at
     }
 }
 
@@ -160,7 +124,8 @@ pub enum DueClaim {
 
 impl Store {
     /// Writes an alert down and takes its lease, or takes it over once the lease of another is
-    /// over.
+    /// over. What one that was there still has to be published to is what it says: another
+    /// invocation may have served a topic.
     ///
     /// # Errors
     /// [`StoreError::Call`].
@@ -169,59 +134,29 @@ impl Store {
         alert: Alert,
         invocation: Invocation<'_>,
     ) -> Result<Claim, StoreError> {
-        let lease = Lease::new(alert, invocation);
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(alert_item(
-                &lease,
-                self.alert_expires_at(lease.created_at),
-            )))
-            .condition_expression(IS_NEW)
-            .return_values_on_condition_check_failure(AllOld);
-        let stored = match put.send().await {
-            Ok(_) => return Ok(Claim::Ours(Box::new(lease))),
-            Err(error) => refused("PutItem alert", error)?.unwrap_or_default(),
+        let to = self.destinations(alert.kind);
+        let mut lease = Lease::new(alert, to, invocation);
+        let item = alert_item(&lease, self.alert_expires_at(lease.hold.created_at()));
+        let stored = match self.put_held("PutItem alert", item, invocation.id).await? {
+            Put::Ours => return Ok(Claim::Ours(Box::new(lease))),
+            Put::There(stored) => stored,
         };
-        // The SDK tries again when an answer is lost, and finds its own write.
-        if is_ours(&stored, invocation) {
-            return Ok(Claim::Ours(Box::new(lease)));
-        }
         if read_state(&stored) != Some(AlertState::Pending) {
             return Ok(Claim::HeldElsewhere);
         }
-        self.take_over_alert(lease.alert, invocation).await
-    }
-
-    /// Takes over an alert that was written down before. What it still has to be published to is
-    /// what the claim brings: another invocation may have served a topic since it was read.
-    async fn take_over_alert(
-        &self,
-        alert: Alert,
-        invocation: Invocation<'_>,
-    ) -> Result<Claim, StoreError> {
-        let mut lease = Lease::new(alert, invocation);
-        let key = alert_key(&lease.alert).of(&lease.alert.sid);
-        let claim = self
-            .claim_request(key, invocation)
-            .return_values(ReturnValue::AllNew);
-        let claimed = match claim.send().await {
-            Ok(claimed) => claimed.attributes.unwrap_or_default(),
-            // The sweeper reports it; the callback is stored all the same.
-            Err(error) if is_invalid(&error) => return Ok(Claim::HeldElsewhere),
-            Err(error) => {
-                let stored = refused("UpdateItem alert claim", error)?.unwrap_or_default();
-                if !is_ours(&stored, invocation) {
-                    return Ok(Claim::HeldElsewhere);
-                }
-                stored
+        let due = lease.hold.due();
+        match self
+            .take("UpdateItem alert claim", &due, invocation)
+            .await?
+        {
+            Taken::Ours(claimed) => {
+                lease.to = read_to(&claimed, lease.alert.kind);
+                lease.hold = lease.hold.stored_as(&claimed);
+                Ok(Claim::Ours(Box::new(lease)))
             }
-        };
-        lease.to = read_to(&claimed, lease.alert.kind);
-        lease.tries = read_number(&claimed, "tries").unwrap_or(lease.tries);
-        lease.created_at = read_number(&claimed, "created_at").unwrap_or(lease.created_at);
-        Ok(Claim::Ours(Box::new(lease)))
+            // The sweeper reports what can't be written; the callback is stored all the same.
+            Taken::HeldElsewhere | Taken::Unreadable => Ok(Claim::HeldElsewhere),
+        }
     }
 
     /// Takes the lease of an alert that is due, and reads it.
@@ -233,27 +168,13 @@ impl Store {
         due: &Due,
         invocation: Invocation<'_>,
     ) -> Result<DueClaim, StoreError> {
-        let now_ms = invocation.now_ms();
-        let claim = self
-            .claim_request(due.key.of(&due.sid), invocation)
-            .return_values(ReturnValue::AllNew);
-        let stored = match claim.send().await {
-            Ok(claimed) => claimed.attributes.unwrap_or_default(),
-            Err(error) if is_invalid(&error) => return Ok(DueClaim::Unreadable),
-            Err(error) => match refused("UpdateItem alert claim", error)? {
-                None => return Ok(DueClaim::HeldElsewhere),
-                // The SDK tries again when an answer is lost, and finds its own write.
-                Some(stored) if is_ours(&stored, invocation) => stored,
-                // What the index said is no longer so.
-                Some(stored) if is_settled(&stored) => return Ok(DueClaim::HeldElsewhere),
-                Some(stored) if read_number(&stored, WATCH_AT).is_none_or(|at| at > now_ms) => {
-                    return Ok(DueClaim::HeldElsewhere);
-                }
-                Some(_) => return Ok(DueClaim::Unreadable),
-            },
+        let item = match self.take("UpdateItem alert claim", due, invocation).await? {
+            Taken::Ours(item) => item,
+            Taken::HeldElsewhere => return Ok(DueClaim::HeldElsewhere),
+            Taken::Unreadable => return Ok(DueClaim::Unreadable),
         };
-        Ok(match read_alert(&stored) {
-            Some(stored) => DueClaim::Ours(Box::new(Lease::of_stored(stored, invocation.id))),
+        Ok(match read_alert(&item) {
+            Some(stored) => DueClaim::Ours(Box::new(Lease::of_stored(stored, &item, invocation))),
             None => DueClaim::Unreadable,
         })
     }
@@ -276,7 +197,7 @@ impl Store {
             (Some(_), true) => ", members_sent = :members, #open = :members",
         };
         let mut update = self
-            .leased_request(lease)
+            .leased_request(&lease.hold)
             .update_expression(format!(
                 "SET #state = :sent, sns_message_id = :message_id, sent_at = :now{counts} \
                  REMOVE watch_shard, watch_at, #to"
@@ -303,7 +224,7 @@ impl Store {
     /// [`StoreError::Call`].
     pub async fn note_rest(&self, lease: &Lease, rest: &Destinations) -> Result<(), StoreError> {
         let update = self
-            .leased_request(lease)
+            .leased_request(&lease.hold)
             .update_expression("SET #to = :rest")
             .expression_attribute_names("#to", TO)
             .expression_attribute_values(":rest", words_of(rest));
@@ -325,47 +246,15 @@ impl Store {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let update = self
-            .leased_request(lease)
+            .leased_request(&lease.hold)
             .update_expression("SET #to = :rest, due_at = :now, watch_at = :now, tries = :tries")
-            .expression_attribute_values(":tries", number(lease.tries.saturating_sub(1)))
+            .expression_attribute_values(":tries", number(lease.hold.tries.saturating_sub(1)))
             .expression_attribute_names("#to", TO)
             .expression_attribute_values(":rest", words_of(rest))
             .expression_attribute_values(":now", number(now_ms));
         match update.send().await {
             Ok(_) => Ok(()),
             Err(error) => refused("UpdateItem alert left", error).map(|_| ()),
-        }
-    }
-
-    /// Puts off an alert after a try that failed: 15 s, 30 s, 1 min … 5 min.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn defer_alert(&self, lease: &Lease, now_ms: u64) -> Result<(), StoreError> {
-        let update = self
-            .leased_request(lease)
-            .update_expression("SET due_at = :due_at, watch_at = :due_at")
-            .expression_attribute_values(":due_at", number(now_ms + backoff_ms(lease.tries)));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused("UpdateItem alert deferred", error).map(|_| ()),
-        }
-    }
-
-    /// Gives an alert up. It stays, in [`Shard::Failed`] of the index.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn fail_alert(&self, lease: &Lease, now_ms: u64) -> Result<(), StoreError> {
-        let update = self
-            .leased_request(lease)
-            .update_expression("SET #state = :failed, watch_shard = :shard, watch_at = :now")
-            .expression_attribute_values(":failed", text(AlertState::Failed.as_str()))
-            .expression_attribute_values(":shard", Shard::Failed.attribute())
-            .expression_attribute_values(":now", number(now_ms));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused("UpdateItem alert failed", error).map(|_| ()),
         }
     }
 
@@ -399,11 +288,14 @@ impl Store {
         stored: &StoredAlert,
         invocation: Invocation<'_>,
     ) -> Result<Option<Lease>, StoreError> {
-        let mut lease = Lease::of_stored(stored.clone(), invocation.id);
-        lease.ends_at = invocation.now_ms() + LEASE_MS;
-        lease.tries += 1;
+        let mut lease = Lease::new(stored.alert.clone(), stored.to.clone(), invocation);
+        lease.roll.clone_from(&stored.roll);
+        lease.took_off = stored.took_off;
+        lease.hold.tries = stored.tries + 1;
+        lease.hold.created_at = stored.created_at;
+        let key = alert_key(&lease.alert).of(&lease.alert.sid);
         let update = self
-            .alert_request(alert_key(&lease.alert).of(&lease.alert.sid), &lease.owner)
+            .held_request(key, lease.hold.owner())
             .update_expression(
                 "SET #state = :pending, #owner = :owner, due_at = :due_at, \
                  watch_at = :due_at, watch_shard = :shard ADD tries :one",
@@ -411,78 +303,24 @@ impl Store {
             .condition_expression(IS_AS_READ)
             .expression_attribute_values(":state", text(stored.state.as_str()))
             .expression_attribute_values(":read_due_at", number(stored.due_at))
-            .expression_attribute_values(":due_at", number(lease.ends_at))
+            .expression_attribute_values(":due_at", number(lease.hold.ends_at()))
             .expression_attribute_values(":shard", Shard::Due.attribute())
             .expression_attribute_values(":one", number(1));
         let is_taken = match update.send().await {
             Ok(_) => true,
             Err(error) => {
                 let stored = refused("UpdateItem alert reopened", error)?;
-                stored.is_some_and(|stored| is_ours(&stored, invocation))
+                stored.is_some_and(|stored| is_ours(&stored, invocation.id))
             }
         };
         Ok(is_taken.then_some(lease))
     }
 
-    fn claim_request(&self, key: Item, invocation: Invocation<'_>) -> UpdateItemFluentBuilder {
-        let now_ms = invocation.now_ms();
-        self.alert_request(key, invocation.id)
-            .update_expression(
-                "SET #owner = :owner, due_at = :due_at, watch_at = :due_at ADD tries :one",
-            )
-            .condition_expression(IS_DUE)
-            .expression_attribute_values(":now", number(now_ms))
-            .expression_attribute_values(":due_at", number(now_ms + LEASE_MS))
-            .expression_attribute_values(":one", number(1))
+    /// What an alert of this kind is published to.
+    pub(super) fn destinations(&self, kind: AlertKind) -> Destinations {
+        let bus = self.has_bus.then_some(Destination::Bus);
+        Destination::of(kind).into_iter().chain(bus).collect()
     }
-
-    pub(super) fn leased_request(&self, lease: &Lease) -> UpdateItemFluentBuilder {
-        self.alert_request(alert_key(&lease.alert).of(&lease.alert.sid), &lease.owner)
-            .condition_expression(IS_OURS)
-    }
-
-    fn alert_request(&self, key: Item, owner: &str) -> UpdateItemFluentBuilder {
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .return_values_on_condition_check_failure(AllOld)
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":pending", text(AlertState::Pending.as_str()))
-            .expression_attribute_values(":owner", text(owner))
-    }
-}
-
-/// How long to wait after the `tries`-th try, in ms.
-fn backoff_ms(tries: u64) -> u64 {
-    let doublings = u32::try_from(tries.saturating_sub(1)).unwrap_or(u32::MAX);
-    let factor = 2_u64.checked_pow(doublings).unwrap_or(u64::MAX);
-    BACKOFF_MS.saturating_mul(factor).min(MAX_BACKOFF_MS)
-}
-
-pub(super) fn is_ours(stored: &Item, invocation: Invocation<'_>) -> bool {
-    read_text(stored, "owner") == Some(invocation.id)
-        && read_state(stored) == Some(AlertState::Pending)
-}
-
-/// True if nobody has to send it any more.
-fn is_settled(stored: &Item) -> bool {
-    matches!(
-        read_state(stored),
-        Some(AlertState::Sent { .. } | AlertState::Failed)
-    )
-}
-
-fn read_state(item: &Item) -> Option<AlertState> {
-    let at = read_number(item, "sent_at");
-    let states = [
-        AlertState::Pending,
-        AlertState::Sent { at },
-        AlertState::Failed,
-    ];
-    let word = read_text(item, "state")?;
-    states.into_iter().find(|state| state.as_str() == word)
 }
 
 /// Reads an alert from its item; `None` if a part that the message needs isn't there.
@@ -574,16 +412,11 @@ pub(super) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
         .iter()
         .map(|(name, value)| (name.clone(), text(value.as_str())))
         .collect();
-    let mut item = alert_key(alert).of(&alert.sid);
-    item.extend(watch_entry(Shard::Due, lease.ends_at));
+    let mut item = lease.hold.item(expires_at);
     item.extend([
         ("kind".to_owned(), text(alert.kind.as_str())),
         ("severity".to_owned(), text(alert.kind.severity().as_str())),
         (TO.to_owned(), words_of(&lease.to)),
-        ("state".to_owned(), text(AlertState::Pending.as_str())),
-        ("owner".to_owned(), text(lease.owner.as_str())),
-        ("due_at".to_owned(), number(lease.ends_at)),
-        ("tries".to_owned(), number(lease.tries)),
         // Not `cname`: that name is the key of an index of sessions.
         ("channel".to_owned(), text(alert.cname.as_str())),
         ("uid".to_owned(), text(alert.uid.as_str())),
@@ -591,8 +424,6 @@ pub(super) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
         ("event_type".to_owned(), number(alert.event_type)),
         ("at".to_owned(), number(alert.at)),
         ("codes".to_owned(), AttributeValue::M(codes)),
-        ("created_at".to_owned(), number(lease.created_at)),
-        (EXPIRES_AT.to_owned(), number(expires_at)),
     ]);
     if let Some(roll) = &lease.roll {
         write_roll(roll, &mut item);
@@ -603,16 +434,6 @@ pub(super) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tries_are_further_and_further_apart() {
-        let pauses: Vec<_> = [0, 1, 2, 3, 5, 6, 99, u64::MAX]
-            .map(backoff_ms)
-            .into_iter()
-            .map(|ms| ms / 1000)
-            .collect();
-        assert_eq!(pauses, [15, 15, 30, 60, 240, 300, 300, 300]);
-    }
 
     #[test]
     fn an_alert_is_read_as_it_was_written() {
@@ -627,23 +448,16 @@ mod tests {
             at: 1_772_460_000_123,
             codes: [("errorCode".to_owned(), "110".to_owned())].into(),
         };
-        let lease = Lease {
-            alert: alert.clone(),
-            to: [Destination::Alerts].into(),
-            roll: None,
-            took_off: 0,
-            owner: "us".to_owned(),
-            ends_at: 1_000 + LEASE_MS,
-            tries: 1,
-            created_at: 1_000,
-        };
+        let invocation = Invocation::new("us", 1_000, tokio::time::Instant::now());
+        let mut lease = Lease::new(alert.clone(), [Destination::Alerts].into(), invocation);
+        lease.hold.created_at = 1_000;
         let mut item = alert_item(&lease, 9);
         let stored = read_alert(&item).unwrap();
         assert_eq!((stored.alert, stored.tries), (alert, 1));
         assert_eq!(stored.to, [Destination::Alerts].into());
         assert_eq!(
             (stored.created_at, stored.due_at),
-            (1_000, 1_000 + LEASE_MS)
+            (1_000, lease.hold.ends_at())
         );
         for name in ["kind", "codes", "at", "created_at"] {
             let kept = item.remove(name).unwrap();
@@ -653,6 +467,6 @@ mod tests {
         // As an earlier version wrote it.
         item.remove(TO).unwrap();
         let to = read_alert(&item).unwrap().to;
-        assert_eq!(to, Destination::ALL.into());
+        assert_eq!(to, [Destination::Critical, Destination::Alerts].into());
     }
 }

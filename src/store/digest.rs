@@ -2,14 +2,14 @@
 //! which digest it was sent in, so that whoever takes the digest over finds the same ones; and a
 //! digest that was sent counts those that aren't taken back.
 
-use super::alert::{OPEN, SENT_IN, TO, TOOK_OFF, alert_item, alert_key, is_ours, read_alert};
+use super::alert::{OPEN, SENT_IN, TO, TOOK_OFF, alert_item, alert_key, read_alert};
 use super::item::{number, text};
 use super::key::{DAY, ItemKey, utc_name};
-use super::{IS_NEW, Lease, Store, StoreError, is_invalid, refused};
+use super::outbox::Put;
+use super::{Lease, Store, StoreError, is_invalid, refused};
 use crate::alert::{Alert, AlertId, AlertKey, AlertKind, Destination, Destinations, KeyPart};
 use crate::invocation::Invocation;
 use crate::record::{AlertState, Roll, StoredAlert};
-use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use aws_sdk_dynamodb::types::{
     CancellationReason, ReturnValue, TransactWriteItem, Update, builders::UpdateBuilder,
 };
@@ -70,21 +70,13 @@ impl Store {
             codes: [("count".to_owned(), draft.roll.members.len().to_string())].into(),
         };
         let lease = Lease::of_digest(alert, draft.to, draft.roll, draft.created_at, invocation);
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(alert_item(&lease, self.expires_at(now_ms))))
-            .condition_expression(IS_NEW)
-            .return_values_on_condition_check_failure(AllOld);
-        match put.send().await {
-            Ok(_) => Ok(Some(lease)),
-            Err(error) => {
-                // The SDK tries again when an answer is lost, and finds its own write.
-                let stored = refused("PutItem digest", error)?.unwrap_or_default();
-                Ok(is_ours(&stored, invocation).then_some(lease))
-            }
-        }
+        let item = alert_item(&lease, self.expires_at(now_ms));
+        Ok(
+            match self.put_held("PutItem digest", item, invocation.id).await? {
+                Put::Ours => Some(lease),
+                Put::There(_) => None,
+            },
+        )
     }
 
     /// Lets a digest stand for a member, if that still has to be sent and nobody holds its lease,
@@ -163,7 +155,7 @@ impl Store {
                 .expression_attribute_names("#state", "state")
                 .expression_attribute_names("#owner", "owner")
                 .expression_attribute_values(":pending", text(AlertState::Pending.as_str()))
-                .expression_attribute_values(":owner", text(notice.owner()))
+                .expression_attribute_values(":owner", text(notice.hold().owner()))
                 .expression_attribute_values(":before", number(before))
                 .expression_attribute_values(":count", number(count));
             let off = Update::builder()

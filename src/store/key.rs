@@ -3,6 +3,7 @@
 
 use super::item::{Item, text};
 use crate::alert::AlertKey;
+use crate::notice::NoticeKey;
 use jiff::Timestamp;
 use std::fmt;
 
@@ -47,6 +48,8 @@ pub enum ItemKey {
     Event(String),
     /// An alert.
     Alert(AlertKey),
+    /// A notice for programs.
+    Notice(NoticeKey),
     /// A page of the archive of missing callbacks.
     Missing(String),
     /// Something that this version doesn't know.
@@ -57,6 +60,7 @@ impl ItemKey {
     const SESSION: &str = "session";
     const EVENT: &str = "event#";
     const ALERT: &str = "alert#";
+    const NOTICE: &str = "notice#";
     const MISSING: &str = "missing#";
 
     /// Reads a sort key.
@@ -69,6 +73,8 @@ impl ItemKey {
             Self::Event(fact)
         } else if let Some(alert) = after(Self::ALERT) {
             Self::Alert(AlertKey::from_stored(&alert))
+        } else if let Some(notice) = key.strip_prefix(Self::NOTICE).and_then(NoticeKey::read) {
+            Self::Notice(notice)
         } else if let Some(page) = after(Self::MISSING) {
             Self::Missing(page)
         } else {
@@ -91,6 +97,7 @@ impl fmt::Display for ItemKey {
             Self::Session => f.write_str(Self::SESSION),
             Self::Event(fact) => write!(f, "{}{fact}", Self::EVENT),
             Self::Alert(alert) => write!(f, "{}{alert}", Self::ALERT),
+            Self::Notice(notice) => write!(f, "{}{}", Self::NOTICE, notice.as_str()),
             Self::Missing(page) => write!(f, "{}{page}", Self::MISSING),
             Self::Other(key) => f.write_str(key),
         }
@@ -116,6 +123,10 @@ mod tests {
             (
                 "missing#0a1b#0000000051",
                 ItemKey::Missing("0a1b#0000000051".to_owned()),
+            ),
+            (
+                "notice#files_ready#0000000003#4#0a1b",
+                ItemKey::Notice(NoticeKey::read("files_ready#0000000003#4#0a1b").unwrap()),
             ),
             ("notice#x#y", ItemKey::Other("notice#x#y".to_owned())),
             ("sessions", ItemKey::Other("sessions".to_owned())),

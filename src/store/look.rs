@@ -1,19 +1,21 @@
 //! What the watchdog finds: a watched session is read, and what was found is noted in one write.
 //!
 //! A check changes the session's item only on condition that no callback has come since it was
-//! read, and its alerts are written down in the same transaction: either all of it is noted, or
+//! read, and what it found is written down in the same transaction: either all of it is noted, or
 //! nothing.
 
 use super::alert::alert_item;
 use super::batch::Projection;
 use super::item::{Item, number, read_number, read_session, read_text, text};
 use super::key::{CNAME, EXPIRES_AT, ITEM, ItemKey, SID, VERSION, WATCH_AT, WATCH_SHARD};
+use super::notice::notice_item;
 use super::session::IS_UNCHANGED;
-use super::{IS_NEW, Lease, Store, StoreError, failed, is_invalid, refused};
+use super::{IS_NEW, Lease, NoticeLease, Store, StoreError, failed, is_invalid, refused};
 use crate::alert::AlertKey;
 use crate::invocation::Invocation;
+use crate::notice::Outcome;
 use crate::session::RegisterName;
-use crate::watchdog::{Look, Standing, Watched};
+use crate::watchdog::{Look, Standing, ToldEnd, Watched};
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure::AllOld,
     TransactWriteItem, Update,
@@ -26,6 +28,9 @@ use std::sync::LazyLock;
 pub(super) const QUIET_UNTIL: &str = "quiet_until";
 /// When the newest heartbeat came, ms since the epoch.
 pub(super) const HEARD_AT: &str = "heard_at";
+
+/// Which end programs were told of: generation and outcome.
+const TOLD_END: &str = "told_end";
 
 /// Where it is noted that heartbeats are subscribed.
 const RECEIVER: &str = "receiver#state";
@@ -64,14 +69,32 @@ pub struct FoundSession {
 /// The outcome of noting a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookWrite {
-    /// It is noted, and its alerts are ours to send.
-    Written(Vec<Lease>),
+    /// It is noted, and what it found is ours to send.
+    Written(Leases),
     /// A callback came meanwhile: check again.
     Overtaken,
-    /// These alerts were written down before: they aren't ours to send.
-    AlreadyClaimed(Vec<AlertKey>),
+    /// These were written down before: they aren't ours to send.
+    AlreadyClaimed(Claimed),
     /// An attribute of the item isn't what the write needs.
     Unwritable,
+}
+
+/// What a check found, ours to send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leases {
+    /// Alerts.
+    pub alerts: Vec<Lease>,
+    /// What programs are told.
+    pub notice: Option<NoticeLease>,
+}
+
+/// What a check found that was written down before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// Alerts.
+    pub alerts: Vec<AlertKey>,
+    /// What programs are told.
+    pub notice: bool,
 }
 
 impl Store {
@@ -166,7 +189,7 @@ impl Store {
         })
     }
 
-    /// Notes the result of a check: its alerts, leased to `invocation`, what stands, and when to
+    /// Notes the result of a check: what it found, leased to `invocation`, what stands, and when to
     /// check again.
     ///
     /// # Errors
@@ -179,7 +202,7 @@ impl Store {
     ) -> Result<LookWrite, StoreError> {
         let (expression, values) = look_update(found, look);
         let key = ItemKey::Session.of(&found.watched.sid);
-        if look.alerts.is_empty() {
+        if look.alerts.is_empty() && look.ended.is_none() {
             let update = self
                 .client
                 .update_item()
@@ -189,26 +212,40 @@ impl Store {
                 .condition_expression(IS_UNCHANGED)
                 .set_expression_attribute_values(Some(values));
             return match update.send().await {
-                Ok(_) => Ok(LookWrite::Written(Vec::new())),
+                Ok(_) => Ok(LookWrite::Written(Leases::default())),
                 Err(error) if is_invalid(&error) => Ok(LookWrite::Unwritable),
                 Err(error) => refused("UpdateItem look", error).map(|_| LookWrite::Overtaken),
             };
         }
-        let (mut writes, mut leases) = (Vec::new(), Vec::new());
-        for alert in &look.alerts {
-            let lease = Lease::new(alert.clone(), invocation);
+        let alerts = look.alerts.iter().map(|alert| {
+            let to = self.destinations(alert.kind);
+            Lease::new(alert.clone(), to, invocation)
+        });
+        let leases = Leases {
+            alerts: alerts.collect(),
+            notice: look
+                .ended
+                .clone()
+                .map(|notice| NoticeLease::new(notice, invocation)),
+        };
+        let alerts = leases.alerts.iter().map(|lease| {
+            let expires_at = self.alert_expires_at(lease.hold().created_at());
+            alert_item(lease, expires_at)
+        });
+        let notice = leases.notice.iter().map(|lease| {
+            let expires_at = self.alert_expires_at(lease.hold().created_at());
+            notice_item(lease, expires_at)
+        });
+        let mut writes = Vec::new();
+        for item in alerts.chain(notice) {
             let put = Put::builder()
                 .table_name(&self.table)
-                .set_item(Some(alert_item(
-                    &lease,
-                    self.alert_expires_at(lease.created_at()),
-                )))
+                .set_item(Some(item))
                 .condition_expression(IS_NEW)
                 .return_values_on_condition_check_failure(AllOld)
                 .build()
                 .map_err(|error| unwritten(error.into()))?;
             writes.push(TransactWriteItem::builder().put(put).build());
-            leases.push(lease);
         }
         let update = Update::builder()
             .table_name(&self.table)
@@ -253,19 +290,23 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
         taken_back,
         missing_counted,
         spoke_at,
+        told_end,
     } = look.standing;
+    let told_end =
+        told_end.map(|told| text(format!("{} {}", told.generation, told.outcome.as_str())));
     for (name, value) in [
-        ("silent_since", silent_since),
-        ("unconfirmed_since", unconfirmed_since),
-        ("killed_since", killed_since),
-        ("taken_back", taken_back),
-        ("missing_counted", missing_counted),
-        ("spoke_at", spoke_at),
+        ("silent_since", silent_since.map(number)),
+        ("unconfirmed_since", unconfirmed_since.map(number)),
+        ("killed_since", killed_since.map(number)),
+        ("taken_back", taken_back.map(number)),
+        ("missing_counted", missing_counted.map(number)),
+        ("spoke_at", spoke_at.map(number)),
+        (TOLD_END, told_end),
     ] {
         match value {
             Some(value) => {
                 set.push_str(&format!(", {name} = :{name}"));
-                values.insert(format!(":{name}"), number(value));
+                values.insert(format!(":{name}"), value);
             }
             None => remove.push(name),
         }
@@ -286,8 +327,11 @@ fn cancellation(reasons: &[CancellationReason], look: &Look) -> Option<LookWrite
     const CONFLICT: &str = "TransactionConflict";
     const INVALID: &str = "ValidationError";
     let is = |reason: &CancellationReason, code| reason.code() == Some(code);
-    let overtaken = reasons
-        .get(look.alerts.len())
+    // In the order of the writes: the alerts, the notice, the session.
+    let (alerts, rest) = reasons.split_at_checked(look.alerts.len())?;
+    let (notice, session) = rest.split_at_checked(usize::from(look.ended.is_some()))?;
+    let overtaken = session
+        .first()
         .is_some_and(|session| is(session, CONDITION));
     if overtaken || reasons.iter().any(|reason| is(reason, CONFLICT)) {
         return Some(LookWrite::Overtaken);
@@ -295,13 +339,24 @@ fn cancellation(reasons: &[CancellationReason], look: &Look) -> Option<LookWrite
     if reasons.iter().any(|reason| is(reason, INVALID)) {
         return Some(LookWrite::Unwritable);
     }
-    let claimed: Vec<_> = reasons
+    let refused = alerts
         .iter()
         .zip(&look.alerts)
-        .filter(|(reason, _)| is(reason, CONDITION))
-        .map(|(_, alert)| alert.key.clone())
-        .collect();
-    (!claimed.is_empty()).then_some(LookWrite::AlreadyClaimed(claimed))
+        .filter(|(reason, _)| is(reason, CONDITION));
+    let claimed = Claimed {
+        alerts: refused.map(|(_, alert)| alert.key.clone()).collect(),
+        notice: notice.iter().any(|reason| is(reason, CONDITION)),
+    };
+    (claimed != Claimed::default()).then_some(LookWrite::AlreadyClaimed(claimed))
+}
+
+/// Reads which end programs were told of.
+fn read_told_end(text: &str) -> Option<ToldEnd> {
+    let (generation, outcome) = text.split_once(' ')?;
+    Some(ToldEnd {
+        generation: generation.parse().ok()?,
+        outcome: Outcome::read(outcome)?,
+    })
 }
 
 /// The error of a transaction that couldn't be made or written.
@@ -338,6 +393,7 @@ static NEEDED: LazyLock<Projection> = LazyLock::new(|| {
         "taken_back",
         "missing_counted",
         "spoke_at",
+        TOLD_END,
     ];
     Projection::of(others.into_iter().chain(registers))
 });
@@ -369,6 +425,7 @@ pub(super) fn read_watched(item: &Item) -> Watched {
             taken_back: read_number(item, "taken_back"),
             missing_counted: read_number(item, "missing_counted"),
             spoke_at: read_number(item, "spoke_at"),
+            told_end: read_text(item, TOLD_END).and_then(read_told_end),
         },
     }
 }

@@ -8,7 +8,8 @@
 //! | `event` | an event's item is put once, by a key that only the same fact has |
 //! | `session` | a session's item takes the *fast path*, one request that reads nothing, where the callback is newer than all before it; else the *slow path*: the refused request has brought the item, the callback is merged in and written if nobody else wrote meanwhile |
 //! | `archive`, `page` | a page of missing callbacks that have no room in the session's item counts only once the session's item says so |
-//! | `alert` | an alert's item is put once, before anything is sent, and names who may send it until when |
+//! | `outbox` | the item of what has to leave is put once, before anything is sent, and names who may send it until when |
+//! | `alert`, `notice` | what such an item says |
 //! | `digest` | an alert for many names its members first; then each says in which digest it was sent |
 //! | `minute` | the counter of a minute only counts up |
 //! | `look` | what the watchdog finds is noted together with its alerts, if no callback came meanwhile |
@@ -17,7 +18,7 @@
 //! | `record` | reading for people |
 //! | `key`, `item`, `value`, `kept_body` | keys, sessions, JSON and bodies as attributes; pure |
 //!
-//! Must not know: HTTP, SNS, what an event means.
+//! Must not know: HTTP, SNS, EventBridge, what an event means.
 
 mod alert;
 mod archive;
@@ -31,20 +32,24 @@ mod kept_body;
 mod key;
 mod look;
 mod minute;
+mod notice;
+mod outbox;
 mod page;
 mod quarantine;
 mod record;
 mod session;
 mod value;
 
-pub use alert::{Claim, DueClaim, LEASE_MS, Lease, read_alert};
+pub use alert::{Claim, DueClaim, Lease, read_alert};
 pub use batch::BATCH;
 pub use digest::{Draft, MAX_MEMBERS, Membership, is_digest};
 pub use event::EventWrite;
 pub use index::{Due, DuePage, Shard};
 pub use item::{Item, read_session, size};
 pub use key::ItemKey;
-pub use look::{Checked, Found, FoundSession, LookWrite};
+pub use look::{Checked, Claimed, Found, FoundSession, Leases, LookWrite};
+pub use notice::{DueNotice, NoticeLease};
+pub use outbox::{Hold, LEASE_MS};
 pub use quarantine::{QuarantineReason, QuarantineWrite, Quarantined};
 pub use record::Opened;
 pub use session::{Came, Merge, SessionWrite};
@@ -101,6 +106,8 @@ pub struct Store {
     retention_secs: u64,
     /// How soon the watchdog looks at a new session, in ms.
     first_look_ms: u64,
+    /// Whether alerts go to a bus, too.
+    has_bus: bool,
     /// Generations other than 0, by `sid`: a guess that lets the fast path label its registers; the
     /// condition checks it.
     generations: Mutex<HashMap<String, u64>>,
@@ -116,6 +123,7 @@ impl Store {
             table,
             retention_secs,
             first_look_ms: LOOK_MS,
+            has_bus: false,
             generations: Mutex::default(),
         }
     }
@@ -124,6 +132,13 @@ impl Store {
     #[must_use]
     pub fn with_first_look(mut self, first_look_ms: u64) -> Self {
         self.first_look_ms = first_look_ms;
+        self
+    }
+
+    /// Lets alerts go to a bus, too.
+    #[must_use]
+    pub fn with_bus(mut self, has_bus: bool) -> Self {
+        self.has_bus = has_bus;
         self
     }
 

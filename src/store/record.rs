@@ -5,6 +5,7 @@ use super::item::{Item, number, read_number, read_text, text};
 use super::kept_body::read_body;
 use super::key::{FIRST_SENDTS, ITEM, ItemKey, SID};
 use super::look::read_watched;
+use super::notice::was_told;
 use super::page::{missing, owned_keys};
 use super::{BATCH, Shard, Store, StoreError, failed};
 use crate::notification::Sid;
@@ -54,6 +55,9 @@ impl Store {
                     Some(alert) => record.alerts.push(alert),
                     None => record.unreadable += 1,
                 },
+                ItemKey::Notice(key) => {
+                    record.files_told |= key.is_about_files() && was_told(&item)
+                }
                 ItemKey::Missing(_) => pages.push((key.to_owned(), item)),
                 ItemKey::Other(_) => {}
             }

@@ -1,7 +1,7 @@
 //! Sending what is due: three a second, and where many have the same to say, once for all of them.
 
 use super::{PUT_OFF_MS, Run, Sweep};
-use crate::alert::{AlertId, AlertKind, Destinations, Severity};
+use crate::alert::{AlertId, AlertKind, Destination, Destinations, Severity};
 use crate::error::chain;
 use crate::record::{AlertState, Roll, StoredAlert};
 use crate::send::{SendOutcome, Sent};
@@ -16,11 +16,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// An alert that couldn't be sent for this long is given up, in ms.
-const GIVE_UP_MS: u64 = 24 * 60 * 60 * 1000;
+pub(super) const GIVE_UP_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long a run may send what is due before it checks the sessions.
 const DUE_TIME: Duration = Duration::from_secs(15);
 /// How long SNS may take for one alert, so that one that hangs doesn't take the whole run.
-const SEND: Duration = Duration::from_secs(6);
+pub(super) const SEND: Duration = Duration::from_secs(6);
 /// Time reserved for one alert; none is started with less.
 pub(super) const ALERT: Duration = Duration::from_millis(1500);
 /// The same for a digest, whose members are taken in one after another.
@@ -31,8 +31,10 @@ const HELD_TIME: Duration = Duration::from_secs(6);
 const GAP: Duration = Duration::from_millis(334);
 /// So many alerts of one kind leave as one.
 const MANY: usize = 5;
-/// Keys of due alerts that a run reads at most.
+/// Keys of due alerts that a run reads at most, and of due notices.
 const MAX_DUE: usize = 20_000;
+/// How long it may read them.
+const LIST_TIME: Duration = Duration::from_secs(5);
 /// Batches of alerts that are read at the same time.
 const BATCHES_AT_A_TIME: usize = 8;
 
@@ -54,13 +56,21 @@ impl Run<'_> {
         let mut sweep = Sweep::default();
         // What becomes due meanwhile, what this run put off itself too, is for the next one.
         let due_until_ms = self.invocation.began_at_ms();
-        let (mut due, mut from) = (Vec::new(), None);
+        let (mut due, mut notices, mut from) = (Vec::new(), Vec::new(), None);
+        let list_until = Instant::now() + LIST_TIME;
         loop {
             let store = &self.sweeper.store;
             let page = store.due(Shard::Due, due_until_ms, from);
             match timeout_at(self.invocation.deadline, page).await {
                 Ok(Ok(page)) => {
-                    due.extend(page.due);
+                    let (some, others): (Vec<_>, Vec<_>) = page
+                        .due
+                        .into_iter()
+                        .partition(|due| matches!(due.key, ItemKey::Notice(_)));
+                    // However many notices wait for a bus that is down, alerts are found.
+                    notices.extend(some);
+                    notices.truncate(MAX_DUE);
+                    due.extend(others);
                     from = page.next;
                 }
                 Ok(Err(error)) => {
@@ -75,10 +85,11 @@ impl Run<'_> {
                     return sweep;
                 }
             }
-            if from.is_none() || due.len() >= MAX_DUE {
+            if from.is_none() || due.len() >= MAX_DUE || Instant::now() >= list_until {
                 break;
             }
         }
+        due.extend(notices);
         let until = self.invocation.deadline.min(Instant::now() + DUE_TIME);
         self.send_all(due, until, &mut sweep).await;
         sweep
@@ -114,17 +125,21 @@ impl Run<'_> {
     /// them back; what is critical before the rest.
     async fn send_all(&self, mut due: Vec<Due>, until: Instant, sweep: &mut Sweep) {
         due.sort_by_key(|due| (order(due), due.watch_at));
+        let (notices, due): (Vec<_>, Vec<_>) = due
+            .into_iter()
+            .partition(|due| matches!(due.key, ItemKey::Notice(_)));
         let (digests, alerts): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|due| is_digest(&due.sid));
         for due in &digests {
             self.send_one(due, until, sweep).await;
         }
-        let (notices, alarms): (Vec<_>, Vec<_>) = alerts.into_iter().partition(is_notice);
-        for part in [alarms, notices] {
+        let (taken_back, alarms): (Vec<_>, Vec<_>) = alerts.into_iter().partition(takes_back);
+        for part in [alarms, taken_back] {
             for due in self.send_digests(part, until, sweep).await {
                 self.send_one(&due, until, sweep).await;
             }
         }
+        sweep.add(self.tell_due(notices, until).await);
     }
 
     /// Sends as one what many of these have to say; the others are left.
@@ -240,7 +255,10 @@ impl Run<'_> {
             });
             let takes_back = opened.and_then(|opened| opened.sent_in.clone());
             let is_notice = id.key.taken_back().is_some();
-            if found.state != AlertState::Pending || (is_notice && takes_back.is_none()) {
+            // What the topics have got has an incident of its own.
+            let is_left_for_bus = found.to == [Destination::Bus].into();
+            let is_alone = is_left_for_bus || (is_notice && takes_back.is_none());
+            if found.state != AlertState::Pending || is_alone {
                 alone.push(due.clone());
                 continue;
             }
@@ -305,9 +323,11 @@ impl Run<'_> {
             ItemKey::Alert(_) => {
                 timeout_at(self.invocation.deadline, self.try_alert(due, until, sweep)).await
             }
-            ItemKey::Session | ItemKey::Event(_) | ItemKey::Missing(_) | ItemKey::Other(_) => {
-                Ok(self.put_off(due, "unreadable", sweep).await)
-            }
+            ItemKey::Session
+            | ItemKey::Event(_)
+            | ItemKey::Notice(_)
+            | ItemKey::Missing(_)
+            | ItemKey::Other(_) => Ok(self.put_off(due, "unreadable", sweep).await),
         };
         match sent {
             Ok(Ok(())) => self.table_failures.store(0, Ordering::Relaxed),
@@ -356,15 +376,15 @@ impl Run<'_> {
             return Ok(());
         }
         let now_ms = self.invocation.now_ms();
-        if lease.created_at().saturating_add(GIVE_UP_MS) <= now_ms {
+        if lease.hold().created_at().saturating_add(GIVE_UP_MS) <= now_ms {
             sweep.failed += 1;
             let alert = lease.alert();
             let key = ItemKey::Alert(alert.key.clone()).to_string();
             sweep.remark(&alert.sid, key, "given up", None);
-            return store.fail_alert(lease, now_ms).await;
+            return store.give_up(lease.hold(), now_ms).await;
         }
-        self.note_oldest_pending(lease.created_at(), sweep);
-        store.defer_alert(lease, now_ms).await
+        self.note_oldest_pending(lease.hold().created_at(), sweep);
+        store.defer(lease.hold(), now_ms).await
     }
 
     /// Waits until another message may leave.
@@ -379,7 +399,7 @@ impl Run<'_> {
     }
 
     /// An item that can't be read or written is reported and put off, and doesn't stop the rest.
-    async fn put_off(
+    pub(super) async fn put_off(
         &self,
         due: &Due,
         why: &'static str,
@@ -399,7 +419,7 @@ impl Run<'_> {
             sweep.found += 1;
             if self.sns_is_down() {
                 sweep.held += 1;
-                self.note_oldest_pending(lease.created_at(), sweep);
+                self.note_oldest_pending(lease.hold().created_at(), sweep);
                 continue;
             }
             let deadline = self.invocation.deadline.min(Instant::now() + SEND);
@@ -415,17 +435,17 @@ impl Run<'_> {
                 }]);
             }
             if !self.note_sent(lease, sent, sweep) {
-                self.note_oldest_pending(lease.created_at(), sweep);
+                self.note_oldest_pending(lease.hold().created_at(), sweep);
             }
         }
     }
 
     /// Notes what came of sending an alert; false if it has to be tried again.
     fn note_sent(&self, lease: &Lease, sent: Sent, sweep: &mut Sweep) -> bool {
-        if sent.error.is_some() {
+        if let Some(error) = sent.error {
             let alert = lease.alert();
             let (key, outcome) = (ItemKey::Alert(alert.key.clone()), sent.outcome.as_str());
-            sweep.remark(&alert.sid, key.to_string(), outcome, sent.error);
+            sweep.remark(&alert.sid, key.to_string(), outcome, Some(error));
         }
         match sent.outcome {
             SendOutcome::Published => {
@@ -436,7 +456,8 @@ impl Run<'_> {
             SendOutcome::Empty | SendOutcome::Left => return true,
             SendOutcome::Waits | SendOutcome::Refused => sweep.deferred += 1,
             SendOutcome::Deferred => {
-                self.sns_failures.fetch_add(1, Ordering::Relaxed);
+                let failures = u32::from(!sent.only_bus_failed);
+                self.sns_failures.fetch_add(failures, Ordering::Relaxed);
                 sweep.deferred += 1;
             }
         }
@@ -473,7 +494,11 @@ fn id(due: &Due) -> Option<AlertId> {
             sid: due.sid.clone(),
             key: key.clone(),
         }),
-        ItemKey::Session | ItemKey::Event(_) | ItemKey::Missing(_) | ItemKey::Other(_) => None,
+        ItemKey::Session
+        | ItemKey::Event(_)
+        | ItemKey::Notice(_)
+        | ItemKey::Missing(_)
+        | ItemKey::Other(_) => None,
     }
 }
 
@@ -482,12 +507,12 @@ fn kind(due: &Due) -> Option<AlertKind> {
     id(due)?.key.kind()
 }
 
-fn is_notice(due: &Due) -> bool {
+fn takes_back(due: &Due) -> bool {
     kind(due).is_some_and(|kind| kind.alarm() != kind)
 }
 
 /// What leaves first: alerts before what takes them back, critical ones before the rest.
 fn order(due: &Due) -> (bool, bool) {
     let severity = kind(due).map(|kind| kind.alarm().severity());
-    (is_notice(due), severity != Some(Severity::Critical))
+    (takes_back(due), severity != Some(Severity::Critical))
 }

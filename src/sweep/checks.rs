@@ -10,7 +10,7 @@ use super::{EVERY_MS, PUT_OFF_MS, Run, Sweep};
 use crate::error::chain;
 use crate::notification::Sid;
 use crate::store::{
-    BATCH, Checked, Due, Found, FoundSession, Item, ItemKey, LookWrite, Shard, StoreError,
+    BATCH, Checked, Claimed, Due, Found, FoundSession, Item, ItemKey, LookWrite, Shard, StoreError,
 };
 use crate::watchdog::{Look, Watched, look, over_since};
 use futures_util::stream::{self, StreamExt};
@@ -189,7 +189,7 @@ impl Run<'_> {
     /// Reads a session consistently, checks it again, and notes and sends what is found.
     async fn look_closer(&self, sid: &str, sweep: &mut Sweep) -> Result<(), StoreError> {
         let store = &self.sweeper.store;
-        let mut claimed_before = Vec::new();
+        let mut claimed_before = Claimed::default();
         for _ in 0..MAX_CHECKS {
             let now_ms = self.invocation.now_ms();
             let found = match store.watched_session(sid, now_ms).await? {
@@ -199,7 +199,8 @@ impl Run<'_> {
             };
             let mut look = look(&found.watched, &self.rules, now_ms);
             look.alerts
-                .retain(|alert| !claimed_before.contains(&alert.key));
+                .retain(|alert| !claimed_before.alerts.contains(&alert.key));
+            look.ended = look.ended.filter(|_| !claimed_before.notice);
             if !is_news(&found.watched, &look) {
                 return Ok(());
             }
@@ -210,11 +211,17 @@ impl Run<'_> {
                 LookWrite::Written(leases) => {
                     sweep.closed += u64::from(look.next.is_none());
                     sweep.missing_sequences += missing - counted;
-                    self.send_found(&leases, sweep).await;
+                    self.send_found(&leases.alerts, sweep).await;
+                    if let Some(lease) = &leases.notice {
+                        self.tell_found(lease, sweep).await;
+                    }
                     return Ok(());
                 }
                 LookWrite::Overtaken => {}
-                LookWrite::AlreadyClaimed(keys) => claimed_before.extend(keys),
+                LookWrite::AlreadyClaimed(claimed) => {
+                    claimed_before.alerts.extend(claimed.alerts);
+                    claimed_before.notice |= claimed.notice;
+                }
                 LookWrite::Unwritable => return self.quieten(sid, "unwritable", sweep).await,
             }
         }

@@ -7,6 +7,7 @@
 
 mod alerts;
 mod checks;
+mod notices;
 
 use crate::error::chain;
 use crate::invocation::Invocation;
@@ -35,6 +36,8 @@ const NOTED_EVERY_MS: u64 = 60 * 60 * 1000;
 /// Consecutive failed publishes after which SNS counts as down, and this run leaves the other
 /// alerts alone.
 const SNS_IS_DOWN: u32 = 3;
+/// The same for the bus and its notices.
+const BUS_IS_DOWN: u32 = 3;
 /// Consecutive failed requests after which the table counts as down, and the rest is left to the
 /// next run.
 const TABLE_IS_DOWN: u32 = 3;
@@ -67,6 +70,15 @@ pub struct Sweep {
     pub held: u64,
     /// Alerts that were tried for a day and are given up.
     pub failed: u64,
+    /// Notices that programs were told.
+    #[serde(skip_serializing_if = "is_none")]
+    pub notices_sent: u64,
+    /// Notices that couldn't be told and stay pending.
+    #[serde(skip_serializing_if = "is_none")]
+    pub notices_deferred: u64,
+    /// Notices that were tried for a day and are given up.
+    #[serde(skip_serializing_if = "is_none")]
+    pub notices_failed: u64,
     /// Items that can't be read or written.
     pub unreadable: u64,
     /// Requests to the table that failed.
@@ -102,6 +114,12 @@ pub struct Remark {
     pub error: Option<String>,
 }
 
+/// Where there is no bus, a sweep says nothing of one.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Default for Sweep {
     /// A sweep that had nothing to do.
     fn default() -> Self {
@@ -115,6 +133,9 @@ impl Default for Sweep {
             deferred: 0,
             held: 0,
             failed: 0,
+            notices_sent: 0,
+            notices_deferred: 0,
+            notices_failed: 0,
             unreadable: 0,
             errors: 0,
             oldest_pending_ms: 0,
@@ -147,6 +168,9 @@ impl Sweep {
         self.deferred += other.deferred;
         self.held += other.held;
         self.failed += other.failed;
+        self.notices_sent += other.notices_sent;
+        self.notices_deferred += other.notices_deferred;
+        self.notices_failed += other.notices_failed;
         self.unreadable += other.unreadable;
         self.errors += other.errors;
         self.oldest_pending_ms = self.oldest_pending_ms.max(other.oldest_pending_ms);
@@ -185,6 +209,8 @@ struct Run<'a> {
     newest_heartbeat: AtomicU64,
     /// Consecutive failed publishes.
     sns_failures: AtomicU32,
+    /// Consecutive failed puts on the bus.
+    bus_failures: AtomicU32,
     /// Consecutive failed requests to the table.
     table_failures: AtomicU32,
     /// How long it may take.
@@ -262,6 +288,7 @@ impl Sweeper {
             rules,
             newest_heartbeat: AtomicU64::new(0),
             sns_failures: AtomicU32::new(0),
+            bus_failures: AtomicU32::new(0),
             table_failures: AtomicU32::new(0),
             length: invocation.deadline.saturating_duration_since(now),
             next: Mutex::new(now),
@@ -311,6 +338,10 @@ impl Run<'_> {
 
     fn sns_is_down(&self) -> bool {
         self.sns_failures.load(Ordering::Relaxed) >= SNS_IS_DOWN
+    }
+
+    fn bus_is_down(&self) -> bool {
+        self.bus_failures.load(Ordering::Relaxed) >= BUS_IS_DOWN
     }
 
     fn table_is_down(&self) -> bool {

@@ -6,6 +6,7 @@
 //! | `session_silent` | no heartbeat (33) has come for too long, and the recording isn't over | a newer heartbeat has come, or the recording is over |
 //! | `upload_unconfirmed` | the recording has been over for too long, files are expected, and nothing confirmed them | something has |
 //! | `abnormal_exit` | a signal killed the recorder at work (41), and none took over within two minutes; else a callback alerts | a newer recorder has been at work |
+//! | the notice `Recording Ended` | the recording is over, and nothing has come for two minutes | never; another end is told again |
 //! | `backup_only_upload` | a callback alerts, not the watchdog | the same recorder's 31 confirms its files after its 32 |
 //!
 //! *Over* is a session whose recorder at work has left (41, 71, 72, status 6 to 8 or 20), exited
@@ -18,6 +19,7 @@
 
 use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, MAX_CODE, code};
 use crate::event::{EventType, LeaveCode, ServiceStatus};
+use crate::notice::{News, Notice, Outcome};
 use crate::session::{Phase, Recorder, Reported, Session, UploadState, Work};
 use crate::text::clean;
 use std::collections::BTreeSet;
@@ -33,6 +35,9 @@ const STANDING_LOOK_PART: u64 = 4;
 const STANDING_LOOK_MS: std::ops::RangeInclusive<u64> = 60_000..=60 * 60 * 1000;
 /// Agora replaces a recorder that was killed within a minute and a half. In ms.
 const REPLACED_WITHIN_MS: u64 = 2 * 60 * 1000;
+
+/// A recording that is over has ended once nothing has come for so long, in ms.
+const SETTLED_MS: u64 = 2 * 60 * 1000;
 
 /// The first heartbeat of a recording may come so much later than the others, in ms.
 const FIRST_HEARTBEAT_MS: u64 = 3 * 60 * 1000;
@@ -54,6 +59,8 @@ pub struct Rules {
     /// Whether heartbeats are subscribed: some recording sent one in the last day. Only then a
     /// recording that never sent one is silent.
     pub expects_heartbeats: bool,
+    /// Whether programs are told that a recording has ended.
+    pub tells_end: bool,
 }
 
 impl Rules {
@@ -68,6 +75,7 @@ impl Rules {
             abnormal_exit: is_on(AlertKind::AbnormalExit),
             does_failure_ring: is_on(AlertKind::FatalError) || is_on(AlertKind::AbnormalExit),
             expects_heartbeats: false,
+            tells_end: false,
         }
     }
 
@@ -112,6 +120,17 @@ pub struct Standing {
     pub missing_counted: Option<u64>,
     /// When the last silence was taken back, ms since the epoch.
     pub spoke_at: Option<u64>,
+    /// Which end programs were told of.
+    pub told_end: Option<ToldEnd>,
+}
+
+/// An end that programs were told of: that of which recorder, and which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToldEnd {
+    /// The recorder's place in the order.
+    pub generation: u64,
+    /// How it ended.
+    pub outcome: Outcome,
 }
 
 /// The result of a look at a session.
@@ -119,6 +138,8 @@ pub struct Standing {
 pub struct Look {
     /// What has to be said now. The same finding always gets the same key.
     pub alerts: Vec<Alert>,
+    /// What programs have to be told now.
+    pub ended: Option<Notice>,
     /// What stands when that is said.
     pub standing: Standing,
     /// When to look again, ms since the epoch; `None`: not until a callback comes.
@@ -140,6 +161,15 @@ struct Ruling {
     alerts: Vec<Alert>,
     /// Since when its alert stands, ms since the epoch.
     stands: Option<u64>,
+    /// When to look again, ms since the epoch.
+    look_at: Option<u64>,
+}
+
+/// What is said of the end.
+#[derive(Default)]
+struct EndRuling {
+    notice: Option<Notice>,
+    told: Option<ToldEnd>,
     /// When to look again, ms since the epoch.
     look_at: Option<u64>,
 }
@@ -166,6 +196,7 @@ pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
         moment.rule_on_upload(),
         moment.rule_on_killed_recorder(),
     );
+    let end = moment.rule_on_end();
     let mut taken_back = moment.alerts_taken_back();
     // A recorder that a signal killed may have said that it failed, too.
     taken_back.retain(|alert| killed.alerts.iter().all(|other| other.key != alert.key));
@@ -173,11 +204,9 @@ pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
         .ok()
         .filter(|count| *count > 0);
     let is_news = count > watched.standing.taken_back;
-    let mut due: Vec<_> = [silence.look_at, upload.look_at, killed.look_at]
-        .into_iter()
-        .flatten()
-        .collect();
-    let is_on = rules.silent_ms.or(rules.unconfirmed_ms).is_some();
+    let looks = [silence.look_at, upload.look_at, killed.look_at, end.look_at];
+    let mut due: Vec<_> = looks.into_iter().flatten().collect();
+    let is_on = rules.tells_end || rules.silent_ms.or(rules.unconfirmed_ms).is_some();
     let was_heard_of = watched.updated_at.saturating_add(PATIENCE_MS) > now_ms;
     if moment.end.is_none() && due.is_empty() && was_heard_of && is_on {
         due.push(now_ms + LOOK_MS);
@@ -188,6 +217,7 @@ pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
             .flatten()
             .chain(taken_back.into_iter().filter(|_| is_news))
             .collect(),
+        ended: end.notice,
         standing: Standing {
             silent_since: silence.stands,
             unconfirmed_since: upload.stands,
@@ -198,6 +228,7 @@ pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
                 (Some(since), stands) if stands != Some(since) => Some(now_ms),
                 (_, _) => watched.standing.spoke_at,
             },
+            told_end: end.told,
         },
         next: due.into_iter().min(),
     }
@@ -388,6 +419,55 @@ impl Moment<'_> {
             alerts: vec![alert],
             stands: Some(cause.at),
             look_at: look_again(due_at, self.now_ms),
+        }
+    }
+
+    /// `Recording Ended`: it is over, and nothing has come for a while. Another recorder, or another
+    /// outcome, is another end.
+    fn rule_on_end(&self) -> EndRuling {
+        let told = self.watched.standing.told_end;
+        if !self.rules.tells_end {
+            return EndRuling {
+                told,
+                ..EndRuling::default()
+            };
+        }
+        let (Some(end), Some(recorder)) = (self.end, self.current()) else {
+            return EndRuling::default();
+        };
+        let outcome = match recorder.failure() {
+            Some(_) => Outcome::Failed,
+            None => Outcome::Normal,
+        };
+        let this = ToldEnd {
+            generation: self.watched.session.generation(),
+            outcome,
+        };
+        if told == Some(this) {
+            return EndRuling {
+                told,
+                ..EndRuling::default()
+            };
+        }
+        let settled_at = self.watched.updated_at.saturating_add(SETTLED_MS);
+        if settled_at > self.now_ms {
+            return EndRuling {
+                told,
+                look_at: Some(settled_at),
+                notice: None,
+            };
+        }
+        let notice = Notice {
+            news: News::Ended(outcome),
+            sid: self.watched.sid.clone(),
+            cname: self.watched.cname.clone(),
+            uid: recorder.uid.clone(),
+            at: end.at,
+        };
+        EndRuling {
+            notice: Some(notice),
+            told: Some(this),
+            look_at: None,
         }
     }
 

@@ -15,6 +15,7 @@ const RULES: Rules = Rules {
     abnormal_exit: true,
     does_failure_ring: true,
     expects_heartbeats: false,
+    tells_end: false,
 };
 
 /// A session and a clock: callbacks come at a minute, and the watchdog looks.
@@ -322,9 +323,11 @@ fn a_rule_that_is_off_says_nothing() {
         abnormal_exit: false,
         does_failure_ring: false,
         expects_heartbeats: false,
+        tells_end: false,
     };
     let nothing = Look {
         alerts: Vec::new(),
+        ended: None,
         standing: Standing::default(),
         next: None,
     };
@@ -339,6 +342,50 @@ fn a_rule_that_is_off_says_nothing() {
         ..RULES
     };
     assert_eq!(soon.first_look_ms(), 2 * MIN);
+}
+
+#[test]
+fn an_end_is_told_once_nothing_has_come_for_two_minutes_and_another_end_again() {
+    let mut scene = Scene::new();
+    scene.rules.tells_end = true;
+    let told = |scene: &mut Scene, minute: u64| {
+        let found = look(&scene.watched, &scene.rules, T0 + minute * MIN);
+        let next = found.next;
+        scene.watched.standing = found.standing;
+        (found.ended, next)
+    };
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    assert_eq!(told(&mut scene, 3).0, None);
+    scene.callback(4, 1, 41, json!({"leaveCode": 16}));
+    scene.callback(5, 2, 31, json!({"status": 0}));
+    // It is looked at until then, though no other rule has anything to say.
+    assert_eq!(told(&mut scene, 6), (None, Some(T0 + 7 * MIN)));
+    let (ended, next) = told(&mut scene, 7);
+    let ended = ended.unwrap();
+    assert_eq!(ended.news, News::Ended(Outcome::Normal));
+    assert_eq!((ended.uid.as_str(), ended.at), ("5", T0 + 4 * MIN));
+    assert_eq!((next, told(&mut scene, 9)), (None, (None, None)));
+    // What comes later and changes nothing is no news, however late.
+    scene.callback(20, 3, 11, json!({"exitStatus": 0}));
+    assert_eq!(told(&mut scene, 30), (None, None));
+    scene.callback(31, 4, 11, json!({"exitStatus": 1}));
+    let failed = told(&mut scene, 33).0.unwrap();
+    assert_eq!(failed.news, News::Ended(Outcome::Failed));
+    assert_ne!(failed.key(), ended.key());
+    // Another recorder takes over, and ends.
+    scene.callback_of("6", 34, 0, 40, json!({"status": 0}));
+    assert_eq!(told(&mut scene, 37).0, None);
+    assert_eq!(scene.watched.standing.told_end, None);
+    scene.callback_of("6", 38, 1, 11, json!({"exitStatus": 0}));
+    let again = told(&mut scene, 40).0.unwrap();
+    assert_eq!(
+        (again.uid.as_str(), again.news),
+        ("6", News::Ended(Outcome::Normal))
+    );
+    // With no bus there is nobody to tell.
+    scene.rules.tells_end = false;
+    scene.callback(41, 5, 11, json!({"exitStatus": 1}));
+    assert_eq!(told(&mut scene, 50).0, None);
 }
 
 #[test]
@@ -423,6 +470,7 @@ fn a_session_without_heartbeats_is_looked_at_for_a_day() {
         abnormal_exit: true,
         does_failure_ring: true,
         expects_heartbeats: false,
+        tells_end: false,
     };
     assert_eq!(look(&scene.watched, &watched_for_nothing, last).next, None);
 }

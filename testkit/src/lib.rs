@@ -1,5 +1,5 @@
-//! What the tests, the local receiver and the laboratory share: DynamoDB engines, an SNS endpoint,
-//! signatures, and the sample sessions.
+//! What the tests, the local receiver and the laboratory share: DynamoDB engines, endpoints of SNS and
+//! EventBridge, signatures, and the sample sessions.
 //!
 //! Must not know: the receiver. Whatever is here could test another one.
 
@@ -10,6 +10,7 @@
     reason = "for tests and programs of this repository"
 )]
 
+pub mod bus;
 pub mod counted;
 pub mod engine;
 pub mod in_process;

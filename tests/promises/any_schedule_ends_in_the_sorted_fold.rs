@@ -295,6 +295,7 @@ async fn look(world: &Simulation, came: &[&Callback]) -> Summary {
             let topic = match to {
                 Destination::Critical => CRITICAL_TOPIC,
                 Destination::Alerts => TOPIC,
+                Destination::Bus => unreachable!("no alert's kind decides whether there is a bus"),
             };
             let is_told = |id: &String| by_topic.contains_key(&(id.clone(), topic.to_owned()));
             u64::from(is_told(&own)) + u64::from(digest.is_some_and(is_told))

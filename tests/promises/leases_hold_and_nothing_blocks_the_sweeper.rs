@@ -74,8 +74,10 @@ async fn nothing_is_published_under_a_lease_that_is_over() {
     let DueClaim::Ours(lease) = store.claim_due(&due, run).await.unwrap() else {
         panic!("nobody else holds it");
     };
-    assert!((claimed_at + LEASE_MS..claimed_at + LEASE_MS + 5_000).contains(&lease.ends_at()));
-    let late = Invocation::new("slow", lease.ends_at(), deadline);
+    assert!(
+        (claimed_at + LEASE_MS..claimed_at + LEASE_MS + 5_000).contains(&lease.hold().ends_at())
+    );
+    let late = Invocation::new("slow", lease.hold().ends_at(), deadline);
     let sent = outbox.send(&store, &lease, late).await;
     assert_eq!(sent.outcome, SendOutcome::Deferred);
     assert_eq!(world.sns.published().len(), 0);
@@ -108,7 +110,7 @@ fn a_lease_begins_with_its_write() {
         let Claim::Ours(lease) = world.store().claim_alert(alert, run).await.unwrap() else {
             panic!("it is new");
         };
-        assert_eq!(lease.ends_at(), began_ms + 9_000 + LEASE_MS);
+        assert_eq!(lease.hold().ends_at(), began_ms + 9_000 + LEASE_MS);
     });
 }
 

@@ -33,6 +33,7 @@ mod hostile_events_leave_the_process_alive;
 mod leases_hold_and_nothing_blocks_the_sweeper;
 mod order_repetition_and_loss_end_in_the_right_items;
 mod permissions_are_those_of_the_template;
+mod programs_are_told_what_the_fold_says;
 mod samples_are_signed_and_stored;
 mod secrets_rotate_without_a_refusal;
 mod the_sweeper_sends_what_is_left_and_watches;

@@ -244,6 +244,7 @@ fn on_world(program: &str, world: &World) -> Command {
             ("MAX_CALLBACK_AGE_HOURS", "0"),
             ("AWS_ENDPOINT_URL_DYNAMODB", &world.dynamodb_url),
             ("AWS_ENDPOINT_URL_SNS", &world.sns_url),
+            ("AWS_ENDPOINT_URL_EVENTBRIDGE", &world.bus_url),
             ("AWS_REGION", "eu-central-1"),
             ("AWS_ACCESS_KEY_ID", "local"),
             ("AWS_SECRET_ACCESS_KEY", "local"),

@@ -13,6 +13,7 @@ macro_rules! skip_on_another_engine {
 
 mod fault;
 mod function;
+pub(crate) mod lessons;
 mod moto;
 pub(crate) mod oracle;
 pub(crate) mod proof;
@@ -30,7 +31,7 @@ pub(crate) use proxy::{Exchange, Proxy, Stop};
 pub(crate) use schedule::{Callback, Schedule};
 pub(crate) use simulation::{Fate, Simulation, Weather};
 pub(crate) use world::{
-    CRITICAL_TOPIC, TABLE, TOPIC, World, callback, callback_at, config, event_details, number,
+    BUS, CRITICAL_TOPIC, TABLE, TOPIC, World, callback, callback_at, config, event_details, number,
     text, verified,
 };
 

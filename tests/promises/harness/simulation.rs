@@ -4,7 +4,7 @@
 //!
 //! A request that its sender has given up may still be carried out later, as on a real network.
 
-use super::world::{CRITICAL_TOPIC, TABLE, admission, config};
+use super::world::{BUS, CRITICAL_TOPIC, TABLE, admission, config, config_with_bus};
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::config::Config;
 use agora_recording_callbacks::intake::{Intake, Outcome};
@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use testkit::bus::{Bus, Event};
 use testkit::engine::create_table;
 use testkit::in_process::carry_out;
 use testkit::sign;
@@ -38,6 +39,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// When the simulated clock starts, ms since the epoch.
 const START_MS: u64 = 1_772_470_000_000;
+
+/// What the bus is asked for.
+const PUT_EVENTS: &str = "PutEvents";
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +100,8 @@ struct Counts {
     /// Faults that may make somebody publish again: of a publish, of noting it, and of writing the
     /// alert down.
     excuses: u64,
+    /// The same of notices, and of alerts on the bus.
+    bus_excuses: u64,
     longest_expression: usize,
 }
 
@@ -103,6 +109,7 @@ struct Counts {
 struct Wire {
     database: Database,
     sns: Sns,
+    bus: Bus,
     rng: Mutex<Rng>,
     weather: Mutex<Weather>,
     counts: Mutex<Counts>,
@@ -118,6 +125,7 @@ impl std::fmt::Debug for Wire {
 pub(crate) struct Simulation {
     wire: Arc<Wire>,
     aws: SdkConfig,
+    config: Config,
     started: Instant,
     invocations: AtomicU64,
 }
@@ -134,6 +142,7 @@ impl Simulation {
         let wire = Arc::new(Wire {
             database: Database::memory().unwrap(),
             sns: Sns::new(),
+            bus: Bus::new(),
             rng: Mutex::new(Rng::with_seed(seed)),
             weather: Mutex::new(Weather::default()),
             counts: Mutex::default(),
@@ -148,9 +157,22 @@ impl Simulation {
         Self {
             wire,
             aws,
+            config: Config {
+                critical_topic_arn: Some(CRITICAL_TOPIC.to_owned()),
+                ..config()
+            },
             started: Instant::now(),
             invocations: AtomicU64::new(0),
         }
+    }
+
+    /// The same world, in which programs are told on a bus, too.
+    pub(crate) fn with_bus(mut self) -> Self {
+        self.config = Config {
+            critical_topic_arn: self.config.critical_topic_arn,
+            ..config_with_bus(BUS)
+        };
+        self
     }
 
     /// Runs a simulation to its end, in virtual time.
@@ -174,7 +196,8 @@ impl Simulation {
 
     /// A function, with nothing remembered.
     pub(crate) fn receiver(&self) -> Receiver {
-        let intake = Intake::new(self.store(), self.outbox(), config().alert_kinds);
+        let kinds = self.config.alert_kinds.clone();
+        let intake = Intake::new(self.store(), self.outbox(), kinds);
         Receiver::new(
             admission(),
             Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]),
@@ -184,12 +207,12 @@ impl Simulation {
 
     /// Its sweeper.
     pub(crate) fn sweeper(&self) -> Sweeper {
-        Sweeper::new(config().rules, self.store(), self.outbox())
+        Sweeper::new(self.config.rules, self.store(), self.outbox())
     }
 
     /// The table.
     pub(crate) fn store(&self) -> Store {
-        aws::store(&self.aws, &config())
+        aws::store(&self.aws, &self.config)
     }
 
     /// A client of the table.
@@ -198,11 +221,18 @@ impl Simulation {
     }
 
     fn outbox(&self) -> Outbox {
-        let config = Config {
-            critical_topic_arn: Some(CRITICAL_TOPIC.to_owned()),
-            ..config()
-        };
-        aws::outbox(&self.aws, &config)
+        aws::outbox(&self.aws, &self.config)
+    }
+
+    /// What programs were told.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.wire.bus.events()
+    }
+
+    /// How often telling programs a second time is excused.
+    pub(crate) fn bus_excuses(&self) -> u64 {
+        let counts = self.wire.counts.lock().unwrap();
+        counts.kills + counts.bus_excuses
     }
 
     /// Invokes `receiver` with a signed body, once; `None` if it was killed before it answered.
@@ -405,6 +435,10 @@ impl Wire {
             ),
             Fate::Answered | Fate::AnswerLost | Fate::Late | Fate::Lost => match &operation {
                 Some(operation) if operation == "BatchGetItem" => self.read_a_part(body),
+                Some(operation) if operation == PUT_EVENTS => {
+                    let (status, text) = self.bus.answer(body).await;
+                    (status.as_u16(), text)
+                }
                 Some(operation) => carry_out(&self.database, operation, body),
                 None => {
                     let (status, text) = self.sns.answer(body).await;
@@ -462,7 +496,8 @@ impl Wire {
         let weather = *self.weather.lock().unwrap();
         let mut rng = self.rng.lock().unwrap();
         let is_publish = operation.is_none();
-        let faults = if is_publish {
+        let is_told = operation == Some(PUT_EVENTS);
+        let faults = if is_publish || is_told {
             weather.sns_faults
         } else {
             weather.table_faults
@@ -488,6 +523,9 @@ impl Wire {
         let is_about_alert =
             is_publish || (is_write && body.windows(6).any(|bytes| bytes == b"alert#"));
         counts.excuses += u64::from(fate != Fate::Answered && is_about_alert);
+        let is_about_notice =
+            is_about_alert || is_told || (is_write && body.windows(7).any(|it| it == b"notice#"));
+        counts.bus_excuses += u64::from(fate != Fate::Answered && is_about_notice);
         let latency_ms = weather.latency_ms;
         (fate, rng.u64(..latency_ms), rng.u64(..latency_ms))
     }

@@ -18,6 +18,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use testkit::bus::Bus;
 use testkit::engine::{AnyError, client, create_table, serve};
 use testkit::sign;
 use testkit::sns::Sns;
@@ -28,6 +29,8 @@ pub(crate) const TABLE: &str = "recordings";
 pub(crate) const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:alerts";
 pub(crate) const CRITICAL_TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:critical-alerts";
 
+pub(crate) const BUS: &str = "recordings";
+
 /// Everything around the receiver.
 pub(crate) struct World {
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
@@ -37,6 +40,10 @@ pub(crate) struct World {
     pub(crate) sns_url: String,
     dynamodb_aws: SdkConfig,
     sns_aws: SdkConfig,
+    pub(crate) bus: Bus,
+    pub(crate) bus_url: String,
+    bus_aws: SdkConfig,
+    bus_name: Option<String>,
     critical_topic: Option<String>,
     requests: AtomicU64,
 }
@@ -54,10 +61,22 @@ impl World {
         }
     }
 
+    /// A world in which programs are told on a bus, too.
+    pub(crate) async fn with_bus() -> Self {
+        Self {
+            bus_name: Some(BUS.to_owned()),
+            ..Self::with_critical_topic().await
+        }
+    }
+
     fn config(&self) -> Config {
+        let config = match &self.bus_name {
+            Some(name) => config_with_bus(name),
+            None => config(),
+        };
         Config {
             critical_topic_arn: self.critical_topic.clone(),
-            ..config()
+            ..config
         }
     }
 
@@ -75,6 +94,7 @@ impl World {
         create_table(&dynamodb, TABLE).await?;
         let (proxy, dynamodb_url) = Proxy::start(engine, &access_key).await?;
         let (sns, sns_url) = Sns::serve(TcpListener::bind("127.0.0.1:0").await?)?;
+        let (bus, bus_url) = Bus::serve(TcpListener::bind("127.0.0.1:0").await?)?;
         Ok(Self {
             dynamodb,
             dynamodb_aws: aws::load_local(dynamodb_url.clone()).await,
@@ -83,6 +103,10 @@ impl World {
             proxy,
             sns,
             sns_url,
+            bus,
+            bus_aws: aws::load_local(bus_url.clone()).await,
+            bus_url,
+            bus_name: None,
             critical_topic: None,
             requests: AtomicU64::new(0),
         })
@@ -114,7 +138,7 @@ impl World {
 
     /// A sweeper in this process, with the rules of the defaults.
     pub(crate) fn sweeper(&self) -> Sweeper {
-        Sweeper::new(config().rules, self.store(), self.outbox())
+        Sweeper::new(self.config().rules, self.store(), self.outbox())
     }
 
     /// One sweep with plenty of time, at a given moment.
@@ -129,12 +153,12 @@ impl World {
 
     /// Where alerts of this process leave.
     pub(crate) fn outbox(&self) -> Outbox {
-        aws::outbox(&self.sns_aws, &self.config())
+        aws::outbox_on(&self.sns_aws, &self.bus_aws, &self.config())
     }
 
     /// A store of this process, through the proxy.
     pub(crate) fn store(&self) -> Store {
-        aws::store(&self.dynamodb_aws, &config())
+        aws::store(&self.dynamodb_aws, &self.config())
     }
 
     /// Sends one signed body to `receiver`, under a request id of its own.
@@ -295,9 +319,10 @@ impl World {
         }
     }
 
-    /// Makes the lease of every pending alert of a session run out.
+    /// Makes the lease of every pending alert and notice of a session run out.
     pub(crate) async fn end_leases(&self, sid: &str) {
-        let alerts = self.items_with(sid, "alert#").await;
+        let mut alerts = self.items_with(sid, "alert#").await;
+        alerts.extend(self.items_with(sid, "notice#").await);
         for alert in alerts.iter().filter(|alert| alert.contains_key("watch_at")) {
             self.dynamodb
                 .update_item()
@@ -340,7 +365,18 @@ pub(crate) fn admission() -> Admission {
 
 /// The defaults, but for the retention.
 pub(crate) fn config() -> Config {
+    config_with(None)
+}
+
+/// The same, with a bus for programs.
+pub(crate) fn config_with_bus(name: &str) -> Config {
+    config_with(Some(name))
+}
+
+fn config_with(bus: Option<&str>) -> Config {
     Config::read(|name| match name {
+        "EVENT_BUS_NAME" => bus.map(str::to_owned),
+        "RECORDING_BUCKET" => bus.map(|_| "s3://lessons".to_owned()),
         "TABLE_NAME" => Some(TABLE.to_owned()),
         "ALERT_TOPIC_ARN" => Some(TOPIC.to_owned()),
         // The tests' clock is long past, and an engine may delete what has expired.

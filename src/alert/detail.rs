@@ -1,0 +1,60 @@
+//! An alert as an event on the bus, for programs. Pure.
+//!
+//! Every field is always there, `null` where there is nothing to say.
+
+use super::words::Words;
+use super::{Action, Alert, Incident, Links};
+use crate::notice::SCHEMA;
+use serde_json::{Value, json};
+
+/// The `detail-type` on the bus.
+pub const DETAIL_TYPE: &str = "Recording Alert";
+
+/// What a digest says more.
+pub(super) struct Members<'a> {
+    /// How many there are.
+    pub(super) count: u64,
+    /// The recordings of the first of them.
+    pub(super) sids: Vec<&'a str>,
+}
+
+/// What programs are told; of a digest also whom it is about.
+pub(super) fn detail(
+    alert: &Alert,
+    words: &Words,
+    incident: &Incident,
+    links: &Links,
+    members: Option<&Members<'_>>,
+) -> Value {
+    let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    // The day under which a digest is stored names no recording.
+    let sid = known(&alert.sid).filter(|_| members.is_none());
+    let action = incident.action.as_str();
+    let mut id = format!("{}/{action}", incident.id);
+    if incident.action == Action::Update {
+        // There may be many.
+        id = format!("{id}/{}", alert.key.hash());
+    }
+    json!({
+        "schema": SCHEMA,
+        "id": id,
+        "sid": sid,
+        "cname": known(&alert.cname),
+        "uid": known(&alert.uid),
+        "at": Some(alert.at).filter(|at| *at > 0),
+        // It is about an incident, whatever else has come of the recording.
+        "revision": null,
+        "kind": alert.kind.as_str(),
+        "severity": alert.kind.severity().as_str(),
+        "incident": incident.id,
+        "action": action,
+        "title": words.title,
+        "what": words.what,
+        "steps": words.steps,
+        "codes": alert.codes,
+        "viewUrl": null,
+        "runbookUrl": links.runbook,
+        "count": members.map(|members| members.count),
+        "members": members.map(|members| &members.sids),
+    })
+}

@@ -1,0 +1,83 @@
+//! The bus: puts an event on EventBridge. The only place that knows EventBridge.
+
+use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::config::Builder;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use serde_json::Value;
+use std::error::Error;
+use std::sync::OnceLock;
+
+/// Who says it.
+pub const SOURCE: &str = "agora-recording-callbacks";
+/// The codes by which EventBridge says that it is the event that it doesn't like.
+const REFUSALS: [&str; 3] = ["InvalidArgument", "MalformedDetail", "ValidationException"];
+
+/// Why an event isn't on the bus, or perhaps is: an answer can be lost. It is put again.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// EventBridge rejects it for its content; a retry won't help, and others may well go through.
+    #[error("PutEvents refused the event")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// EventBridge can't be reached, or fails.
+    #[error("PutEvents failed")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// The bus.
+#[derive(Debug)]
+pub struct Bus {
+    config: Builder,
+    /// Made for the first event: most processes never see one.
+    client: OnceLock<Client>,
+    name: String,
+}
+
+impl Bus {
+    /// A bus by its name or ARN.
+    #[must_use]
+    pub fn new(config: Builder, name: String) -> Self {
+        Self {
+            config,
+            client: OnceLock::new(),
+            name,
+        }
+    }
+
+    /// Puts an event on the bus, and returns the id that the bus gave it.
+    ///
+    /// # Errors
+    /// [`PutError`]. The request may succeed and its one entry fail.
+    pub async fn put(&self, detail_type: &str, detail: &Value) -> Result<String, PutError> {
+        let client = self
+            .client
+            .get_or_init(|| Client::from_conf(self.config.clone().build()));
+        let entry = PutEventsRequestEntry::builder()
+            .event_bus_name(&self.name)
+            .source(SOURCE)
+            .detail_type(detail_type)
+            .detail(detail.to_string())
+            .build();
+        let put = client
+            .put_events()
+            .entries(entry)
+            .send()
+            .await
+            .map_err(|error| PutError::Failed(Box::new(error)))?;
+        let entry = put.entries.unwrap_or_default().into_iter().next();
+        let entry = entry
+            .unwrap_or_else(|| aws_sdk_eventbridge::types::PutEventsResultEntry::builder().build());
+        if put.failed_entry_count == 0
+            && let Some(id) = entry.event_id
+        {
+            return Ok(id);
+        }
+        let code = entry.error_code.unwrap_or_default();
+        let is_refused = REFUSALS.contains(&code.as_str());
+        let error = format!("{code}: {}", entry.error_message.unwrap_or_default()).into();
+        Err(if is_refused {
+            PutError::Refused(error)
+        } else {
+            PutError::Failed(error)
+        })
+    }
+}
