@@ -28,7 +28,8 @@ CALM = 20
 LOOK_BACKS_AND_DELAYS = [(0, 0), (3, 0), (3, 2), (5, 3)]
 
 CALLBACK, SWEEPER = "stack-callback", "stack-sweeper"
-TABLE, QUEUE = "Table", "UndeliveredAlerts.QueueName"
+TABLE = "Table"
+ALERTS, NOTICES = "UndeliveredAlerts.QueueName", "UndeliveredNotices.QueueName"
 
 
 class Metrics:
@@ -265,8 +266,10 @@ def troubles(recorded):
          10, {("AgoraRecordings", "SweepLag", SWEEPER): 190_000}, ["SweepLag"]),
         ("an alert is given up", 1, {"sweep": 0, "alert_given_up": 1}, ["AlertsFailed"]),
         ("nobody listens", 3 * HOUR, {"sweep": 0, "nobody_listens": 1}, ["NobodyListens"]),
-        ("a subscriber is down", 1, {("AWS/SQS", "NumberOfMessagesSent", QUEUE): 1},
+        ("a subscriber is down", 1, {("AWS/SQS", "NumberOfMessagesSent", ALERTS): 1},
          ["UndeliveredAlerts"]),
+        ("a program is down", 1, {("AWS/SQS", "NumberOfMessagesSent", NOTICES): 1},
+         ["UndeliveredNotices"]),
         ("the sweeper stops", 30, {"sweep": 0}, ["SweeperStopped"]),
         ("a run of the sweeper is lost", 1, {"sweep": 0}, []),
         ("the sweeper fails", 10, {"sweep": 0, "sweep_failed": 1}, ["SweeperErrors"]),

@@ -9,6 +9,7 @@ The argument is what `cargo test` has recorded of the requests that the programs
 """
 
 import copy
+import itertools
 import json
 import logging
 import re
@@ -37,7 +38,7 @@ NOT_RECORDED = {
     "sqs:SendMessage on dead letters", "kms:Decrypt on topic key",
     "kms:GenerateDataKey* on topic key", "lambda:GetFunctionConfiguration on receiver",
     *(f"sqs:{action} on {queue}" for action in ["ReceiveMessage", "DeleteMessage", "PurgeQueue"]
-      for queue in ["undelivered alerts", "dead letters"]),
+      for queue in ["undelivered alerts", "undelivered notices", "dead letters"]),
 }
 # AWS's own words for what a publisher needs.
 STAR_THAT_MAY_BE = "kms:GenerateDataKey*"
@@ -262,7 +263,9 @@ def schedule(t):
 
 
 # Too long for a description: it says whether one is given, and `Deployment` does the rest.
-NOT_DESCRIBED = {"AgoraSecretArn", "ExistingTable", "RecordingBucket", "RunbookUrl"}
+NOT_DESCRIBED = {
+    "AgoraSecretArn", "EventBus", "ExistingTable", "RecordingBucket", "RunbookUrl",
+}
 
 
 def versions_can_be_gone_back_to(t):
@@ -289,20 +292,31 @@ def versions_can_be_gone_back_to(t):
         assert described == holds | {"Deployment"}, (name, described ^ holds)
         # Lambda publishes no version of what hasn't changed.
         assert "${Deployment}" in function["Properties"]["Description"]["Fn::Sub"], name
-        given = {"Secret": "MakesSecret", "Table": "MakesTable"}
+        given = {
+            word: {"Fn::If": [condition, "own", "given"]} for word, condition in
+            {"Secret": "MakesSecret", "Table": "MakesTable", "Bus": "MakesBus"}.items()
+        }
+        given["Bus"] = {"Fn::If": ["HasBus", given["Bus"], "none"]}
         for word in set(words) - described:
-            assert description[1][word] == {"Fn::If": [given[word], "own", "given"]}, name
-        assert "Table" in words and ("Secret" in words) == (name == "CallbackFunction"), name
+            assert description[1][word] == given[word], name
+        assert {"Bus", "Table"} <= set(words), name
+        assert ("Secret" in words) == (name == "CallbackFunction"), name
         # Lambda takes 256 characters.
         length = len(words) + sum(longest(t["Parameters"].get(word, {})) or 5 for word in words)
         assert length <= 256, (name, length)
 
 
 def secrets_stay_secret(t):
-    assert t["Parameters"]["AgoraSecret"]["NoEcho"] is True
-    for name, resource in t["Resources"].items():
-        if name != "Secret":
-            assert '{"Ref": "AgoraSecret"}' not in json.dumps(resource), name
+    kept_by = {"AgoraSecret": "Secret", "PagerKey": "PagerConnection"}
+    for parameter, keeper in kept_by.items():
+        assert t["Parameters"][parameter]["NoEcho"] is True, parameter
+        for name, resource in t["Resources"].items():
+            if name != keeper:
+                assert f'{{"Ref": "{parameter}"}}' not in json.dumps(resource), name
+    # What is sent beside the header is shown to whoever may read the connection, unless it is so.
+    auth = t["Resources"]["PagerConnection"]["Properties"]["AuthParameters"]
+    (key,) = auth["InvocationHttpParameters"]["BodyParameters"]
+    assert key["IsValueSecret"] is True
 
 
 def alerts_are_delivered(t):
@@ -326,8 +340,8 @@ def alerts_are_delivered(t):
 def critical_alerts_have_a_topic(t):
     """What can't be delivered of either topic is kept."""
     topics = [{"Ref": "AlertTopic"}, {"Ref": "CriticalTopic"}]
-    (policy,) = of_type(t, "AWS::SQS::QueuePolicy").values()
-    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    policy = t["Resources"]["UndeliveredAlertsPolicy"]["Properties"]["PolicyDocument"]
+    (statement,) = policy["Statement"]
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": topics}}
     subscribed = [p["Properties"] for p in of_type(t, "AWS::SNS::Subscription").values()]
     for topic in topics:
@@ -352,12 +366,81 @@ def topics_can_be_encrypted(t):
     assert t["Resources"]["TopicKey"]["Condition"] == "HasTopicKey"
 
 
+def rule_matches(pattern, event):
+    """Whether an event matches the part of EventBridge's patterns that the template uses."""
+    if "$or" in pattern:
+        rest = {name: value for name, value in pattern.items() if name != "$or"}
+        return rule_matches(rest, event) and any(rule_matches(p, event) for p in pattern["$or"])
+    for name, wanted in pattern.items():
+        if name not in event:
+            return False
+        if isinstance(wanted, dict):
+            if not rule_matches(wanted, event[name]):
+                return False
+            continue
+        prefixes = [value["prefix"] for value in wanted if isinstance(value, dict)]
+        is_prefixed = isinstance(event[name], str) and event[name].startswith(tuple(prefixes))
+        if event[name] not in wanted and not (prefixes and is_prefixed):
+            return False
+    return True
+
+
+def programs_are_told(t):
+    """Where a bus is, what can't be delivered is kept; a pager gets what it can work with."""
+    resources = t["Resources"]
+    bus = resources["CallbackFunction"]["Properties"]["Environment"]["Variables"]["EVENT_BUS_NAME"]
+    for name, rule in of_type(t, "AWS::Events::Rule").items():
+        p = rule["Properties"]
+        assert p["EventBusName"] == bus, name
+        assert p["EventPattern"]["source"] == ["agora-recording-callbacks"], name
+        for target in p["Targets"]:
+            kept = {"Arn": {"Fn::GetAtt": ["UndeliveredNotices", "Arn"]}}
+            assert target["DeadLetterConfig"] == kept, name
+            assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86_400, name
+    (archive,) = of_type(t, "AWS::Events::Archive").values()
+    assert archive["Properties"]["RetentionDays"] == {"Ref": "ArchiveDays"}
+    rules = {name: resources[name]["Properties"] for name in ["PagerRule", "PagerRuleWithLink"]}
+    for action, severity, link in itertools.product(
+            ["trigger", "update", "resolve"], ["critical", "warning", "info"],
+            [None, "https://x"]):
+        detail = {"action": action, "severity": severity, "viewUrl": link}
+        event = {"source": "agora-recording-callbacks", "detail-type": "Recording Alert",
+                 "detail": detail}
+        told_by = [name for name, p in rules.items() if rule_matches(p["EventPattern"], event)]
+        opens_or_closes = action == "resolve" or (action, severity) == ("trigger", "critical")
+        by = "PagerRuleWithLink" if link else "PagerRule"
+        assert told_by == ([by] if opens_or_closes else []), (detail, told_by)
+    for name, p in rules.items():
+        (target,) = p["Targets"]
+        transformer = target["InputTransformer"]
+        paths = transformer["InputPathsMap"]
+        filled = transformer["InputTemplate"]
+        for variable in paths:
+            assert f"<{variable}>" in filled, (name, variable)
+            filled = filled.replace(f"<{variable}>", json.dumps(paths[variable]))
+        sent = json.loads(filled)
+        assert sent["event_action"] == "$.detail.action", name
+        assert sent["dedup_key"] == "$.detail.incident", name
+        assert sent["payload"]["summary"] == "$.detail.title", name
+        assert sent["payload"]["severity"] == "$.detail.severity", name
+        links = [link["href"] for link in sent.get("links", [])]
+        assert links == (["$.detail.viewUrl"] if "viewUrl" in paths else []), name
+        assert ("viewUrl" in paths) == (name == "PagerRuleWithLink"), name
+    destination = resources["PagerDestination"]["Properties"]
+    assert destination["InvocationRateLimitPerSecond"] == 2
+
+
 RESOURCES = {
     '"table"': "table",
     '{"Fn::Sub": ["${Arn}/index/watch", {"Arn": "table"}]}': "index/watch",
     '{"Fn::Sub": ["${Arn}/index/channel", {"Arn": "table"}]}': "index/channel",
     '{"Ref": "AlertTopic"}': "topic",
     '{"Ref": "CriticalTopic"}': "critical topic",
+    '{"Fn::If": ["MakesBus", {"Fn::GetAtt": ["Bus", "Arn"]}, {"Fn::Sub": ["arn:${AWS::Partition}:'
+    'events:${AWS::Region}:${AWS::AccountId}:event-bus/${Name}", {"Name": {"Ref": "EventBus"}}]}]}':
+        "bus",
+    '{"Fn::If": ["HasBus", {"Fn::GetAtt": ["UndeliveredNotices", "Arn"]}, '
+    '{"Ref": "AWS::NoValue"}]}': "undelivered notices",
     '{"Fn::If": ["MakesSecret", {"Ref": "Secret"}, {"Ref": "AgoraSecretArn"}]}': "secret",
     '{"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:'
     '${AWS::StackName}-callback"}': "receiver",
@@ -458,7 +541,10 @@ def parameters_are_what_the_functions_accept(t):
         if value.get("Ref") in t["Parameters"]
     }
     # It gets to the functions by way of Secrets Manager, or as the name of what is there.
-    of_parameters |= {"AgoraSecret": "AGORA_SECRET", "AgoraSecretArn": "AGORA_SECRET_ID"}
+    of_parameters |= {
+        "AgoraSecret": "AGORA_SECRET", "AgoraSecretArn": "AGORA_SECRET_ID",
+        "EventBus": "EVENT_BUS_NAME",
+    }
     assert {name: s["variable"] for name, s in SAMPLES.items()} == of_parameters
     for name, samples in SAMPLES.items():
         parameter = t["Parameters"][name]
@@ -591,6 +677,21 @@ CHECKS = [
     (secrets_stay_secret, [
         plant_in("CallbackFunction", "Properties", "Environment", "Variables", "AGORA_SECRET",
                  {"Ref": "AgoraSecret"}),
+        plant_parameter("PagerKey", "NoEcho", False),
+        plant_in("PagerConnection", "Properties", "AuthParameters", "InvocationHttpParameters",
+                 "BodyParameters", 0, "IsValueSecret", False),
+    ]),
+    (programs_are_told, [
+        plant_in("FilesReadyRule", "Properties", "Targets", 0, "DeadLetterConfig", None),
+        plant_in("PagerRule", "Properties", "Targets", 0, "RetryPolicy",
+                 "MaximumEventAgeInSeconds", 60),
+        plant_in("PagerRule", "Properties", "EventBusName", "default"),
+        plant_in("PagerRule", "Properties", "EventPattern", "detail", "$or", 1, "action",
+                 ["resolve", "update"]),
+        plant_in("PagerRule", "Properties", "EventPattern", "detail", "viewUrl", None),
+        plant_text("<incident>", "<sid>"),
+        plant_text('<viewUrl>', '<sid>'),
+        plant_in("PagerDestination", "Properties", "InvocationRateLimitPerSecond", None),
     ]),
     (alerts_are_delivered, [
         plant_in("AlertHttpsSubscription", "Properties", "DeliveryPolicy", None),

@@ -145,6 +145,11 @@ def calls(t):
         ("AWS::Logs::LogGroup", ["LogGroupName", "RetentionInDays"]),
         ("AWS::SQS::Queue", ["MessageRetentionPeriod"]),
         ("AWS::SecretsManager::Secret", ["SecretString"]),
+        ("AWS::Events::Archive", ["SourceArn", "EventPattern", "RetentionDays"]),
+        ("AWS::Events::Rule", ["EventBusName", "EventPattern"]),
+        ("AWS::Events::ApiDestination", [
+            "ConnectionArn", "HttpMethod", "InvocationEndpoint", "InvocationRateLimitPerSecond",
+        ]),
     ]:
         for logical, resource in of_type(t, kind).items():
             p = resource["Properties"]
@@ -155,6 +160,8 @@ def calls(t):
 
 def flat(value):
     """A property in a line, structures included."""
+    if isinstance(value, list):
+        return "[" + ", ".join(map(flat, value)) + "]"
     is_intrinsic = isinstance(value, dict) and len(value) == 1 and (
         "Ref" in value or next(iter(value)).startswith("Fn::"))
     if isinstance(value, dict) and not is_intrinsic:
