@@ -23,6 +23,7 @@ from pathlib import Path
 import boto3
 from samtranslator.yaml_helper import yaml_parse
 
+import programs
 import stack
 from emulator import REGION, SECRET, post, running, wait_for
 from stack import ROOT
@@ -42,13 +43,18 @@ def rehearse(environment):
     deploy(
         environment, BUILD, f"AgoraSecret={SECRET}", "Architecture=x86_64", "MaxCallbackAgeHours=0",
         "SessionSilentMinutes=2", "EncryptTopics=true",
-        "AlertHttpsUrl=https://pager.example.com/hook",
+        "AlertHttpsUrl=https://pager.example.com/hook", "RecordingBucket=s3://recordings",
+        *programs.PARAMETERS,
     )
     stacks = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
     assert stacks[0]["StackStatus"] == "CREATE_COMPLETE", stacks[0]
     outputs = {o["OutputKey"]: o["OutputValue"] for o in stacks[0]["Outputs"]}
     print("created: " + ", ".join(sorted(outputs)))
 
+    bus_pager = programs.Pager()
+    bus_pager.connect()
+    programs.create_archive(outputs["EventBusName"])
+    consumer = programs.Consumer(outputs["FilesReadyQueueUrl"])
     pager = Subscriber("pager", outputs["CriticalTopicArn"])
     everything = Subscriber("everything", outputs["AlertTopicArn"])
 
@@ -95,6 +101,11 @@ def rehearse(environment):
     print(f"the sweeper: {sweep['looked']} sessions looked at; a pager on the critical topic opens "
           "an incident and closes it")
 
+    bus_pager.wait_for(f"{sid}/fatal_error/", ["trigger"])
+    bus_pager.wait_for("quiet/session_silent/", ["trigger", "resolve"])
+    print("the bus: a pager behind it opens an incident and closes it, in its own format")
+    files_are_told(url, consumer)
+
     # A warning is nothing for the pager.
     backup = callback("backup", 1, 32, now_ms, {"status": 0})
     assert post(url, backup)[0] == 200
@@ -102,6 +113,7 @@ def rehearse(environment):
         ["abnormal_exit", "backup_only_upload", "fatal_error", "session_silent",
          "session_silent_resolved"])
     assert len(pager.received()) == 4, pager.received()
+    assert not bus_pager.actions("backup/"), bus_pager.events
 
     # One topic is gone: the other isn't sent to twice.
     boto3.client("sns").delete_topic(TopicArn=outputs["CriticalTopicArn"])
@@ -129,6 +141,24 @@ def rehearse(environment):
     assert post(url, callbacks[0], "false")[0] == 401
     print("the secret is rotated, the one before still holds, and no other does")
     go_back(environment, url, callbacks[0])
+
+
+def files_are_told(url, consumer):
+    """A program learns which recordings can be played, and of which files, from a queue alone."""
+    sids = set()
+    for kind in ["composite", "individual"]:
+        for line in (ROOT / f"events/sessions/{kind}.shuffled.ndjson").read_bytes().splitlines():
+            assert post(url, line)[0] == 200
+            sids.add(json.loads(line)["payload"]["sid"])
+    consumer.wait_for(sids)
+    for sid, ready in consumer.ready.items():
+        assert ready["upload"] == "confirmed" and ready["files"], ready
+        uris = [file["uri"] for file in ready["files"]]
+        assert all(uri.startswith("s3://recordings/") for uri in uris), uris
+        assert ready["playback"] in [file["key"] for file in ready["files"]], ready
+        print(f"the bus: {sid} can be played, {len(uris)} files")
+    archived = wait_for("archive", 30, programs.archived)
+    print(f"the archive has {archived} notices")
 
 
 def callback(sid, sequence, event_type, sendts, details):
@@ -250,6 +280,7 @@ def for_the_emulator(build):
     alarms = stack.of_type(template, "AWS::CloudWatch::Alarm")
     for name in [name for name, alarm in alarms.items() if "Metrics" in alarm["Properties"]]:
         del template["Resources"][name]
+    template = programs.without_what_is_created_here(template)
     emulated = build / "emulated.json"
     emulated.write_text(json.dumps(template))
     return emulated
