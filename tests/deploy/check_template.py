@@ -24,7 +24,8 @@ from stack import NAMESPACE, ROOT, alarm_metrics, as_list, expand, of_type, plai
 
 # Metrics that somebody has to be woken for.
 ALARMING = {
-    "AlertsFailed", "ClockAhead", "Cut", "NotStored", "OldestPendingAlert", "Quarantined",
+    "AlertsFailed", "ClockAhead", "Cut", "NotStored", "NoticesDeferred", "NoticesFailed",
+    "OldestPendingAlert", "Quarantined",
     "SignatureInvalid", "Stale", "Stored", "Subscribers", "SweepLag", "Sweeps", "TableErrors",
     "UnreadableItems",
 }
@@ -423,6 +424,8 @@ def programs_are_told(t):
         assert sent["dedup_key"] == "$.detail.incident", name
         assert sent["payload"]["summary"] == "$.detail.title", name
         assert sent["payload"]["severity"] == "$.detail.severity", name
+        # An alert about many is about no one recording.
+        assert sent["payload"]["source"] == "agora-recording-callbacks", name
         links = [link["href"] for link in sent.get("links", [])]
         assert links == (["$.detail.viewUrl"] if "viewUrl" in paths else []), name
         assert ("viewUrl" in paths) == (name == "PagerRuleWithLink"), name
@@ -690,6 +693,8 @@ CHECKS = [
                  ["resolve", "update"]),
         plant_in("PagerRule", "Properties", "EventPattern", "detail", "viewUrl", None),
         plant_text("<incident>", "<sid>"),
+        plant_text('"source": "agora-recording-callbacks", "severity"'.replace('"', '\\"'),
+                   '\\"source\\": <sid>, \\"severity\\"'),
         plant_text('<viewUrl>', '<sid>'),
         plant_in("PagerDestination", "Properties", "InvocationRateLimitPerSecond", None),
     ]),

@@ -2,12 +2,13 @@
 //! metrics of it and looks whether the template's alarms ring, and only those that should.
 
 use crate::harness::{
-    Binary, Fault, Function, Plan, TOPIC, Which, World, callback, event, event_details, tick,
+    BUS, Binary, Fault, Function, Plan, TOPIC, Which, World, callback, event, event_details, tick,
 };
 use agora_recording_callbacks::clock::now_ms;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use testkit::bus;
 use testkit::sns::{Mood, Subscriber};
 
 /// One invocation, as CloudWatch gets to know of it.
@@ -25,7 +26,7 @@ struct Watched {
 }
 
 impl Watched {
-    async fn start(binary: Binary, world: &World, log_heartbeats: &str) -> Self {
+    async fn start(binary: Binary, world: &World, more: &[(&str, &str)]) -> Self {
         let name = match binary {
             Binary::Callback => "stack-callback",
             Binary::Sweeper => "stack-sweeper",
@@ -33,8 +34,8 @@ impl Watched {
         let settings = [
             ("AWS_LAMBDA_FUNCTION_NAME", name),
             ("MAX_CALLBACK_AGE_HOURS", "24"),
-            ("LOG_HEARTBEATS", log_heartbeats),
         ];
+        let settings = [&settings, more].concat();
         let function = Function::start_binary(binary, world, &settings).await;
         Self { function, name }
     }
@@ -55,9 +56,10 @@ impl Watched {
 #[tokio::test]
 async fn every_trouble_of_the_runbook_is_recorded() {
     let world = World::new().await;
-    let receiver = Watched::start(Binary::Callback, &world, "true").await;
-    let quiet = Watched::start(Binary::Callback, &world, "false").await;
-    let sweeper = Watched::start(Binary::Sweeper, &world, "true").await;
+    let receiver = Watched::start(Binary::Callback, &world, &[]).await;
+    let unlogged = [("LOG_HEARTBEATS", "false")];
+    let quiet = Watched::start(Binary::Callback, &world, &unlogged).await;
+    let sweeper = Watched::start(Binary::Sweeper, &world, &[]).await;
     let body = |sid: &str, sequence, event_type| {
         let details = event_details(event_type);
         let body = callback(sid, "5", sequence, event_type, &details);
@@ -68,7 +70,7 @@ async fn every_trouble_of_the_runbook_is_recorded() {
     let heartbeat = |sequence| event(&body("a", sequence, 33).to_string());
     let mut troubles = BTreeMap::new();
 
-    let nobody = Watched::start(Binary::Sweeper, &world, "true").await;
+    let nobody = Watched::start(Binary::Sweeper, &world, &[]).await;
     troubles.insert("nobody_listens", nobody.record(tick(), 9_000).await);
     let subscriber = Subscriber {
         protocol: "email".to_owned(),
@@ -118,6 +120,22 @@ async fn every_trouble_of_the_runbook_is_recorded() {
         troubles.insert(trouble, sweeper.record(tick(), 9_000).await);
     }
     world.sns.set_mood(Mood::Well);
+
+    // A notice that the bus doesn't take, then one of yesterday.
+    let told = World::with_bus().await;
+    let bus = [("EVENT_BUS_NAME", BUS)];
+    let teller = Watched::start(Binary::Sweeper, &told, &bus).await;
+    told.bus.set_mood(bus::Mood::Down);
+    let starts = event(&body("notices", 1, 40).to_string());
+    let receiver_on_bus = Watched::start(Binary::Callback, &told, &bus).await;
+    receiver_on_bus.record(starts, 9_000).await;
+    for (trouble, age_ms) in [
+        ("notice_waits", 5 * 60 * 1000),
+        ("notice_given_up", 25 * 60 * 60 * 1000),
+    ] {
+        told.age_alerts("notices", now_ms() - age_ms).await;
+        troubles.insert(trouble, teller.record(tick(), 9_000).await);
+    }
 
     world.spoil("spoiled").await;
     troubles.insert("unreadable_item", sweeper.record(tick(), 9_000).await);
