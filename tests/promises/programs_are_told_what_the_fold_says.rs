@@ -437,7 +437,10 @@ async fn an_event_that_the_bus_refuses_stops_no_other_and_is_given_up_after_a_da
     let day_ms = 24 * 60 * 60 * 1000;
     let sweep = world.sweep_at(&world.sweeper(), now_ms + day_ms).await;
     assert_eq!(sweep.notices_failed, 4);
-    let failed = world.items_with("bad0", "notice#files_ready").await.remove(0);
+    let failed = world
+        .items_with("bad0", "notice#files_ready")
+        .await
+        .remove(0);
     assert_eq!(text(&failed, "state"), "failed");
     assert_eq!(text(&failed, "watch_shard"), "failed");
 }
