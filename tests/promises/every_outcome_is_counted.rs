@@ -1,6 +1,6 @@
 //! One line an invocation, with its metrics in it, and nothing in it that shouldn't be.
 
-use crate::harness::{BUS, Binary, Function, TOPIC, World, callback, event, event_details, tick};
+use crate::harness::{Binary, Function, TOPIC, World, callback, event, event_details, tick};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::log::{Metric, NAMESPACE};
 use serde_json::{Value, json};
@@ -158,8 +158,7 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
 /// What is counted where programs are told.
 async fn notices() -> BTreeSet<String> {
     let world = World::with_bus().await;
-    let settings = [("EVENT_BUS_NAME", BUS)];
-    let function = Function::start(&world, &settings).await;
+    let function = Function::start(&world, &[]).await;
     let confirmed = |sequence| callback("a", "5", sequence, 31, &json!({"status": 0}));
     let mut seen = BTreeSet::new();
     for (sequence, mood, expected) in [
@@ -173,7 +172,7 @@ async fn notices() -> BTreeSet<String> {
         seen.extend(counted(&line));
     }
     world.age_alerts("a", 1).await;
-    let sweeper = Function::start_binary(Binary::Sweeper, &world, &settings).await;
+    let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
     let sweep = sweeper.invoke(tick()).await;
     assert_eq!(sweep["noticesFailed"], 1, "{sweep}");
     let line = sweeper.log().pop().unwrap();

@@ -3,7 +3,7 @@
 //! both ways, by `tests/deploy/check_template.py`.
 
 use crate::harness::{
-    BUS, Binary, CRITICAL_TOPIC, Function, Moto, Proxy, World, callback, event, event_details,
+    Binary, CRITICAL_TOPIC, Function, Moto, Proxy, World, callback, event, event_details,
     recordings, tick, verified,
 };
 use agora_recording_callbacks::clock::now_ms;
@@ -47,12 +47,11 @@ async fn what_the_programs_ask_for_is_recorded() {
     };
     moto.create("agora", "local-secret").await.unwrap();
     let (secrets, secrets_url) = Proxy::start(moto.url.clone(), "local").await.unwrap();
-    let world = World::new().await;
+    let world = World::with_bus().await;
     let settings = [
         ("AGORA_SECRET_ID", "agora"),
         ("ALERT_KINDS", "all"),
         ("CRITICAL_TOPIC_ARN", CRITICAL_TOPIC),
-        ("EVENT_BUS_NAME", BUS),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets_url.as_str()),
     ];
     let function = Function::start(&world, &settings).await;
@@ -107,10 +106,7 @@ async fn what_the_programs_ask_for_is_recorded() {
         world.look_now(sid).await;
     }
     asked_with_sns(&world);
-    let critical = [
-        ("CRITICAL_TOPIC_ARN", CRITICAL_TOPIC),
-        ("EVENT_BUS_NAME", BUS),
-    ];
+    let critical = [("CRITICAL_TOPIC_ARN", CRITICAL_TOPIC)];
     let sweeper = Function::start_binary(Binary::Sweeper, &world, &critical).await;
     let sweep = sweeper.invoke(tick()).await;
     assert_eq!(sweep["errors"], 0);
@@ -169,5 +165,6 @@ async fn what_the_programs_ask_for_is_recorded() {
             let publish = format!("sns:Publish on {topic}");
             assert!(asks.contains(&publish), "{who}: {asks:?}");
         }
+        assert!(asks.contains("events:PutEvents on bus"), "{who}: {asks:?}");
     }
 }

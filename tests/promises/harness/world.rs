@@ -43,7 +43,8 @@ pub(crate) struct World {
     pub(crate) bus: Bus,
     pub(crate) bus_url: String,
     bus_aws: SdkConfig,
-    bus_name: Option<String>,
+    /// The bus that the functions are told of, if they are.
+    pub(crate) bus_name: Option<String>,
     critical_topic: Option<String>,
     requests: AtomicU64,
 }
