@@ -360,7 +360,7 @@ impl Intake {
         notification: &Notification,
         invocation: Invocation<'_>,
     ) -> Result<Option<NoticeLease>, StoreError> {
-        if !self.outbox.has_bus() {
+        if self.outbox.bus().is_none() {
             return Ok(None);
         }
         match Notice::of(notification) {

@@ -142,6 +142,16 @@ impl Deployment {
         aws::outbox(&self.aws_sns, &self.config)
     }
 
+    /// The service where a queue is, by the queue's address.
+    pub(crate) fn sqs(&self, queue_url: &str) -> aws_sdk_sqs::Client {
+        let mut config = aws_sdk_sqs::config::Builder::from(&self.aws_sns);
+        if let Some((scheme, rest)) = queue_url.split_once("://") {
+            let host = rest.split('/').next().unwrap_or_default();
+            config = config.endpoint_url(format!("{scheme}://{host}"));
+        }
+        aws_sdk_sqs::Client::from_conf(config.build())
+    }
+
     pub(crate) fn intake(&self) -> Intake {
         let kinds = self.config.alert_kinds.clone();
         Intake::new(self.store(), self.outbox(), kinds)

@@ -5,9 +5,10 @@ use crate::advice::advice;
 use crate::deployment::Deployment;
 use crate::outcome::{AnyError, Outcome};
 use crate::terminal::say;
-use agora_recording_callbacks::alert::{AlertKind, Destination, rehearsal};
+use agora_recording_callbacks::alert::{AlertKind, DETAIL_TYPE, Destination, Message, rehearsal};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
+use agora_recording_callbacks::send::Outbox;
 use agora_recording_callbacks::topic::Topics;
 use clap::Args;
 use std::time::Duration;
@@ -23,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(334);
 
 First it lists who is subscribed. An alert that can be taken back is followed by the notice that
 does it, with the same `incident`; the others stay open in a pager until a person closes them.
-Programs can tell test alerts by `test` in `metadata.additionalContext`.")]
+Programs can tell test alerts by `test` in `metadata.additionalContext`, on the bus in `detail`.")]
 pub(crate) struct Arguments {
     /// Which kinds; without any, those that the receiver sends by default
     #[arg(long, value_parser = kind)]
@@ -69,16 +70,16 @@ pub(crate) async fn run(
             tokio::time::sleep(PAUSE).await;
         }
         let test = rehearsal(kind, &outbox.links, began_ms);
-        for to in Destination::of(kind) {
-            let Some(arn) = outbox.topics.arn(to) else {
+        let topics = Destination::of(kind).into_iter();
+        for to in topics.chain([Destination::Bus]) {
+            let Some(published) = publish(&outbox, to, &test).await else {
                 continue;
             };
             let (kind, topic) = (kind.as_str(), to.as_str());
-            match outbox.topics.publish(arn, &test).await {
+            match published {
                 Ok(id) => say!("{kind:<28} {topic:<8} published, message id {id}"),
                 Err(error) => {
                     failed += 1;
-                    let error = chain(&error);
                     say!("{kind:<28} {topic:<8} NOT published: {error}");
                     if let Some(advice) = advice(&error) {
                         say!("{advice}");
@@ -96,6 +97,20 @@ pub(crate) async fn run(
          is missing, check that its subscription is confirmed and has no filter."
     );
     Ok(Outcome::Done)
+}
+
+/// Publishes a test alert to one destination; `None` if there is none such.
+async fn publish(
+    outbox: &Outbox,
+    to: Destination,
+    test: &Message,
+) -> Option<Result<String, String>> {
+    if to == Destination::Bus {
+        let put = outbox.bus()?.put(DETAIL_TYPE, &test.detail).await;
+        return Some(put.map_err(|error| chain(&error)));
+    }
+    let published = outbox.topics.publish(outbox.topics.arn(to)?, test).await;
+    Some(published.map_err(|error| chain(&error)))
 }
 
 /// Lists who is subscribed to each topic, and whether alerts get there.

@@ -56,5 +56,6 @@ pub(super) fn detail(
         "runbookUrl": links.runbook,
         "count": members.map(|members| members.count),
         "members": members.map(|members| &members.sids),
+        "test": false,
     })
 }

@@ -47,6 +47,9 @@ pub fn rehearsal(kind: AlertKind, links: &Links, now_ms: u64) -> Message {
     if let Some(Value::String(title)) = detail.get_mut("title") {
         *title = format!("{MARK} {title}");
     }
+    if let Some(test) = detail.get_mut("test") {
+        *test = Value::Bool(true);
+    }
     let mut attributes = real.attributes;
     attributes.push(("test", "true".to_owned()));
     Message {

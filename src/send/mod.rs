@@ -168,10 +168,10 @@ impl Outbox {
         }
     }
 
-    /// Whether programs are told.
+    /// The bus on which programs are told, if there is one.
     #[must_use]
-    pub fn has_bus(&self) -> bool {
-        self.bus.is_some()
+    pub fn bus(&self) -> Option<&Bus> {
+        self.bus.as_ref()
     }
 
     /// Publishes an alert to all that it still has to be published to, and marks it as sent. What

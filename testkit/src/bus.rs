@@ -109,6 +109,12 @@ impl Bus {
         *requests.unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many requests came since the last time.
+    pub fn take_requests(&self) -> usize {
+        let requests = self.state.requests.lock();
+        std::mem::take(&mut *requests.unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Tells the endpoint how to answer from now on.
     pub fn set_mood(&self, mood: Mood) {
         let mut current = self

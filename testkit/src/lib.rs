@@ -1,5 +1,5 @@
-//! What the tests, the local receiver and the laboratory share: DynamoDB engines, endpoints of SNS and
-//! EventBridge, signatures, and the sample sessions.
+//! What the tests, the local receiver and the laboratory share: DynamoDB engines, endpoints of SNS,
+//! EventBridge and SQS, signatures, and the sample sessions.
 //!
 //! Must not know: the receiver. Whatever is here could test another one.
 
@@ -16,6 +16,7 @@ pub mod engine;
 pub mod in_process;
 pub mod lambda;
 pub mod plain;
+pub mod queue;
 pub mod sign;
 pub mod sns;
 

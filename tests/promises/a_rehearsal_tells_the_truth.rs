@@ -15,6 +15,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::NamedTempFile;
+use testkit::bus;
 use testkit::sign;
 use testkit::sns::Mood;
 use tokio::net::TcpListener;
@@ -100,6 +101,44 @@ async fn whatever_is_lost_doubled_and_late_the_table_says_what_came() {
             .iter()
             .any(|alert| alert.default["metadata"]["eventType"] == "fatal_error")
     );
+}
+
+#[tokio::test]
+async fn what_programs_were_told_is_what_came_and_a_lie_is_named() {
+    let world = World::with_bus().await;
+    let url = door(&world).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let queue = testkit::queue::serve(listener, &world.bus).unwrap();
+    let bad = [
+        "--sessions",
+        "18",
+        "--seed",
+        "3",
+        "--loss",
+        "0.05",
+        "--double",
+        "--shuffle",
+        "1",
+        "--queue",
+        &queue,
+    ];
+    let (printed, ok) = with_a_sweeper(&world, simulate(&world, &url, &bad)).await;
+    assert!(
+        ok && printed.contains("Programs were told what was sent: 18"),
+        "{printed}"
+    );
+
+    // A bus that nothing reaches.
+    world.bus.set_mood(bus::Mood::Down);
+    let silent = ["--kind", "normal", "--queue", &queue, "--patience", "1"];
+    let (printed, ok) = simulate(&world, &url, &silent).await;
+    assert!(!ok, "{printed}");
+    for difference in [
+        "files are: confirmed by what was sent, unknown on the bus",
+        "by what was sent, none on the bus",
+    ] {
+        assert!(printed.contains(difference), "{printed}");
+    }
 }
 
 /// A door that changes every body before the receiver of `world` sees it, and signs it again: what

@@ -5,6 +5,7 @@ use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::log::{Metric, NAMESPACE};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use testkit::bus;
 use testkit::sns::{Mood, Subscriber};
 
 /// The metrics of a line, as CloudWatch reads them: what the directive names, under the dimension
@@ -138,6 +139,7 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
     }
     seen.extend(metrics(&line).into_keys());
     seen.extend(["NotStored", "AlertsDeferred"].map(str::to_owned));
+    seen.extend(notices().await);
     // What only a race or a table that fails brings about.
     seen.extend(["WriteConflicts", "TableErrors"].map(str::to_owned));
     let all: BTreeSet<_> = Metric::ALL
@@ -151,6 +153,32 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
         })
         .collect();
     assert_eq!(seen, all);
+}
+
+/// What is counted where programs are told.
+async fn notices() -> BTreeSet<String> {
+    let world = World::with_bus().await;
+    let function = Function::start(&world, &[]).await;
+    let confirmed = |sequence| callback("a", "5", sequence, 31, &json!({"status": 0}));
+    let mut seen = BTreeSet::new();
+    for (sequence, mood, expected) in [
+        (1, bus::Mood::Well, ["NoticesSent", "Stored"]),
+        (2, bus::Mood::FailedEntry, ["NoticesDeferred", "Stored"]),
+    ] {
+        world.bus.set_mood(mood);
+        function.invoke(event(&confirmed(sequence))).await;
+        let line = function.log().pop().unwrap();
+        assert_eq!(counted(&line), expected, "{line}");
+        seen.extend(counted(&line));
+    }
+    world.age_alerts("a", 1).await;
+    let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+    let sweep = sweeper.invoke(tick()).await;
+    assert_eq!(sweep["noticesFailed"], 1, "{sweep}");
+    let line = sweeper.log().pop().unwrap();
+    assert_eq!(metrics(&line)["NoticesFailed"], 1, "{line}");
+    seen.extend(counted(&line));
+    seen
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use agora_recording_callbacks::store::QuarantineReason;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use testkit::SESSIONS;
+use testkit::bus;
 use testkit::sns::Mood;
 
 /// The permissions of what went through `proxy` since the last time.
@@ -22,7 +23,7 @@ fn asked(proxy: &Proxy) -> BTreeSet<String> {
         .collect()
 }
 
-/// The same, and those of what SNS was asked for.
+/// The same, and those of what SNS and EventBridge were asked for.
 fn asked_with_sns(world: &World) -> BTreeSet<String> {
     let actions = world.sns.take_actions().into_iter();
     let actions = actions.map(|(action, topic)| {
@@ -33,7 +34,10 @@ fn asked_with_sns(world: &World) -> BTreeSet<String> {
         };
         format!("sns:{action} on {topic}")
     });
-    asked(&world.proxy).into_iter().chain(actions).collect()
+    let told = world.bus.take_requests() > 0;
+    let told = told.then(|| "events:PutEvents on bus".to_owned());
+    let asked = asked(&world.proxy).into_iter();
+    asked.chain(actions).chain(told).collect()
 }
 
 #[tokio::test]
@@ -43,7 +47,7 @@ async fn what_the_programs_ask_for_is_recorded() {
     };
     moto.create("agora", "local-secret").await.unwrap();
     let (secrets, secrets_url) = Proxy::start(moto.url.clone(), "local").await.unwrap();
-    let world = World::new().await;
+    let world = World::with_bus().await;
     let settings = [
         ("AGORA_SECRET_ID", "agora"),
         ("ALERT_KINDS", "all"),
@@ -76,11 +80,21 @@ async fn what_the_programs_ask_for_is_recorded() {
     let mut callback_asks = asked_with_sns(&world);
     callback_asks.extend(asked(&secrets));
 
-    // A silent session, an alert that is left over, a session that is over, with gaps.
+    // A silent session, an alert and a notice that are left over, a session that is over, with gaps.
     world.sns.set_mood(Mood::Down);
-    let body = callback("left", "5", 3, 1, &event_details(1));
-    function.invoke(event(&body)).await;
+    world.bus.set_mood(bus::Mood::Down);
+    for (sequence, event_type) in [(3, 1), (4, 31)] {
+        let body = callback(
+            "left",
+            "5",
+            sequence,
+            event_type,
+            &event_details(event_type),
+        );
+        function.invoke(event(&body)).await;
+    }
     world.sns.set_mood(Mood::Well);
+    world.bus.set_mood(bus::Mood::Well);
     world.end_leases("left").await;
     let body = callback("gaps", "5", 501, 11, &json!({"exitStatus": 0}));
     function.invoke(event(&body)).await;
@@ -151,5 +165,6 @@ async fn what_the_programs_ask_for_is_recorded() {
             let publish = format!("sns:Publish on {topic}");
             assert!(asks.contains(&publish), "{who}: {asks:?}");
         }
+        assert!(asks.contains("events:PutEvents on bus"), "{who}: {asks:?}");
     }
 }

@@ -2,10 +2,9 @@
 //! order, how often, and who was killed: no notice is lost, and none comes twice without an excuse.
 
 use crate::harness::{
-    BUS, Binary, Fault, Function, Plan, Schedule, Simulation, Stop, Weather, Which, World,
-    callback, event, event_details, lessons, proof, text, tick,
+    BUS, Binary, Fault, Function, Plan, Schedule, Simulation, Stop, TABLE, TOPIC, Weather, Which,
+    World, callback, event, event_details, lessons, proof, recordings, text, tick,
 };
-use crate::harness::{TABLE, TOPIC};
 use agora_recording_callbacks::files::FileList;
 use agora_recording_callbacks::notice::Notice;
 use agora_recording_callbacks::notification::{Notification, Sid};
@@ -437,7 +436,10 @@ async fn an_event_that_the_bus_refuses_stops_no_other_and_is_given_up_after_a_da
     let day_ms = 24 * 60 * 60 * 1000;
     let sweep = world.sweep_at(&world.sweeper(), now_ms + day_ms).await;
     assert_eq!(sweep.notices_failed, 4);
-    let failed = world.items_with("bad0", "notice#files_ready").await.remove(0);
+    let failed = world
+        .items_with("bad0", "notice#files_ready")
+        .await
+        .remove(0);
     assert_eq!(text(&failed, "state"), "failed");
     assert_eq!(text(&failed, "watch_shard"), "failed");
 }
@@ -518,12 +520,11 @@ async fn the_callback_function_killed_anywhere_loses_no_notice() {
         [Stop::BeforeRequest, Stop::BeforeAnswer].map(|stop| Kill::Table(through, stop))
     });
     let kills = table.chain([Mood::Hanging, Mood::Mute].map(Kill::Bus));
-    let settings = [("EVENT_BUS_NAME", BUS)];
     let mut killed = 0;
     for kill in kills {
         for is_resent in [false, true] {
             let world = World::with_bus().await;
-            let function = Function::start(&world, &settings).await;
+            let function = Function::start(&world, &[]).await;
             let before = callback("a", "5", 0, 43, &event_details(43));
             function.invoke(event(&before)).await;
             let body = callback("a", "5", 1, 31, &json!({"status": 0, "fileList": "a.m3u8"}));
@@ -544,10 +545,10 @@ async fn the_callback_function_killed_anywhere_loses_no_notice() {
             world.bus.set_mood(Mood::Well);
             world.end_leases("a").await;
             // The sweeper may come by before the callback is sent again.
-            let sweeper = Function::start_binary(Binary::Sweeper, &world, &settings).await;
+            let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
             sweeper.invoke(tick()).await;
             if is_resent {
-                let function = Function::start(&world, &settings).await;
+                let function = Function::start(&world, &[]).await;
                 let answer = function.invoke(event(&body)).await;
                 assert_eq!(answer["statusCode"], 200, "{kill:?}");
             }
@@ -571,4 +572,72 @@ async fn the_callback_function_killed_anywhere_loses_no_notice() {
         }
     }
     println!("proved: the callback function with a bus killed {killed} times, no notice lost");
+}
+
+#[tokio::test]
+async fn the_sweeper_killed_anywhere_loses_no_notice() {
+    let mut killed = 0;
+    for through in 0.. {
+        for stop in [Stop::BeforeRequest, Stop::BeforeAnswer] {
+            let world = World::with_bus().await;
+            world.bus.set_mood(Mood::Down);
+            let receiver = world.receiver();
+            for (sequence, event_type) in [(0, 40), (1, 31), (2, 11)] {
+                let details = match event_type {
+                    11 => json!({"exitStatus": 0}),
+                    _ => json!({"status": 0}),
+                };
+                let body = callback("a", "5", sequence, event_type, &details);
+                world.deliver(&receiver, body.as_bytes()).await;
+            }
+            world.bus.set_mood(Mood::Well);
+            world.end_leases("a").await;
+            let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+            world.proxy.stop_after(through, stop);
+            let id = sweeper.enqueue(tick()).await;
+            let is_reached = tokio::select! {
+                () = world.proxy.stopped() => true,
+                _ = sweeper.answer(&id) => false,
+            };
+            sweeper.kill().await;
+            world.proxy.go_on();
+            world.end_leases("a").await;
+            let sweeper = Function::start_binary(Binary::Sweeper, &world, &[]).await;
+            for _ in 0..2 {
+                sweeper.invoke(tick()).await;
+            }
+            let events = world.bus.events();
+            for detail_type in [STARTED, READY, ENDED] {
+                let told = of(&events, detail_type).len();
+                let most = 1 + usize::from(is_reached);
+                assert!(
+                    (1..=most).contains(&told),
+                    "{through} {stop:?}: {detail_type} {told}"
+                );
+            }
+            if !is_reached {
+                println!("proved: the sweeper with a bus killed {killed} times, no notice lost");
+                assert!(killed > 20, "{killed}");
+                return;
+            }
+            killed += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_test_alert_reaches_programs_and_says_what_it_is() {
+    let world = World::with_bus().await;
+    let (printed, ok) = recordings(&world, &["test-alert", "--kind", "session_silent"]).await;
+    assert!(ok && printed.contains("bus      published"), "{printed}");
+    let events = world.bus.events();
+    lessons::hold_against_schemas(&events);
+    let alerts = of(&events, ALERT);
+    let actions: Vec<_> = alerts
+        .iter()
+        .map(|it| it["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions, ["trigger", "resolve"]);
+    assert_eq!(alerts[0]["incident"], alerts[1]["incident"]);
+    assert!(alerts.iter().all(|alert| alert["test"] == true));
 }

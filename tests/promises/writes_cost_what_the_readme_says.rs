@@ -163,6 +163,53 @@ async fn opening_a_session_and_alerting_cost_a_little_more() {
     );
 }
 
+/// Requests to the table and their units, those of reading among them.
+#[tokio::test]
+async fn with_a_bus_news_cost_three_requests_more_and_a_heartbeat_nothing() {
+    let world = World::with_bus().await;
+    let receiver = world.receiver();
+    let sid = "38f8e3cfdc474cd56fc1ceba380d7e1a";
+    let file = format!("recordings/2026/03/{sid}_math-101.m3u8");
+    let mut costs = Vec::new();
+    for (sequence, (event_type, details)) in (0..).zip([
+        (40, json!({"status": 0})),
+        (33, json!({"progress": 100})),
+        (43, json!({"streamUid": "0", "state": 0})),
+        (4, json!({"fileList": file})),
+        (41, json!({"leaveCode": 24})),
+        (31, json!({"status": 0, "fileList": file})),
+    ]) {
+        let body = callback(sid, "527841", sequence, event_type, &details);
+        world.deliver(&receiver, body.as_bytes()).await;
+        costs.push((event_type, cost(&world.proxy.take())));
+    }
+    assert_eq!(
+        costs,
+        [
+            // The job is written and marked, each time with its index, and all is read.
+            (40, (5.0, 9.0)),
+            (33, (1.0, 1.0)),
+            (43, (2.0, 2.0)),
+            (4, (5.0, 7.0)),
+            (41, (2.0, 2.0)),
+            (31, (5.0, 7.0)),
+        ]
+    );
+    assert_eq!(
+        world.bus.requests(),
+        2,
+        "nothing is told of what nobody confirmed"
+    );
+    let sweeper = world.sweeper();
+    let at = 1_772_460_000_000 + 180_000;
+    world.sweep_at(&sweeper, at).await;
+    let end = beside_lists(world.proxy.take());
+    assert_eq!(world.bus.requests(), 3);
+    println!("telling an end: {end:?}");
+    world.sweep_at(&sweeper, at + 60_000).await;
+    assert_eq!(world.bus.requests(), 3);
+}
+
 /// What others do with the same items: the figures that `docs/cost.md` compares with.
 #[tokio::test]
 async fn the_alternatives_cost_two_to_four_units_a_heartbeat() {

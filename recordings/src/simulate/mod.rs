@@ -3,6 +3,7 @@
 
 mod plan;
 mod play;
+mod queue;
 mod verify;
 
 use crate::deployment::{Deployment, Place};
@@ -32,7 +33,8 @@ The sessions are real to the receiver: they are stored, and their alerts go to w
 subscribed. Their channels begin with `simulated-`. A callback that isn't answered with 200 is
 sent three times more, as Agora does, after 1, 2 and 4 seconds. Recordings are played as if they
 ended when the playing ends; nothing in them lies in the future. --verify expects the alerts of
-ALERT_KINDS, as the receiver does, or the default ones.")]
+ALERT_KINDS, as the receiver does, or the default ones. --queue needs a rule on the bus whose target
+is that queue, with the events as they are.")]
 pub(crate) struct Arguments {
     /// Where the callbacks go; with --local, the local example
     #[arg(long)]
@@ -76,7 +78,11 @@ pub(crate) struct Arguments {
     /// Compare what the table says with what was sent; exit code 1 if anything differs
     #[arg(long)]
     verify: bool,
-    /// How long --verify waits for the alerts to be sent
+    /// The address of an SQS queue that gets the events of the bus: compare what programs were told,
+    /// too. What is about these sessions is taken out of it
+    #[arg(long, value_name = "URL", requires = "verify")]
+    queue: Option<String>,
+    /// How long --verify waits for the alerts to be sent, and for the queue
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
         value_parser = clap::value_parser!(u64).range(..=86_400))]
     patience: u64,
@@ -174,7 +180,7 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
     }
     let patience = Duration::from_secs(arguments.patience);
     let agrees = tokio::select! {
-        agrees = verify::verify(&deployment, &plan, patience) => agrees?,
+        agrees = compare(&deployment, &plan, arguments.queue.as_deref(), patience) => agrees?,
         _ = tokio::signal::ctrl_c() => {
             say!("Not verified: it was stopped.");
             false
@@ -184,4 +190,18 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
         (true, Outcome::Done) => Ok(Outcome::Done),
         (_, _) => Ok(Outcome::SomethingLeft),
     }
+}
+
+/// Compares what the table says, and what programs were told, with what was sent.
+async fn compare(
+    deployment: &Deployment,
+    plan: &Plan,
+    queue: Option<&str>,
+    patience: Duration,
+) -> Result<bool, AnyError> {
+    let mut agrees = verify::verify(deployment, plan, patience).await?;
+    if let Some(queue_url) = queue {
+        agrees &= queue::verify(&deployment.sqs(queue_url), queue_url, plan, patience).await?;
+    }
+    Ok(agrees)
 }

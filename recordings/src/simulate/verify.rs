@@ -363,7 +363,7 @@ fn event_type_words(event_type: u32) -> String {
 }
 
 /// What became of the files of the newest recorder that recorded something.
-fn files(session: &Session) -> &'static str {
+pub(super) fn files(session: &Session) -> &'static str {
     let recorded = |callback: &Callback| matches!(callback.event_type, 4 | 31 | 32 | 33 | 42..=44);
     for uid in recorders(session).iter().rev() {
         let own = own_of(session, uid);
@@ -388,7 +388,7 @@ fn number_of(event_type: u32, name: &'static str) -> impl Fn(&Callback) -> Optio
     }
 }
 
-fn list<T: ToString>(things: impl IntoIterator<Item = T>) -> String {
+pub(super) fn list<T: ToString>(things: impl IntoIterator<Item = T>) -> String {
     let things: Vec<_> = things.into_iter().map(|thing| thing.to_string()).collect();
     if things.is_empty() {
         return "none".to_owned();

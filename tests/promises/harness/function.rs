@@ -249,6 +249,7 @@ fn on_world(program: &str, world: &World) -> Command {
             ("AWS_ACCESS_KEY_ID", "local"),
             ("AWS_SECRET_ACCESS_KEY", "local"),
         ])
+        .envs(world.bus_name.iter().map(|bus| ("EVENT_BUS_NAME", bus)))
         .stderr(Stdio::null());
     command
 }

@@ -43,7 +43,8 @@ pub(crate) struct World {
     pub(crate) bus: Bus,
     pub(crate) bus_url: String,
     bus_aws: SdkConfig,
-    bus_name: Option<String>,
+    /// The bus that the functions are told of, if they are.
+    pub(crate) bus_name: Option<String>,
     critical_topic: Option<String>,
     requests: AtomicU64,
 }
@@ -302,10 +303,13 @@ impl World {
             .unwrap();
     }
 
-    /// Makes every pending alert of a session due, as old as if it were from `created_at`.
+    /// Makes every pending alert and notice of a session due, as old as if it were from
+    /// `created_at`.
     pub(crate) async fn age_alerts(&self, sid: &str, created_at: u64) {
         self.end_leases(sid).await;
-        for alert in self.items_with(sid, "alert#").await {
+        let mut alerts = self.items_with(sid, "alert#").await;
+        alerts.extend(self.items_with(sid, "notice#").await);
+        for alert in alerts {
             self.dynamodb
                 .update_item()
                 .table_name(TABLE)
