@@ -293,7 +293,8 @@ impl Intake {
         }
     }
 
-    /// Writes down the alert and the notice of a callback, then commits the callback and sends them.
+    /// Writes down the alert and the notice of a callback, then commits the callback and sends
+    /// them.
     async fn store_and_alert(
         &self,
         notification: &Notification,

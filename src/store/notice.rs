@@ -1,5 +1,5 @@
-//! A notice's item: the job of telling programs. Who may send it is `outbox`'s; what it says is made
-//! when it is sent, from the other items.
+//! A notice's item: the job of telling programs. Who may send it is `outbox`'s; what it says is
+//! made when it is sent, from the other items.
 
 use super::index::Due;
 use super::item::{Item, number, read_number, read_text, text};

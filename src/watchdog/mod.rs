@@ -422,8 +422,8 @@ impl Moment<'_> {
         }
     }
 
-    /// `Recording Ended`: it is over, and nothing has come for a while. Another recorder, or another
-    /// outcome, is another end.
+    /// `Recording Ended`: it is over, and nothing has come for a while. Another recorder, or
+    /// another outcome, is another end.
     fn rule_on_end(&self) -> EndRuling {
         let told = self.watched.standing.told_end;
         if !self.rules.tells_end {

@@ -80,7 +80,7 @@ async fn what_the_programs_ask_for_is_recorded() {
     let mut callback_asks = asked_with_sns(&world);
     callback_asks.extend(asked(&secrets));
 
-    // A silent session, an alert and a notice that are left over, a session that is over, with gaps.
+    // A silent session, an alert and a notice that are left over, a session that is over with gaps.
     world.sns.set_mood(Mood::Down);
     world.bus.set_mood(bus::Mood::Down);
     for (sequence, event_type) in [(3, 1), (4, 31)] {

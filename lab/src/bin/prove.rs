@@ -27,7 +27,7 @@ enum Target {
     Test(&'static str),
 }
 
-const PROOFS: [Proof; 12] = [
+const PROOFS: [Proof; 13] = [
     Proof {
         claim: "order",
         target: Target::Test("promises"),
@@ -37,6 +37,11 @@ const PROOFS: [Proof; 12] = [
         claim: "order, on sockets",
         target: Target::Test("promises"),
         filters: &["order_repetition_and_loss"],
+    },
+    Proof {
+        claim: "notices",
+        target: Target::Test("promises"),
+        filters: &["programs_are_told_what_the_fold_says"],
     },
     Proof {
         claim: "the protocols of alerts and of the watch",

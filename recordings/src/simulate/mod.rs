@@ -78,8 +78,8 @@ pub(crate) struct Arguments {
     /// Compare what the table says with what was sent; exit code 1 if anything differs
     #[arg(long)]
     verify: bool,
-    /// The address of an SQS queue that gets the events of the bus: compare what programs were told,
-    /// too. What is about these sessions is taken out of it
+    /// The address of an SQS queue that gets the events of the bus: compare what programs were
+    /// told, too. What is about these sessions is taken out of it
     #[arg(long, value_name = "URL", requires = "verify")]
     queue: Option<String>,
     /// How long --verify waits for the alerts to be sent, and for the queue

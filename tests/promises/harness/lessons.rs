@@ -236,8 +236,8 @@ impl Lesson {
         }
     }
 
-    /// Indexes of callbacks in the order of arrival: 5 % are lost, some come twice, all in any order
-    /// or nearly in theirs.
+    /// Indexes of callbacks in the order of arrival: 5 % are lost, some come twice, all in any
+    /// order or nearly in theirs.
     pub(crate) fn arrivals(&self, rng: &mut Rng) -> Vec<usize> {
         let distance = *rng.choice(&[1.0, 6.0, 1e6]).unwrap();
         let mut arrivals = Vec::new();
