@@ -616,12 +616,21 @@ proptest! {
         let errors = SCHEMA.iter_errors(&made.default);
         let errors: Vec<_> = errors.map(|error| error.to_string()).collect();
         prop_assert!(errors.is_empty(), "{errors:?}");
+        let errors = DETAIL_SCHEMA.iter_errors(&made.detail);
+        let errors: Vec<_> = errors.map(|error| error.to_string()).collect();
+        prop_assert!(errors.is_empty(), "{errors:?}");
     }
 }
 
 static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     let schema = serde_json::from_str(include_str!("../../docs/alert.schema.json")).unwrap();
     jsonschema::validator_for(&schema).unwrap()
+});
+
+/// That of an alert on the bus.
+static DETAIL_SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+    let schema = include_str!("../../docs/recording-alert.schema.json");
+    jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
 });
 
 #[test]

@@ -205,7 +205,16 @@ async fn with_a_bus_news_cost_three_requests_more_and_a_heartbeat_nothing() {
     world.sweep_at(&sweeper, at).await;
     let end = beside_lists(world.proxy.take());
     assert_eq!(world.bus.requests(), 3);
-    println!("telling an end: {end:?}");
+    // The look is noted with the job in one transaction, and the job is marked.
+    let writes: Vec<_> = end
+        .into_iter()
+        .filter(|(operation, _)| operation.contains("Write") || operation == "UpdateItem")
+        .collect();
+    let expected = asks([("TransactWriteItems", 6.0), ("UpdateItem", 2.0)]);
+    assert_eq!(
+        writes, expected,
+        "without a bus the last look is one of 2 units"
+    );
     world.sweep_at(&sweeper, at + 60_000).await;
     assert_eq!(world.bus.requests(), 3);
 }
