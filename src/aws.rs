@@ -1,11 +1,12 @@
 //! The AWS clients, made once, with time limits that leave room for a second try before Agora gives
 //! up; one connector for all.
 
-use crate::config::{Config, SecretSource};
+use crate::config::{Config, SecretSource, Viewing};
 use crate::secrets::Secrets;
 use crate::send::Outbox;
 use crate::store::Store;
 use crate::topic::Topics;
+use crate::viewer::Viewer;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
@@ -76,6 +77,17 @@ pub fn store(aws: &SdkConfig, config: &Config) -> Store {
         config.retention_secs,
     )
     .with_first_look(config.rules.first_look_ms())
+}
+
+/// The viewer that `viewing` describes. It writes nothing, so nothing it has expires.
+#[must_use]
+pub fn viewer(aws: &SdkConfig, viewing: &Viewing) -> Viewer {
+    let table = aws_sdk_dynamodb::config::Builder::from(aws);
+    Viewer::new(
+        Store::new(table, viewing.table_name.clone(), 0),
+        secrets(aws, &viewing.link_secret),
+        viewing.rules,
+    )
 }
 
 /// The secrets that `source` names.

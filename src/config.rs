@@ -30,6 +30,20 @@ pub struct Config {
     pub log: Log,
 }
 
+/// The viewer's settings.
+#[derive(Clone, Debug)]
+pub struct Viewing {
+    /// `TABLE_NAME`, as in [`Config`].
+    pub table_name: String,
+    /// `LINK_SECRET_ID`: the name or the ARN, in Secrets Manager, of the key that links are signed
+    /// with. Required.
+    pub link_secret: SecretSource,
+    /// What a failed recording isn't waited for, as in [`Config`].
+    pub rules: Rules,
+    /// As in [`Config`].
+    pub log: Log,
+}
+
 /// The receiver's settings: who may send, and what is too old.
 #[derive(Clone, Debug)]
 pub struct Admission {
@@ -159,6 +173,27 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         })
     }
 
+    fn rules(&self, alert_kinds: &[AlertKind]) -> Result<Rules, ConfigError> {
+        const MINUTES: &str = "a number of minutes from 2 up, 0 for off";
+        let threshold = |name, default| {
+            // Less is no silence: heartbeats come once a minute, and so does the sweeper.
+            match self.number(name, default, MINUTES)? {
+                0 => Ok(None),
+                1 => Err(ConfigError::Malformed {
+                    name,
+                    value: "1".to_owned(),
+                    expected: MINUTES,
+                }),
+                minutes => Ok(Some(minutes * 60 * 1000)),
+            }
+        };
+        Ok(Rules::new(
+            alert_kinds,
+            threshold("SESSION_SILENT_MINUTES", 5)?,
+            threshold("UPLOAD_UNCONFIRMED_MINUTES", 30)?,
+        ))
+    }
+
     fn number(
         &self,
         name: &'static str,
@@ -187,7 +222,6 @@ impl Config {
     /// The first variable that is missing or malformed.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         const DAYS: &str = "a number of days from 3 up";
-        const MINUTES: &str = "a number of minutes from 2 up, 0 for off";
         let variables = Variables(lookup);
         let retention_days = match variables.number("RETENTION_DAYS", 90, DAYS)? {
             days @ 0..=2 => {
@@ -200,23 +234,7 @@ impl Config {
             days => days,
         };
         let alert_kinds = alert_kinds(variables.get("ALERT_KINDS"))?;
-        let threshold = |name, default| {
-            // Less is no silence: heartbeats come once a minute, and so does the sweeper.
-            match variables.number(name, default, MINUTES)? {
-                0 => Ok(None),
-                1 => Err(ConfigError::Malformed {
-                    name,
-                    value: "1".to_owned(),
-                    expected: MINUTES,
-                }),
-                minutes => Ok(Some(minutes * 60 * 1000)),
-            }
-        };
-        let rules = Rules::new(
-            &alert_kinds,
-            threshold("SESSION_SILENT_MINUTES", 5)?,
-            threshold("UPLOAD_UNCONFIRMED_MINUTES", 30)?,
-        );
+        let rules = variables.rules(&alert_kinds)?;
         Ok(Self {
             table_name: variables.required("TABLE_NAME")?,
             alert_topic_arn: variables.required("ALERT_TOPIC_ARN")?,
@@ -227,6 +245,23 @@ impl Config {
             retention_secs: retention_days * 24 * 60 * 60,
             alert_kinds,
             rules,
+            log: variables.log()?,
+        })
+    }
+}
+
+impl Viewing {
+    /// Reads the viewer's settings; `lookup` as in [`Config::read`].
+    ///
+    /// # Errors
+    /// The first variable that is missing or malformed.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let variables = Variables(lookup);
+        let secret_id = variables.required("LINK_SECRET_ID")?;
+        Ok(Self {
+            table_name: variables.required("TABLE_NAME")?,
+            link_secret: SecretSource::SecretsManager(secret_id.trim().to_owned()),
+            rules: variables.rules(&alert_kinds(variables.get("ALERT_KINDS"))?)?,
             log: variables.log()?,
         })
     }

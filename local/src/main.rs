@@ -28,6 +28,7 @@ use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::send::Outbox;
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::sweep::Sweeper;
+use agora_recording_callbacks::viewer::Viewer;
 use agora_recording_callbacks::watchdog::Rules;
 use clap::Parser;
 use std::net::SocketAddr;
@@ -195,7 +196,15 @@ impl World {
         let (store, outbox) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let receiver = Arc::new(receiver(store, outbox));
         let (store, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
-        let pages = Pages { store, rules };
+        let (pages_store, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
+        let key = Secret::new(sign::LOCAL_SECRET);
+        let keys = Secrets::fixed(vec![key.clone()]);
+        let pages = Pages {
+            store,
+            viewer: Viewer::new(pages_store, keys, rules).with_refresh(pages::REFRESH_SECS),
+            key,
+            rules,
+        };
         let (store, outbox) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let loud = Arc::new(AtomicBool::new(false));
         let door = door::serve(door, receiver, Some(pages), Arc::clone(&loud))?;

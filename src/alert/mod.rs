@@ -60,8 +60,8 @@ pub enum AlertKind {
     BackupOnlyUploadResolved,
 }
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How bad it is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Somebody should act now.
     Critical,

@@ -1,149 +1,104 @@
-//! A report as one page that needs nothing else: inline style, script and picture, and a policy
-//! that forbids the rest. Pure.
-//!
-//! maud escapes every text and attribute. Nothing from outside stands in the script, in the style,
-//! or in a link.
+//! A report as one page: what happened and what to do about it first, the picture below. Pure.
 
+use super::document::{Page, document};
 use super::lanes::picture;
 use super::svg::chart;
-use super::{Entry, Report, Row, Tone, What};
+use super::{Entry, Question, Report, Tone, What};
 use crate::event::EventType;
 use crate::record::Record;
-use crate::text::{ago, clock, offset, utc};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
-
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
-
-/// How a page is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Page {
-    /// As a file of its own.
-    File,
-    /// By the local example, refreshed every that many seconds.
-    Live(u32),
-}
+use crate::text::{clock, offset, utc};
+use maud::{Markup, html};
 
 /// The page of a session.
 #[must_use]
-pub fn page(report: &Report, record: &Record, page: Page) -> String {
-    let channel = if report.cname.is_empty() {
+pub fn page(report: &Report, record: &Record, page: Page<'_>) -> String {
+    let rest = html! {
+        (chart(&picture(report, record)))
+        (details(report))
+        (timeline(report))
+    };
+    document(&title(report), page, &body(report, page, &rest))
+}
+
+/// The same without what grows with the session: its picture, and what happened one by one.
+#[must_use]
+pub fn summary_page(report: &Report, page: Page<'_>) -> String {
+    let rest = html! {
+        p.meta {
+            "There is too much of this recording for a page: its picture and its "
+            (report.timeline.len()) " callbacks and alerts are left out. "
+            code { "recordings show " (report.sid) " --html FILE" } " draws all of it."
+        }
+        (details(report))
+    };
+    document(&title(report), page, &body(report, page, &rest))
+}
+
+fn channel(report: &Report) -> &str {
+    if report.cname.is_empty() {
         "(channel unknown)"
     } else {
         &report.cname
-    };
-    let title = format!("{channel} · {}", report.phase_word());
-    let body = html! {
-        @if let Page::Live(_) = page {
-            p.crumb { a href="/" { "← all recordings" } }
+    }
+}
+
+fn title(report: &Report) -> String {
+    format!("{} · {}", channel(report), report.phase_word())
+}
+
+/// What is read first stands first, whatever the screen: what happened, what to do, the files.
+fn body(report: &Report, page: Page<'_>, rest: &Markup) -> Markup {
+    let served = page.served();
+    html! {
+        @if let Some(list) = served.list {
+            p.crumb { a href=(list) { "← all recordings" } }
         }
         div.head {
-            h1 { (channel) }
+            h1 { (channel(report)) }
             span class={ "badge " (report.tone.as_str()) } { (report.state.word()) }
         }
-        p.meta { code { (report.sid) } " · as of " (utc(report.now_ms)) (live_words(page)) }
+        p.meta { code { (report.sid) } " · as of " (utc(report.now_ms)) (page.refresh_words()) }
+        (verdict(report))
         (facts(report))
-        (chart(&picture(report, record)))
+        (rest)
+        @if let Some(json) = served.json {
+            p.meta { a href=(json) { "The same as JSON, for programs" } }
+        }
+    }
+}
+
+fn details(report: &Report) -> Markup {
+    html! {
         div.two {
             (worries(report))
             (alerts(report))
             (holes(report))
         }
-        (timeline(report))
-    };
-    document(&title, page, &body)
-}
-
-/// The page of a list of sessions.
-#[must_use]
-pub fn list_page(rows: &[Row], now_ms: u64, page: Page) -> String {
-    let body = html! {
-        div.head { h1 { "Recordings" } }
-        p.meta { (rows.len()) " newest, as of " (utc(now_ms)) (live_words(page)) }
-        section.card {
-            @if rows.is_empty() {
-                p.empty { br; "No callback has come yet." }
-            } @else {
-                div.rows {
-                    table {
-                        thead { tr {
-                            th { "channel" } th { "state" } th.num { "progress" } th { "files" }
-                            th.opt { "began" } th.opt { "newest callback" }
-                        } }
-                        tbody {
-                            @for row in rows {
-                                tr data-sid=(row.sid) {
-                                    td {
-                                        a href={ "/sessions/" (row.sid) } {
-                                            @if row.cname.is_empty() { "(unknown)" }
-                                            @else { (row.cname) }
-                                        }
-                                    }
-                                    td { span class={ "badge " (row.tone.as_str()) }
-                                        { (row.state) } }
-                                    td.num { (row.progress) }
-                                    td { (row.files) }
-                                    td.opt { (utc(row.began)) }
-                                    td.opt { (ago(row.newest, now_ms)) }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    };
-    document("Recordings", page, &body)
-}
-
-fn live_words(page: Page) -> &'static str {
-    match page {
-        Page::File => "",
-        Page::Live(_) => " · live",
     }
 }
 
-fn document(title: &str, page: Page, body: &Markup) -> String {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
-    let (connect, live) = match page {
-        Page::File => ("", None),
-        Page::Live(seconds) => (" connect-src 'self';", Some(seconds)),
-    };
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:;\
-         {connect} base-uri 'none'; form-action 'none'",
-        hash(STYLE),
-        hash(SCRIPT)
-    );
-    let document = html! {
-        (DOCTYPE)
-        html lang="en" data-live=[live] {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="referrer" content="no-referrer";
-                link rel="icon" href="data:,";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
+/// What happened, in a sentence, and what to do about it.
+fn verdict(report: &Report) -> Markup {
+    let open = report.open_alerts.first();
+    let open = open.and_then(|place| report.timeline.get(*place));
+    html! {
+        section.card.now {
+            @if let Some(state) = report.answer(Question::State) {
+                p class={ "verdict " (state.tone.as_str()) } { (state.text) }
             }
-            body {
-                main { (body) }
-                div #tip role="tooltip" {}
-                script { (PreEscaped(SCRIPT)) }
+            @if let Some(Entry { what: What::Alert { title, steps, .. }, .. }) = open {
+                h2 { "What to do now: " (title) }
+                ol { @for step in steps { li { (step) } } }
             }
         }
-    };
-    document.into_string()
+    }
 }
 
 fn facts(report: &Report) -> Markup {
     html! {
         dl.card.facts {
-            @for answer in &report.answers {
+            @for answer in report.answers.iter()
+                .filter(|answer| answer.question != Question::State) {
                 div class=(answer.question.label()) {
                     dt { (answer.question.label()) }
                     dd class=(answer.line.tone.as_str()) { (answer.line.text) }
