@@ -13,6 +13,7 @@ import argparse
 import collections
 import hashlib
 import hmac
+import html
 import json
 import os
 import pathlib
@@ -189,6 +190,12 @@ class Example:
             urllib.request.Request(self.url, body, headers), timeout=20
         ) as answer:
             assert answer.status == 200
+
+    def link(self, sid):
+        """The signed link to a recording's page, as the list has it."""
+        with urllib.request.urlopen(self.url, timeout=20) as answer:
+            found = re.search(rf'href="(/s/{sid}\?[^"]*)"', answer.read().decode())
+        return self.url + html.unescape(found[1])
 
     def page(self, recordings, sid, file):
         env = dict(
@@ -385,10 +392,10 @@ def opened(browser, url, view):
 
 
 # A fault, and what the check has to say about it.
-def faults(html, sid):
+def faults(whole, sid):
     policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-    open_html = policy.sub("", html)
-    lane = re.search(r'<div class="lane stream" data-lane="stream">', html)
+    open_html = policy.sub("", whole)
+    lane = re.search(r'<div class="lane stream" data-lane="stream">', whole)
     escaped, raw = (
         "<h1>&lt;script&gt;window.canary=1&lt;/script&gt;",
         "<h1><script>window.canary=1</script>",
@@ -398,7 +405,7 @@ def faults(html, sid):
         open_html.replace(escaped, raw, 1),
         "a script from outside ran",
     )
-    yield "the same, stopped by the policy", html.replace(escaped, raw, 1), "console: "
+    yield "the same, stopped by the policy", whole.replace(escaped, raw, 1), "console: "
     yield (
         "an image from outside",
         open_html.replace("<h1>", '<img src="http://127.0.0.1:9/x.png"><h1>', 1),
@@ -412,13 +419,13 @@ def faults(html, sid):
     )
     yield (
         "a lane of a stream is missing",
-        html.replace(lane.group(0), '<div class="lane stream">', 1),
+        whole.replace(lane.group(0), '<div class="lane stream">', 1),
         "lanes of streams",
     )
-    yield "no lane of alerts", html.replace('data-lane="alerts"', "", 1), "lanes alerts"
-    yield "a mark is missing", html.replace('data-mark="callback"', "", 1), "marks of callbacks"
-    yield "a row is missing", html.replace('data-what="callback"', "", 1), "rows of callbacks"
-    yield "a bar is missing", html.replace('data-bar="audio"', "", 1), "audio bars"
+    yield "no lane of alerts", whole.replace('data-lane="alerts"', "", 1), "lanes alerts"
+    yield "a mark is missing", whole.replace('data-mark="callback"', "", 1), "marks of callbacks"
+    yield "a row is missing", whole.replace('data-what="callback"', "", 1), "rows of callbacks"
+    yield "a bar is missing", whole.replace('data-bar="audio"', "", 1), "audio bars"
     yield (
         "an error in the console",
         open_html.replace("<body>", "<body><script>console.error('planted')</script>", 1),
@@ -429,10 +436,10 @@ def faults(html, sid):
         open_html.replace("<body>", "<body><script>alert('planted')</script>", 1),
         "dialog: planted",
     )
-    yield "no script", re.sub(r"<script>.*?</script>", "", html, flags=re.S), "no details on hover"
+    yield "no script", re.sub(r"<script>.*?</script>", "", whole, flags=re.S), "no details on hover"
     yield (
         "no details",
-        re.sub(r"<title>[^<]*</title>", "", html.replace("<title>", "<title >", 1)),
+        re.sub(r"<title>[^<]*</title>", "", whole.replace("<title>", "<title >", 1)),
         "a mark without details",
     )
     yield (
@@ -495,7 +502,7 @@ def main():
                 expected = Expected(callbacks)
                 file = folder / f"{name}.html"
                 example.page(options.target / "recordings", sid, file)
-                views = [(f"{example.url}/sessions/{sid}", view) for view in VIEWS] + [
+                views = [(example.link(sid), view) for view in VIEWS] + [
                     (file.as_uri(), "light")
                 ]
                 for url, view in views:
@@ -541,10 +548,10 @@ def main():
             )
             context.close()
             pages += 2
-            html = (folder / "hostile.html").read_text()
+            whole = (folder / "hostile.html").read_text()
             expected = Expected(sent["hostile"])
-            for name, faulty, says in faults(html, "hostile"):
-                assert faulty != html, f"{name}: nothing planted"
+            for name, faulty, says in faults(whole, "hostile"):
+                assert faulty != whole, f"{name}: nothing planted"
                 file = folder / "faulty.html"
                 file.write_text(faulty)
                 context, page, watch = opened(browser, file.as_uri(), "light")
@@ -554,7 +561,7 @@ def main():
                 context.close()
                 planted += 1
             if options.pictures:
-                pictures(browser, example.url, sessions, options.pictures)
+                pictures(browser, example, sessions, options.pictures)
             browser.close()
     finally:
         example.process.terminate()
@@ -568,10 +575,10 @@ def main():
     )
 
 
-def pictures(browser, url, sessions, folder):
+def pictures(browser, example, sessions, folder):
     sid = next(sid for sid, (name, _) in sessions.items() if name == "individual")
     for name, view, height in [("session", "light", 960), ("session-dark", "dark", 960)]:
-        context, page, _ = opened(browser, f"{url}/sessions/{sid}", view)
+        context, page, _ = opened(browser, example.link(sid), view)
         page.set_viewport_size({"width": VIEWS[view]["viewport"]["width"], "height": height})
         page.screenshot(path=folder / f"{name}.png")
         context.close()
