@@ -1,9 +1,9 @@
 //! The AWS clients, made once, with time limits that leave room for a second try before Agora gives
 //! up; one connector for all.
 
-use crate::config::{Config, SecretSource, Viewing};
+use crate::config::{Config, PageSettings, SecretSource, Viewing};
 use crate::secrets::Secrets;
-use crate::send::Outbox;
+use crate::send::{Outbox, PageKeys};
 use crate::store::Store;
 use crate::topic::Topics;
 use crate::viewer::Viewer;
@@ -95,9 +95,10 @@ pub fn viewer(aws: &SdkConfig, viewing: &Viewing) -> Viewer {
 pub fn secrets(aws: &SdkConfig, source: &SecretSource) -> Secrets {
     match source {
         SecretSource::Environment(secrets) => Secrets::fixed(secrets.clone()),
-        SecretSource::SecretsManager(id) => {
-            Secrets::managed(aws_sdk_secretsmanager::Client::new(aws), id.clone())
-        }
+        SecretSource::SecretsManager(id) => Secrets::managed(
+            aws_sdk_secretsmanager::config::Builder::from(aws),
+            id.clone(),
+        ),
     }
 }
 
@@ -116,8 +117,19 @@ pub fn topics(aws: &SdkConfig, config: &Config) -> Topics {
     )
 }
 
+/// What links to the pages of recordings are made with.
+#[must_use]
+pub fn page_keys(aws: &SdkConfig, pages: &PageSettings) -> PageKeys {
+    PageKeys::new(
+        pages.viewer.clone(),
+        secrets(aws, &pages.secret),
+        pages.open_secs,
+    )
+}
+
 /// Where alerts leave, as `config` says.
 #[must_use]
 pub fn outbox(aws: &SdkConfig, config: &Config) -> Outbox {
-    Outbox::new(topics(aws, config), config.links.clone())
+    Outbox::new(topics(aws, config), config.runbook_url.clone())
+        .with_pages(config.pages.as_ref().map(|pages| page_keys(aws, pages)))
 }

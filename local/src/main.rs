@@ -16,7 +16,7 @@ mod pages;
 mod show;
 
 use crate::pages::Pages;
-use agora_recording_callbacks::alert::{AlertKind, Links};
+use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
@@ -25,7 +25,7 @@ use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::log::{Format, Level, Log};
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::secrets::{Secret, Secrets};
-use agora_recording_callbacks::send::Outbox;
+use agora_recording_callbacks::send::{Outbox, PageKeys};
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::sweep::Sweeper;
 use agora_recording_callbacks::viewer::Viewer;
@@ -128,6 +128,9 @@ async fn run(options: Options) -> Result<ExitCode, AnyError> {
             Some(alert) = alerts.recv() => {
                 let topic = if alert.topic_arn == TOPIC { "ALERT" } else { "CRITICAL" };
                 println!("{topic:<10} {}", alert.subject);
+                if let Some(page) = alert.default["metadata"]["additionalContext"]["viewUrl"].as_str() {
+                    println!("{:10} {page}", "");
+                }
             }
             _ = sweeps.tick(), if options.sweep_every > 0 => sweep(&world.sweeper).await,
             result = tokio::signal::ctrl_c() => {
@@ -194,7 +197,8 @@ impl World {
         let (sns, sns_url) = Sns::serve(listen(options.sns_port, "--sns-port").await?)?;
         let rules = rules(options);
         let (store, outbox) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
-        let receiver = Arc::new(receiver(store, outbox));
+        let address = door.local_addr()?;
+        let receiver = Arc::new(receiver(store, with_links(outbox, address)));
         let (store, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let (pages_store, _) = clients(&dynamodb_url, &sns_url, TABLE, TOPIC, rules).await;
         let key = Secret::new(sign::LOCAL_SECRET);
@@ -214,7 +218,7 @@ impl World {
             dynamodb_url,
             sns,
             sns_url,
-            sweeper: Sweeper::new(rules, store, outbox),
+            sweeper: Sweeper::new(rules, store, with_links(outbox, address)),
             rules,
             loud,
         })
@@ -242,7 +246,8 @@ async fn clients(
         table_name: table.to_owned(),
         alert_topic_arn: topic.to_owned(),
         critical_topic_arn: Some(format!("{topic}-critical")),
-        links: Links::default(),
+        runbook_url: None,
+        pages: None,
         retention_secs: RETENTION_SECS,
         alert_kinds: AlertKind::DEFAULT.to_vec(),
         rules,
@@ -260,6 +265,13 @@ async fn clients(
         aws::store(&on(dynamodb_url).await, &config),
         aws::outbox(&on(sns_url).await, &config),
     )
+}
+
+/// Lets alerts lead to the pages at `door`.
+fn with_links(outbox: Outbox, door: SocketAddr) -> Outbox {
+    let keys = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
+    let keys = PageKeys::new(format!("http://{door}"), keys, pages::OPEN_SECS);
+    outbox.with_pages(Some(keys))
 }
 
 /// A receiver configured as in `events/local.env`.

@@ -20,8 +20,8 @@ use tokio::time::Instant;
 pub(crate) const REFRESH_SECS: u32 = 2;
 /// Recordings on the list.
 const NEWEST: usize = 200;
-/// How long the links on the list open, in ms.
-const OPEN_MS: u64 = 72 * 60 * 60 * 1000;
+/// How long links open, in s.
+pub(crate) const OPEN_SECS: u64 = 72 * 60 * 60;
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(9);
 
@@ -57,7 +57,7 @@ async fn list(pages: &Pages) -> Result<String, StoreError> {
     let sids: Vec<_> = keys.into_iter().take(NEWEST).map(|key| key.sid).collect();
     let sessions = pages.store.sessions(&sids).await?.into_iter();
     let now_ms = now_ms();
-    let expires_at = (now_ms + OPEN_MS) / 1000;
+    let expires_at = now_ms / 1000 + OPEN_SECS;
     let rows: Vec<_> = sessions
         .filter_map(|session| {
             let row = Row::of(session, &pages.rules);

@@ -8,6 +8,7 @@
 mod destination;
 mod digest;
 mod key;
+mod links;
 mod message;
 mod rehearsal;
 mod words;
@@ -16,7 +17,8 @@ pub use destination::{Destination, Destinations};
 pub use digest::{Digest, NAMED, action_of_rest};
 pub(crate) use key::KeyPart;
 pub use key::{AlertId, AlertKey};
-pub use message::{Action, Incident, Links, Message, message};
+pub use links::{Links, Pages};
+pub use message::{Action, Incident, Message, message};
 pub use rehearsal::rehearsal;
 pub use words::{BACKUP_KEPT_MS, Words, in_words};
 

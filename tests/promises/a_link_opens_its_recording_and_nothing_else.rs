@@ -4,7 +4,8 @@
 //! skipped, unless `MOTO_SERVER` says that there is one.
 
 use crate::harness::{
-    Binary, Fault, Function, Moto, Plan, Which, World, callback, event_details, visit,
+    Binary, Fault, Function, Moto, Plan, Proxy, Which, World, callback, event, event_details,
+    recordings_on_aws, tick, visit,
 };
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::link::Place;
@@ -412,6 +413,94 @@ async fn what_goes_wrong_has_a_page_of_its_own_that_says_what_to_do() {
     check_headers(&answer);
     note(&answer, 503);
     scene.check_log();
+}
+
+#[tokio::test]
+async fn an_alert_leads_to_its_page_and_nothing_but_an_alert_fetches_the_key() {
+    let Some(scene) = Scene::new().await else {
+        return;
+    };
+    let (secrets, url) = Proxy::start(scene.moto.url.clone(), "local").await.unwrap();
+    let settings = [
+        ("VIEWER_URL", "https://viewer.example.com/"),
+        ("LINK_SECRET_ID", ID),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", url.as_str()),
+    ];
+    let function = Function::start(&scene.world, &settings).await;
+    let sweeper = Function::start_binary(Binary::Sweeper, &scene.world, &settings).await;
+    for event_type in [33, 40, 42, 43] {
+        let n = u64::from(event_type);
+        let body = callback("alarming", "5", n, event_type, &event_details(event_type));
+        assert_eq!(function.invoke(event(&body)).await["statusCode"], 200);
+    }
+    assert_eq!(sweeper.invoke(tick()).await["errors"], 0);
+    assert!(secrets.take().is_empty(), "nothing has been alarming yet");
+    let alarm = |sid: &str, n| callback(sid, "5", n, 1, &event_details(1));
+    // Its key in time, and then not at all: the alert leaves all the same.
+    let published = |sid: &str| {
+        let mut all = scene.world.sns.published().into_iter();
+        let of = |message: &testkit::sns::Published| {
+            message.default["metadata"]["additionalContext"]["sid"] == sid
+        };
+        all.rfind(of).unwrap()
+    };
+    function.invoke(event(&alarm("alarming", 50))).await;
+    assert_eq!(
+        secrets.take().len(),
+        2,
+        "the current and the previous version"
+    );
+    let message = published("alarming");
+    let context = &message.default["metadata"]["additionalContext"];
+    let address = context["viewUrl"].as_str().unwrap();
+    assert!(
+        message
+            .email
+            .contains(&format!("\n{address}\nrecordings show alarming\n"))
+    );
+    assert!(message.sms.ends_with(address), "{}", message.sms);
+    let link = address.strip_prefix("https://viewer.example.com").unwrap();
+    let page = scene.get(link).await;
+    assert_eq!(page["statusCode"], 200);
+    assert!(body(&page).contains("alarming"));
+    let hours = link.split_once("?e=").unwrap().1;
+    let expires_at: u64 = hours.split_once('&').unwrap().0.parse().unwrap();
+    assert!((expires_at - now_ms() / 1000).abs_diff(72 * 3600) < 60);
+
+    secrets.hang(true);
+    let slow = Function::start(&scene.world, &settings).await;
+    let answer = slow.invoke(event(&alarm("unlinked", 1))).await;
+    assert_eq!(answer["statusCode"], 200);
+    let message = published("unlinked");
+    let context = &message.default["metadata"]["additionalContext"];
+    assert_eq!(context.get("viewUrl"), None);
+    assert!(!message.email.contains("https://viewer") && message.sms.len() <= 140);
+}
+
+#[tokio::test]
+async fn the_tool_prints_links_that_open() {
+    let Some(scene) = Scene::new().await else {
+        return;
+    };
+    let settings = [
+        ("VIEWER_URL", "https://viewer.example.com"),
+        ("LINK_SECRET_ID", ID),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", scene.moto.url.as_str()),
+    ];
+    for (arguments, expected) in [
+        (&["link"][..], "Recordings that are watched"),
+        (&["link", SID, "--hours", "1"], SID),
+        (&["link", "--channel", "room-101-b"], SID),
+    ] {
+        let (printed, ok) = recordings_on_aws(arguments, &settings).await;
+        assert!(ok, "{printed}");
+        let link = printed.trim().strip_prefix("https://viewer.example.com");
+        let page = scene.get(link.unwrap()).await;
+        assert_eq!(page["statusCode"], 200, "{printed}");
+        assert!(body(&page).contains(expected), "{page}");
+    }
+    let (printed, ok) = recordings_on_aws(&["link"], &[]).await;
+    assert!(!ok && printed.contains("no viewer"), "{printed}");
 }
 
 #[tokio::test]
