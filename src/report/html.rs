@@ -3,7 +3,7 @@
 use super::document::{Page, document};
 use super::lanes::picture;
 use super::svg::chart;
-use super::{Entry, Question, Report, Tone, What};
+use super::{Answer, Entry, Question, Report, Tone, What};
 use crate::event::EventType;
 use crate::record::Record;
 use crate::text::{clock, offset, utc};
@@ -77,28 +77,45 @@ fn details(report: &Report) -> Markup {
     }
 }
 
+/// Alerts beside the first whose steps stand with the verdict; all of them stand further down.
+const MAX_OTHERS: usize = 3;
+
 /// What happened, in a sentence, and what to do about it.
 fn verdict(report: &Report) -> Markup {
-    let open = report.open_alerts.first();
-    let open = open.and_then(|place| report.timeline.get(*place));
+    let open = report.open_alerts.iter();
+    let mut open = open.filter_map(|place| match &report.timeline.get(*place)?.what {
+        What::Alert { title, steps, .. } => Some((title, steps)),
+        What::Callback { .. } | What::Heartbeat { .. } | What::Missing(_) => None,
+    });
+    let first = open.next();
+    let others = open.take(MAX_OTHERS);
     html! {
         section.card.now {
             @if let Some(state) = report.answer(Question::State) {
                 p class={ "verdict " (state.tone.as_str()) } { (state.text) }
             }
-            @if let Some(Entry { what: What::Alert { title, steps, .. }, .. }) = open {
+            @if let Some((title, steps)) = first {
                 h2 { "What to do now: " (title) }
                 ol { @for step in steps { li { (step) } } }
+            }
+            @for (title, steps) in others {
+                details {
+                    summary { "And: " (title) }
+                    ol { @for step in steps { li { (step) } } }
+                }
             }
         }
     }
 }
 
 fn facts(report: &Report) -> Markup {
+    let is = |question| move |answer: &&Answer| answer.question == question;
+    let files = report.answers.iter().filter(is(Question::Files));
+    let rest = report.answers.iter();
+    let rest = rest.filter(|answer| !matches!(answer.question, Question::State | Question::Files));
     html! {
         dl.card.facts {
-            @for answer in report.answers.iter()
-                .filter(|answer| answer.question != Question::State) {
+            @for answer in files.chain(rest) {
                 div class=(answer.question.label()) {
                     dt { (answer.question.label()) }
                     dd class=(answer.line.tone.as_str()) { (answer.line.text) }
@@ -113,7 +130,7 @@ fn worries(report: &Report) -> Markup {
         @if !report.worries.is_empty() {
             section.card {
                 header { h2 { "Errors and warnings" } }
-                ul.notes {
+                ul.notes tabindex="0" aria-label="errors and warnings" {
                     @for entry in report.worries.iter().filter_map(
                         |place| report.timeline.get(*place)
                     ) {
@@ -131,7 +148,7 @@ fn alerts(report: &Report) -> Markup {
         @if !report.alerts.is_empty() {
             section.card {
                 header { h2 { "Alerts" } }
-                ul.notes {
+                ul.notes tabindex="0" aria-label="alerts" {
                     @for entry in report.alerts.iter().filter_map(
                         |place| report.timeline.get(*place)
                     ) {
@@ -155,7 +172,7 @@ fn holes(report: &Report) -> Markup {
         @if !report.holes.is_empty() {
             section.card {
                 header { h2 { "Missing callbacks" } }
-                ul.notes {
+                ul.notes tabindex="0" aria-label="missing callbacks" {
                     @for hole in report.holes.iter().take(MAX) {
                         li {
                             (hole.numbers()) ", " (hole.when())
@@ -173,17 +190,17 @@ fn holes(report: &Report) -> Markup {
 
 fn timeline(report: &Report) -> Markup {
     html! {
-        section.card {
+        section.card.big {
             header { h2 { "Timeline" } }
             div.rows {
                 table {
-                    thead { tr { th { "UTC" } th.num { "since start" } th.num.opt { "number" }
+                    thead { tr { th { "UTC" } th.num.opt { "since start" } th.num.opt { "number" }
                         th.num.opt { "event" } th { "what" } } }
                     tbody {
                         @for (place, entry) in report.timeline.iter().enumerate() {
                             tr #{ "t" (place) } data-what=(entry.what.as_str()) {
                                 td.mono { (clock(entry.at)) }
-                                td.mono.num { (offset(entry.at, report.began)) }
+                                td.mono.num.opt { (offset(entry.at, report.began)) }
                                 td.mono.num.opt { @if !matches!(entry.what, What::Missing(_))
                                     { (entry.sequence) } }
                                 td.mono.num.opt {

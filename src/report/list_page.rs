@@ -38,7 +38,7 @@ pub fn list_page(list: &List<'_>, page: Page<'_>) -> String {
                 div.rows tabindex="0" role="group" aria-label="the list" {
                     table {
                         thead { tr {
-                            th { "channel" } th { "state" } th.num { "progress" } th { "files" }
+                            th { "channel" } th { "state" } th.num.opt { "progress" } th { "files" }
                             th.opt { "began" } th.opt { "newest callback" }
                         } }
                         tbody {
@@ -52,7 +52,7 @@ pub fn list_page(list: &List<'_>, page: Page<'_>) -> String {
                                     }
                                     td { span class={ "badge " (row.tone.as_str()) }
                                         { (row.state) } }
-                                    td.num { (row.progress) }
+                                    td.num.opt { (row.progress) }
                                     td { (row.files) }
                                     td.opt { (utc(row.began)) }
                                     td.opt { (ago(row.newest, now_ms)) }
