@@ -194,9 +194,6 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
 
     fn pages(&self) -> Result<Option<PageSettings>, ConfigError> {
         const HOURS: &str = "a number of hours from 1 to 8760";
-        let Some(viewer) = self.address("VIEWER_URL")? else {
-            return Ok(None);
-        };
         let hours = self.number("LINK_HOURS", 72, HOURS)?;
         if !(1..=8760).contains(&hours) {
             return Err(ConfigError::Malformed {
@@ -205,6 +202,9 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
                 expected: HOURS,
             });
         }
+        let Some(viewer) = self.address("VIEWER_URL")? else {
+            return Ok(None);
+        };
         Ok(Some(PageSettings {
             viewer: viewer.trim_end_matches('/').to_owned(),
             secret: self.link_secret()?,
