@@ -1,8 +1,8 @@
 //! Sending what is ours, an alert to what it is for or a notice to the bus, then marking it as
-//! sent. Who may is decided before, in the table: only what is leased can be sent, and only until that is
-//! over. How much
-//! may leave at once is decided here: SNS suspends an email subscription that gets more than ten
-//! messages a second, and a storm would silence the very person who has to act.
+//! sent. Who may is decided before, in the table: only what is leased can be sent, and only until
+//! that is over. How much may leave at once is decided here: SNS suspends an email subscription
+//! that gets more than ten messages a second, and a storm would silence the very person who has to
+//! act.
 //!
 //! Must not know: what the alert is about.
 
