@@ -1,7 +1,7 @@
 """Rehearses a deployment without an account: MiniStack, a process of its own, plays AWS and creates
 the stack from the template with the built functions; signed samples go in through the function's
-own URL; the table, the topic's subscriber and the sweeper are looked at, and the link in an alert is
-opened in a real browser, as small as a phone.
+own URL; the table, the topic's subscriber and the sweeper are looked at, and the link in an alert
+is opened in a real browser, as small as a phone.
 
     sam build --parameter-overrides Architecture=x86_64
     python tests/deploy/rehearse.py
