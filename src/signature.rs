@@ -127,8 +127,8 @@ fn matches<M: Mac + KeyInit, const LEN: usize>(
     decode_hex::<LEN>(digest).is_some_and(|digest| is_genuine::<M>(&digest, body, secrets))
 }
 
-/// True if `digest` is the whole HMAC of `message` under one of `secrets`; every secret is tried, so
-/// that the time taken reveals nothing.
+/// True if `digest` is the whole HMAC of `message` under one of `secrets`; every secret is tried,
+/// so that the time taken reveals nothing.
 pub(crate) fn is_genuine<M: Mac + KeyInit>(
     digest: &[u8],
     message: &[u8],

@@ -138,9 +138,8 @@ async fn run(options: Options) -> Result<ExitCode, AnyError> {
             Some(alert) = alerts.recv() => {
                 let topic = if alert.topic_arn == TOPIC { "ALERT" } else { "CRITICAL" };
                 println!("{topic:<10} {}", alert.subject);
-                if let Some(page) = alert.default["metadata"]["additionalContext"]["viewUrl"].as_str() {
-                    println!("{:10} {page}", "");
-                }
+                let context = &alert.default["metadata"]["additionalContext"];
+                println!("{:10} {}", "", context["viewUrl"].as_str().unwrap_or_default());
             }
             Some(event) = events.recv() => println!("{:<10} {}", "NOTICE", show::notice(&event)),
             _ = sweeps.tick(), if options.sweep_every > 0 => sweep(&world.sweeper).await,

@@ -86,8 +86,8 @@ impl Incident {
     }
 }
 
-/// Makes the message of an alert, which is about `incident`: its own, or that of the digest in which
-/// what it takes back was sent.
+/// Makes the message of an alert, which is about `incident`: its own, or that of the digest in
+/// which what it takes back was sent.
 #[must_use]
 pub fn message(alert: &Alert, incident: &Incident, links: &Links) -> Message {
     let words = in_words(alert);

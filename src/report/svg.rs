@@ -38,7 +38,8 @@ pub(super) fn chart(picture: &Picture) -> Markup {
             }
             div.scroll tabindex="0" role="group"
                 aria-label="the picture; the table below says the same" {
-                div.chart.many[is_many] aria-hidden="true" data-from=(picture.from) data-to=(picture.to) {
+                div.chart.many[is_many] aria-hidden="true" data-from=(picture.from)
+                    data-to=(picture.to) {
                     (patterns())
                     div.lane.axis {
                         div.name { span { "UTC" } }

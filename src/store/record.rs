@@ -129,8 +129,8 @@ impl Store {
         Ok(opened)
     }
 
-    /// The newest `limit` sessions of a channel, newest first. Costs one query of the channel's part
-    /// of the index `channel`.
+    /// The newest `limit` sessions of a channel, newest first. Costs one query of the channel's
+    /// part of the index `channel`.
     ///
     /// # Errors
     /// [`StoreError::Call`].
