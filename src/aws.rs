@@ -2,11 +2,12 @@
 //! up; one connector for all.
 
 use crate::bus::Bus;
-use crate::config::{Config, SecretSource};
+use crate::config::{Config, PageSettings, SecretSource, Viewing};
 use crate::secrets::Secrets;
-use crate::send::Outbox;
+use crate::send::{Outbox, PageKeys};
 use crate::store::Store;
 use crate::topic::Topics;
+use crate::viewer::Viewer;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
@@ -80,14 +81,26 @@ pub fn store(aws: &SdkConfig, config: &Config) -> Store {
     .with_bus(config.event_bus_name.is_some())
 }
 
+/// The viewer that `viewing` describes. It writes nothing, so nothing it has expires.
+#[must_use]
+pub fn viewer(aws: &SdkConfig, viewing: &Viewing) -> Viewer {
+    let table = aws_sdk_dynamodb::config::Builder::from(aws);
+    Viewer::new(
+        Store::new(table, viewing.table_name.clone(), 0),
+        secrets(aws, &viewing.link_secret),
+        viewing.rules,
+    )
+}
+
 /// The secrets that `source` names.
 #[must_use]
 pub fn secrets(aws: &SdkConfig, source: &SecretSource) -> Secrets {
     match source {
         SecretSource::Environment(secrets) => Secrets::fixed(secrets.clone()),
-        SecretSource::SecretsManager(id) => {
-            Secrets::managed(aws_sdk_secretsmanager::Client::new(aws), id.clone())
-        }
+        SecretSource::SecretsManager(id) => Secrets::managed(
+            aws_sdk_secretsmanager::config::Builder::from(aws),
+            id.clone(),
+        ),
     }
 }
 
@@ -116,6 +129,16 @@ fn patient() -> TimeoutConfig {
         .build()
 }
 
+/// What links to the pages of recordings are made with.
+#[must_use]
+pub fn page_keys(aws: &SdkConfig, pages: &PageSettings) -> PageKeys {
+    PageKeys::new(
+        pages.viewer.clone(),
+        secrets(aws, &pages.secret),
+        pages.open_secs,
+    )
+}
+
 /// Where alerts and notices leave, as `config` says.
 #[must_use]
 pub fn outbox(aws: &SdkConfig, config: &Config) -> Outbox {
@@ -125,6 +148,8 @@ pub fn outbox(aws: &SdkConfig, config: &Config) -> Outbox {
 /// The same, with the bus at another place than the topics.
 #[must_use]
 pub fn outbox_on(topics_at: &SdkConfig, bus_at: &SdkConfig, config: &Config) -> Outbox {
-    Outbox::new(topics(topics_at, config), config.links.clone())
+    let pages = config.pages.as_ref();
+    Outbox::new(topics(topics_at, config), config.runbook_url.clone())
+        .with_pages(pages.map(|pages| page_keys(topics_at, pages)))
         .with_bus(bus(bus_at, config), config.recording_bucket.clone())
 }

@@ -1,7 +1,7 @@
 //! Configuration: every variable that is read, what it means, and its default. Reads through a
 //! lookup, never the environment.
 
-use crate::alert::{AlertKind, Links};
+use crate::alert::AlertKind;
 use crate::files::Bucket;
 use crate::log::{Format, Level, Log};
 use crate::secrets::Secret;
@@ -21,9 +21,12 @@ pub struct Config {
     /// none.
     pub event_bus_name: Option<String>,
     /// `RUNBOOK_URL`: an address that every alert leads to. Default none.
-    pub links: Links,
+    pub runbook_url: Option<String>,
     /// `RECORDING_BUCKET`: the address in front of a file's key. Default none.
     pub recording_bucket: Option<Bucket>,
+    /// `VIEWER_URL`: where the pages of recordings are, which every alert leads to, too. Default
+    /// none.
+    pub pages: Option<PageSettings>,
     /// `RETENTION_DAYS` in s: how long items are kept. Default 90 days.
     pub retention_secs: u64,
     /// `ALERT_KINDS`: which alerts are sent. Default [`AlertKind::DEFAULT`].
@@ -33,6 +36,31 @@ pub struct Config {
     pub rules: Rules,
     /// `LOG_LEVEL`, `LOG_DETAIL`, `LOG_HEARTBEATS`, and Lambda's own settings of the log. Default
     /// `INFO`, `false` and `true`.
+    pub log: Log,
+}
+
+/// How links to the pages of recordings are made.
+#[derive(Clone, Debug)]
+pub struct PageSettings {
+    /// `VIEWER_URL`, without a slash at its end.
+    pub viewer: String,
+    /// `LINK_SECRET_ID`: the key that links are signed with. Required where there is a viewer.
+    pub secret: SecretSource,
+    /// `LINK_HOURS` in s: how long a link opens. Default 72 h.
+    pub open_secs: u64,
+}
+
+/// The viewer's settings.
+#[derive(Clone, Debug)]
+pub struct Viewing {
+    /// `TABLE_NAME`, as in [`Config`].
+    pub table_name: String,
+    /// `LINK_SECRET_ID`: the name or the ARN, in Secrets Manager, of the key that links are signed
+    /// with. Required.
+    pub link_secret: SecretSource,
+    /// What a failed recording isn't waited for, as in [`Config`].
+    pub rules: Rules,
+    /// As in [`Config`].
     pub log: Log,
 }
 
@@ -200,6 +228,52 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         })
     }
 
+    fn link_secret(&self) -> Result<SecretSource, ConfigError> {
+        let id = self.required("LINK_SECRET_ID")?;
+        Ok(SecretSource::SecretsManager(id.trim().to_owned()))
+    }
+
+    fn pages(&self) -> Result<Option<PageSettings>, ConfigError> {
+        const HOURS: &str = "a number of hours from 1 to 8760";
+        let hours = self.number("LINK_HOURS", 72, HOURS)?;
+        if !(1..=8760).contains(&hours) {
+            return Err(ConfigError::Malformed {
+                name: "LINK_HOURS",
+                value: hours.to_string(),
+                expected: HOURS,
+            });
+        }
+        let Some(viewer) = self.address("VIEWER_URL")? else {
+            return Ok(None);
+        };
+        Ok(Some(PageSettings {
+            viewer: viewer.trim_end_matches('/').to_owned(),
+            secret: self.link_secret()?,
+            open_secs: hours * 60 * 60,
+        }))
+    }
+
+    fn rules(&self, alert_kinds: &[AlertKind]) -> Result<Rules, ConfigError> {
+        const MINUTES: &str = "a number of minutes from 2 up, 0 for off";
+        let threshold = |name, default| {
+            // Less is no silence: heartbeats come once a minute, and so does the sweeper.
+            match self.number(name, default, MINUTES)? {
+                0 => Ok(None),
+                1 => Err(ConfigError::Malformed {
+                    name,
+                    value: "1".to_owned(),
+                    expected: MINUTES,
+                }),
+                minutes => Ok(Some(minutes * 60 * 1000)),
+            }
+        };
+        Ok(Rules::new(
+            alert_kinds,
+            threshold("SESSION_SILENT_MINUTES", 5)?,
+            threshold("UPLOAD_UNCONFIRMED_MINUTES", 30)?,
+        ))
+    }
+
     fn number(
         &self,
         name: &'static str,
@@ -228,7 +302,6 @@ impl Config {
     /// The first variable that is missing or malformed.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         const DAYS: &str = "a number of days from 3 up";
-        const MINUTES: &str = "a number of minutes from 2 up, 0 for off";
         let variables = Variables(lookup);
         let retention_days = match variables.number("RETENTION_DAYS", 90, DAYS)? {
             days @ 0..=2 => {
@@ -241,39 +314,38 @@ impl Config {
             days => days,
         };
         let alert_kinds = alert_kinds(variables.get("ALERT_KINDS"))?;
-        let threshold = |name, default| {
-            // Less is no silence: heartbeats come once a minute, and so does the sweeper.
-            match variables.number(name, default, MINUTES)? {
-                0 => Ok(None),
-                1 => Err(ConfigError::Malformed {
-                    name,
-                    value: "1".to_owned(),
-                    expected: MINUTES,
-                }),
-                minutes => Ok(Some(minutes * 60 * 1000)),
-            }
-        };
         let event_bus_name = variables.bus("EVENT_BUS_NAME")?;
         let rules = Rules {
             tells_end: event_bus_name.is_some(),
-            ..Rules::new(
-                &alert_kinds,
-                threshold("SESSION_SILENT_MINUTES", 5)?,
-                threshold("UPLOAD_UNCONFIRMED_MINUTES", 30)?,
-            )
+            ..variables.rules(&alert_kinds)?
         };
         Ok(Self {
             table_name: variables.required("TABLE_NAME")?,
             alert_topic_arn: variables.required("ALERT_TOPIC_ARN")?,
             critical_topic_arn: variables.get("CRITICAL_TOPIC_ARN"),
-            links: Links {
-                runbook: variables.address("RUNBOOK_URL")?,
-            },
             event_bus_name,
+            runbook_url: variables.address("RUNBOOK_URL")?,
             recording_bucket: variables.bucket("RECORDING_BUCKET")?,
+            pages: variables.pages()?,
             retention_secs: retention_days * 24 * 60 * 60,
             alert_kinds,
             rules,
+            log: variables.log()?,
+        })
+    }
+}
+
+impl Viewing {
+    /// Reads the viewer's settings; `lookup` as in [`Config::read`].
+    ///
+    /// # Errors
+    /// The first variable that is missing or malformed.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let variables = Variables(lookup);
+        Ok(Self {
+            table_name: variables.required("TABLE_NAME")?,
+            link_secret: variables.link_secret()?,
+            rules: variables.rules(&alert_kinds(variables.get("ALERT_KINDS"))?)?,
             log: variables.log()?,
         })
     }
@@ -404,8 +476,9 @@ mod tests {
         assert_eq!(config.retention_secs, 90 * 86_400);
         assert_eq!(config.alert_kinds, AlertKind::DEFAULT);
         assert_eq!(config.critical_topic_arn, None);
-        assert_eq!(config.links, Links::default());
+        assert_eq!(config.runbook_url, None);
         assert_eq!(config.recording_bucket, None);
+        assert!(config.pages.is_none());
     }
 
     #[test]
@@ -428,6 +501,9 @@ mod tests {
             ("RUNBOOK_URL", "https://wiki.example.com/recordings#alerts"),
             ("RECORDING_BUCKET", "s3://lessons"),
             ("EVENT_BUS_NAME", "recordings"),
+            ("VIEWER_URL", "https://x.lambda-url.eu-central-1.on.aws/"),
+            ("LINK_SECRET_ID", "recordings/links"),
+            ("LINK_HOURS", "24"),
         ])
         .unwrap();
         assert!(
@@ -438,11 +514,16 @@ mod tests {
         assert_eq!(admission.max_callback_age_ms, None);
         assert_eq!(config.critical_topic_arn.as_deref(), Some("arn:critical"));
         assert_eq!(
-            config.links.runbook.as_deref(),
+            config.runbook_url.as_deref(),
             Some("https://wiki.example.com/recordings#alerts")
         );
         let bucket = config.recording_bucket.unwrap();
         assert_eq!(bucket.uri("a.mp4"), "s3://lessons/a.mp4");
+        let pages = config.pages.unwrap();
+        assert_eq!(pages.viewer, "https://x.lambda-url.eu-central-1.on.aws");
+        assert_eq!(pages.open_secs, 86_400);
+        let is_links = |id: &str| id == "recordings/links";
+        assert!(matches!(pages.secret, SecretSource::SecretsManager(id) if is_links(&id)));
         // A rule whose alert nobody wants is off, too.
         assert_eq!(
             config.rules,
@@ -493,6 +574,28 @@ mod tests {
         assert_eq!(
             read(&[("ALERT_KINDS", "all")]).unwrap().0.alert_kinds,
             AlertKind::CONFIGURABLE
+        );
+    }
+
+    #[test]
+    fn links_need_a_viewer_a_key_and_hours() {
+        let read = |settings: &[_]| read(settings).map(|(config, _)| config.pages);
+        let viewer = ("VIEWER_URL", "https://x.example.com");
+        let secret = ("LINK_SECRET_ID", "links");
+        assert!(read(&[secret]).unwrap().is_none());
+        let pages = read(&[viewer, secret]).unwrap().unwrap();
+        assert_eq!(pages.open_secs, 72 * 60 * 60);
+        assert_eq!(
+            read(&[viewer]).unwrap_err(),
+            ConfigError::Missing("LINK_SECRET_ID")
+        );
+        for hours in ["0", "8761", "x"] {
+            assert!(read(&[viewer, secret, ("LINK_HOURS", hours)]).is_err());
+        }
+        let viewing = |name: &str| (name == "TABLE_NAME").then(|| "t".to_owned());
+        assert_eq!(
+            Viewing::read(viewing).unwrap_err(),
+            ConfigError::Missing("LINK_SECRET_ID")
         );
     }
 

@@ -389,8 +389,10 @@ impl Intake {
 
     /// Writes an alert down, if the table takes it in time.
     async fn claim(&self, alert: &Alert, invocation: Invocation<'_>) -> Result<Claim, String> {
-        let claim = self.store.claim_alert(alert.clone(), invocation);
-        match timeout(CLAIM, claim).await {
+        let claim = timeout(CLAIM, self.store.claim_alert(alert.clone(), invocation));
+        // The key of the link in it is fetched meanwhile, if there is none yet.
+        let (claim, _) = tokio::join!(claim, self.outbox.links(invocation.began_at_ms()));
+        match claim {
             Ok(Ok(claim)) => Ok(claim),
             Ok(Err(error)) => Err(chain(&error)),
             Err(_) => Err("writing the alert down took too long".to_owned()),

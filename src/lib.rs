@@ -10,6 +10,8 @@
 //! clock ─▶ lambda ─▶ sweep ─▶ store ─▶ watchdog ─▶ store ─▶ topic
 //!                             due      what it
 //!                             items    means
+//! link ──▶ lambda ─▶ viewer ─▶ link ─▶ store ─▶ report
+//!          guard               mac     record   page
 //! ```
 //!
 //! Data moves one way: no step calls an earlier one. [`lambda`] sets the deadline; [`receive`],
@@ -29,6 +31,8 @@
 //! | [`notice`] | what programs are told, and when | the table, the bus, the clock |
 //! | [`watchdog`] | sessions that have gone quiet | clock, I/O |
 //! | [`sweep`] | processing due items | HTTP, what a callback is |
+//! | [`viewer`] | the pages behind links, what is said instead of one | what a page looks like |
+//! | [`link`] | which place a link opens, and until when | what the places show |
 //! | [`store`] | items and conditional writes | HTTP, SNS, EventBridge |
 //! | [`send`], [`topic`], [`bus`] | publishing, while the lease lasts | what an alert is about |
 //! | [`log`] | the form of a line, the names of its metrics | what makes them count |
@@ -66,6 +70,7 @@ pub mod hash;
 pub mod intake;
 pub mod invocation;
 pub mod lambda;
+pub mod link;
 pub mod log;
 pub mod notice;
 pub mod notification;
@@ -82,4 +87,6 @@ pub mod sweep;
 pub mod text;
 mod tolerant;
 pub mod topic;
+pub mod viewer;
+
 pub mod watchdog;

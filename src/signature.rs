@@ -118,23 +118,29 @@ pub fn verify<'a>(
     }
 }
 
-/// True if `digest` is the hex HMAC of `body` under one of `secrets`; every secret is tried, so
-/// that the time taken reveals nothing.
+/// True if `digest` is the hex HMAC of `body` under one of `secrets`.
 fn matches<M: Mac + KeyInit, const LEN: usize>(
     digest: &[u8],
     body: &[u8],
     secrets: &[Secret],
 ) -> bool {
-    let Some(digest) = decode_hex::<LEN>(digest) else {
-        return false;
-    };
+    decode_hex::<LEN>(digest).is_some_and(|digest| is_genuine::<M>(&digest, body, secrets))
+}
+
+/// True if `digest` is the whole HMAC of `message` under one of `secrets`; every secret is tried,
+/// so that the time taken reveals nothing.
+pub(crate) fn is_genuine<M: Mac + KeyInit>(
+    digest: &[u8],
+    message: &[u8],
+    secrets: &[Secret],
+) -> bool {
     secrets.iter().fold(false, |genuine, secret| {
         // An HMAC takes a key of any length; the branch is there because the type can't say so.
         let Ok(mut mac) = <M as KeyInit>::new_from_slice(secret.key()) else {
             return genuine;
         };
-        mac.update(body);
-        mac.verify_slice(&digest).is_ok() | genuine
+        mac.update(message);
+        mac.verify_slice(digest).is_ok() | genuine
     })
 }
 

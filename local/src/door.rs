@@ -42,10 +42,8 @@ pub(crate) fn serve(
                 count.fetch_add(1, Ordering::Relaxed)
             );
             async move {
-                if let (&Method::GET, Some(pages)) = (&method, pages)
-                    && let Some(page) = pages::answer(&pages, uri.path()).await
-                {
-                    return page;
+                if let (&Method::GET | &Method::HEAD, Some(pages)) = (&method, pages) {
+                    return pages::answer(&pages, &method, &uri).await;
                 }
                 answer(&receiver, &request_id, &method, &headers, body, loud).await
             }

@@ -16,7 +16,7 @@ mod pages;
 mod show;
 
 use crate::pages::Pages;
-use agora_recording_callbacks::alert::{AlertKind, Links};
+use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
@@ -25,9 +25,10 @@ use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::log::{Format, Level, Log};
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::secrets::{Secret, Secrets};
-use agora_recording_callbacks::send::Outbox;
+use agora_recording_callbacks::send::{Outbox, PageKeys};
 use agora_recording_callbacks::store::Store;
 use agora_recording_callbacks::sweep::Sweeper;
+use agora_recording_callbacks::viewer::Viewer;
 use agora_recording_callbacks::watchdog::Rules;
 use clap::Parser;
 use std::net::SocketAddr;
@@ -137,6 +138,8 @@ async fn run(options: Options) -> Result<ExitCode, AnyError> {
             Some(alert) = alerts.recv() => {
                 let topic = if alert.topic_arn == TOPIC { "ALERT" } else { "CRITICAL" };
                 println!("{topic:<10} {}", alert.subject);
+                let context = &alert.default["metadata"]["additionalContext"];
+                println!("{:10} {}", "", context["viewUrl"].as_str().unwrap_or_default());
             }
             Some(event) = events.recv() => println!("{:<10} {}", "NOTICE", show::notice(&event)),
             _ = sweeps.tick(), if options.sweep_every > 0 => sweep(&world.sweeper).await,
@@ -218,9 +221,18 @@ impl World {
         };
         let rules = rules(options);
         let (store, outbox) = clients(&urls, "", rules).await;
-        let receiver = Arc::new(receiver(store, outbox));
+        let address = door.local_addr()?;
+        let receiver = Arc::new(receiver(store, with_links(outbox, address)));
         let (store, _) = clients(&urls, "", rules).await;
-        let pages = Pages { store, rules };
+        let (pages_store, _) = clients(&urls, "", rules).await;
+        let key = Secret::new(sign::LOCAL_SECRET);
+        let keys = Secrets::fixed(vec![key.clone()]);
+        let pages = Pages {
+            store,
+            viewer: Viewer::new(pages_store, keys, rules).with_refresh(pages::REFRESH_SECS),
+            key,
+            rules,
+        };
         let (store, outbox) = clients(&urls, "", rules).await;
         let loud = Arc::new(AtomicBool::new(false));
         let door = door::serve(door, receiver, Some(pages), Arc::clone(&loud))?;
@@ -230,7 +242,7 @@ impl World {
             sns,
             bus,
             urls,
-            sweeper: Sweeper::new(rules, store, outbox),
+            sweeper: Sweeper::new(rules, store, with_links(outbox, address)),
             rules,
             loud,
         })
@@ -257,8 +269,9 @@ async fn clients(urls: &Urls, suffix: &str, rules: Rules) -> (Store, Outbox) {
         alert_topic_arn: format!("{TOPIC}{suffix}"),
         critical_topic_arn: Some(format!("{TOPIC}{suffix}-critical")),
         event_bus_name: Some(format!("{BUS}{suffix}")),
-        links: Links::default(),
+        runbook_url: None,
         recording_bucket: None,
+        pages: None,
         retention_secs: RETENTION_SECS,
         alert_kinds: AlertKind::DEFAULT.to_vec(),
         rules,
@@ -277,6 +290,13 @@ async fn clients(urls: &Urls, suffix: &str, rules: Rules) -> (Store, Outbox) {
         aws::store(&on(&urls.dynamodb).await, &config),
         aws::outbox_on(&sns, &bus, &config),
     )
+}
+
+/// Lets alerts lead to the pages at `door`.
+fn with_links(outbox: Outbox, door: SocketAddr) -> Outbox {
+    let keys = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
+    let keys = PageKeys::new(format!("http://{door}"), keys, pages::OPEN_SECS);
+    outbox.with_pages(Some(keys))
 }
 
 /// A receiver configured as in `events/local.env`.

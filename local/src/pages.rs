@@ -1,62 +1,80 @@
-//! The sessions in a browser: a list at `/`, a page each at `/sessions/<sid>`, refreshed as long as
-//! they are open.
+//! The recordings in a browser: a list of all at `/`, which leads to their pages, behind signed
+//! links as the viewer function has them.
 
 use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::error::chain;
+use agora_recording_callbacks::invocation::Invocation;
+use agora_recording_callbacks::link::Place;
 use agora_recording_callbacks::notification::Sid;
-use agora_recording_callbacks::report::{Page, Report, Row, list_page, page};
+use agora_recording_callbacks::report::{List, Page, Row, Served, list_page};
+use agora_recording_callbacks::secrets::Secret;
 use agora_recording_callbacks::store::{Store, StoreError};
+use agora_recording_callbacks::viewer::{Answer, Request, Viewer};
 use agora_recording_callbacks::watchdog::Rules;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Response};
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// How often a page is refreshed.
-const LIVE: Page = Page::Live(2);
-/// Sessions on the list.
+/// How often a page fetches itself again, in seconds.
+pub(crate) const REFRESH_SECS: u32 = 2;
+/// Recordings on the list.
 const NEWEST: usize = 200;
+/// How long links open, in s.
+pub(crate) const OPEN_SECS: u64 = 72 * 60 * 60;
+/// How long a page may take.
+const PATIENCE: Duration = Duration::from_secs(9);
 
 /// Where the pages come from.
 pub(crate) struct Pages {
     pub(crate) store: Store,
+    pub(crate) viewer: Viewer,
+    pub(crate) key: Secret,
     pub(crate) rules: Rules,
 }
 
-/// The page under a path; `None` where there is none.
-pub(crate) async fn answer(pages: &Pages, path: &str) -> Option<Response> {
-    let page = match path.strip_prefix("/sessions/") {
-        Some(sid) => session(pages, &Sid::new(sid)?).await,
-        None if path == "/" => list(pages).await.map(Some),
-        None => return None,
+/// Answers whoever asks for a page.
+pub(crate) async fn answer(pages: &Pages, method: &Method, uri: &Uri) -> Response {
+    if uri.path() == "/" && uri.query().is_none() {
+        return match list(pages).await {
+            Ok(page) => Answer::Page(page).into_response(method),
+            Err(error) => chain(&error).into_response(),
+        };
+    }
+    let request = Request {
+        method,
+        path: uri.path(),
+        query: uri.query().unwrap_or_default(),
     };
-    let (status, page) = match page {
-        Ok(Some(page)) => (StatusCode::OK, page),
-        Ok(None) => (StatusCode::NOT_FOUND, "no such recording".to_owned()),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-    };
-    let response = Response::builder()
-        .status(status)
-        .header(
-            "content-type",
-            if status.is_success() {
-                "text/html; charset=utf-8"
-            } else {
-                "text/plain; charset=utf-8"
-            },
-        )
-        .header("cache-control", "no-store")
-        .header("x-content-type-options", "nosniff");
-    response.body(page.into()).ok()
+    let invocation = Invocation::new("local-view", now_ms(), Instant::now() + PATIENCE);
+    let viewed = pages.viewer.view(request, invocation).await;
+    viewed.answer.into_response(method)
 }
 
-async fn list(Pages { store, rules }: &Pages) -> Result<String, StoreError> {
-    let keys = store.session_keys(None, 0).await?;
+/// Everything, newest first.
+async fn list(pages: &Pages) -> Result<String, StoreError> {
+    let keys = pages.store.session_keys(None, 0).await?;
     let sids: Vec<_> = keys.into_iter().take(NEWEST).map(|key| key.sid).collect();
-    let sessions = store.sessions(&sids).await?;
-    let rows = sessions.into_iter().map(|session| Row::of(session, rules));
-    let rows: Vec<_> = rows.collect();
-    Ok(list_page(&rows, now_ms(), LIVE))
-}
-
-async fn session(Pages { store, rules }: &Pages, sid: &Sid) -> Result<Option<String>, StoreError> {
-    let record = store.record(sid).await?;
-    Ok(record.map(|record| page(&Report::of(&record, rules, now_ms()), &record, LIVE)))
+    let sessions = pages.store.sessions(&sids).await?.into_iter();
+    let now_ms = now_ms();
+    let expires_at = now_ms / 1000 + OPEN_SECS;
+    let rows: Vec<_> = sessions
+        .filter_map(|session| {
+            let row = Row::of(session, &pages.rules);
+            let place = Place::Recording(Sid::new(&row.sid)?);
+            Some((row, place.link(expires_at, &pages.key)))
+        })
+        .collect();
+    let list = List {
+        title: "Recordings",
+        note: "",
+        rows: &rows,
+        other: None,
+        now_ms,
+    };
+    let served = Served {
+        refresh: Some(REFRESH_SECS),
+        ..Served::default()
+    };
+    Ok(list_page(&list, Page::Served(served)))
 }

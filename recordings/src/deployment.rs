@@ -4,11 +4,13 @@
 //! where the functions have them: their environment, which Lambda tells.
 
 use crate::outcome::AnyError;
+use crate::sign::{LOCAL_SECRET, LOCAL_URL};
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::config::Config;
 use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::invocation::Invocation;
+use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::send::Outbox;
 use agora_recording_callbacks::store::Store;
 use aws_sdk_lambda::error::SdkError;
@@ -57,11 +59,19 @@ pub(crate) struct Place {
     pub(crate) local: bool,
 }
 
+/// The viewer of a deployment, and what links to it are signed with.
+pub(crate) struct Viewer {
+    pub(crate) url: String,
+    pub(crate) keys: Secrets,
+    pub(crate) open_secs: u64,
+}
+
 /// A deployment, opened.
 pub(crate) struct Deployment {
     pub(crate) config: Config,
     /// Whether the settings are those of the functions, as far as anybody can tell.
     knows_settings: bool,
+    is_local: bool,
     aws_dynamodb: aws_config::SdkConfig,
     aws_sns: aws_config::SdkConfig,
     /// Owns the alerts that are claimed.
@@ -79,7 +89,10 @@ impl Deployment {
                     .map(|(_, value)| (*value).to_owned())
                     .or_else(|| variable(name))
             })?;
-            return Ok(Self::new(config, true, dynamodb, sns));
+            return Ok(Self {
+                is_local: true,
+                ..Self::new(config, true, dynamodb, sns)
+            });
         }
         let aws = aws::load().await;
         if let Some(stack) = &place.stack {
@@ -112,6 +125,7 @@ impl Deployment {
         Self {
             config,
             knows_settings,
+            is_local: false,
             aws_dynamodb,
             aws_sns,
             owner: format!("recordings-{}", now_ms()),
@@ -136,6 +150,23 @@ impl Deployment {
 
     pub(crate) fn store(&self) -> Store {
         aws::store(&self.aws_dynamodb, &self.config)
+    }
+
+    /// Where its pages are, if it has any.
+    pub(crate) fn viewer(&self) -> Option<Viewer> {
+        if self.is_local {
+            return Some(Viewer {
+                url: LOCAL_URL.trim_end_matches('/').to_owned(),
+                keys: Secrets::fixed(vec![Secret::new(LOCAL_SECRET)]),
+                open_secs: 72 * 60 * 60,
+            });
+        }
+        let pages = self.config.pages.as_ref()?;
+        Some(Viewer {
+            url: pages.viewer.clone(),
+            keys: aws::secrets(&self.aws_sns, &pages.secret),
+            open_secs: pages.open_secs,
+        })
     }
 
     pub(crate) fn outbox(&self) -> Outbox {

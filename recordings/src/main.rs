@@ -6,6 +6,7 @@ mod alerts;
 mod completions;
 mod deployment;
 mod files;
+mod link;
 mod list;
 mod outcome;
 mod quarantine;
@@ -57,6 +58,8 @@ enum Command {
     Files(files::Arguments),
     /// List recordings, newest first
     List(list::Arguments),
+    /// Print a link to the page of a recording, or to a list
+    Link(link::Arguments),
     /// Watch the recordings that aren't over, until Ctrl-C
     Watch(watch::Arguments),
     /// Play whole sessions against a receiver, and check what became of them: does my pager ring?
@@ -97,6 +100,7 @@ async fn run(options: Options) -> Result<Outcome, AnyError> {
         Command::Show(arguments) => show::run(&Deployment::open(&place).await?, arguments).await,
         Command::Files(arguments) => files::run(&Deployment::open(&place).await?, arguments).await,
         Command::List(arguments) => list::run(&Deployment::open(&place).await?, arguments).await,
+        Command::Link(arguments) => link::run(&Deployment::open(&place).await?, arguments).await,
         Command::Watch(arguments) => watch::run(&Deployment::open(&place).await?, arguments).await,
         Command::Quarantine(command) => {
             quarantine::run(&Deployment::open(&place).await?, command).await

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// What the local example signs with, and where it listens.
-const LOCAL_SECRET: &str = "local-secret";
+pub(crate) const LOCAL_SECRET: &str = "local-secret";
 pub(crate) const LOCAL_URL: &str = "http://127.0.0.1:9000/";
 
 #[derive(Args)]

@@ -65,11 +65,12 @@ pub(crate) async fn run(
         with_notices.len()
     );
     let (mut failed, began_ms) = (0, now_ms());
+    let links = outbox.links(began_ms).await;
     for (n, kind) in with_notices.into_iter().enumerate() {
         if n > 0 {
             tokio::time::sleep(PAUSE).await;
         }
-        let test = rehearsal(kind, &outbox.links, began_ms);
+        let test = rehearsal(kind, &links, began_ms);
         let topics = Destination::of(kind).into_iter();
         for to in topics.chain([Destination::Bus]) {
             let Some(published) = publish(&outbox, to, &test).await else {

@@ -52,7 +52,10 @@ pub(super) fn detail(
         "what": words.what,
         "steps": words.steps,
         "codes": alert.codes,
-        "viewUrl": null,
+        "viewUrl": match members {
+            Some(_) => links.failed(),
+            None => links.recording(&alert.sid),
+        },
         "runbookUrl": links.runbook,
         "count": members.map(|members| members.count),
         "members": members.map(|members| &members.sids),

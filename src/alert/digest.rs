@@ -4,7 +4,8 @@
 //! of them is taken back.
 
 use super::detail::{Members, detail};
-use super::message::{Incident, Links, MAX_SMS, MAX_SUBJECT, Message, markdown};
+use super::links::Links;
+use super::message::{Incident, MAX_SUBJECT, Message, markdown, sms_with};
 use super::words::{Words, closing, in_words};
 use super::{Action, Alert, AlertKind};
 use crate::text::{ascii, clean, utc};
@@ -16,8 +17,14 @@ pub const NAMED: usize = 20;
 /// Of each channel's name this much is shown: twenty of them have to have room.
 const MAX_CNAME: usize = 40;
 
+/// Chats take a description of 8,000 bytes.
+const MAX_DESCRIPTION: usize = 7_900;
+/// What a recording takes of it at most: its sid, and its channel, all escaped. Links have what is
+/// left.
+const MAX_NAMED: usize = 340;
+
 /// What a digest says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Digest<'a> {
     /// Its own alert: id, kind and time.
     pub alert: &'a Alert,
@@ -51,7 +58,7 @@ impl Digest<'_> {
         Message {
             subject: ascii(&subject, MAX_SUBJECT),
             email: self.email(&words),
-            sms: ascii(&sms, MAX_SMS),
+            sms: sms_with(&sms, self.links.failed()),
             default: self.card(&words),
             detail: self.detail(&words),
             attributes: vec![
@@ -129,6 +136,9 @@ impl Digest<'_> {
                 utc(alert.at),
                 clean(&alert.cname, MAX_CNAME)
             ));
+            if let Some(page) = self.links.recording(&alert.sid) {
+                email.push_str(&format!("{:<14}  {page}\n", ""));
+            }
         }
         if self.unnamed() > 0 {
             email.push_str(&format!("and {} more.\n", self.unnamed()));
@@ -138,10 +148,13 @@ impl Digest<'_> {
             email.push_str(&format!("{number}. {step}\n"));
         }
         email.push_str(&format!(
-            "\nAlert id: {}. You may receive this alert twice; its id never changes.\n\n\
-             recordings show <sid>\n",
+            "\nAlert id: {}. You may receive this alert twice; its id never changes.\n\n",
             self.alert.id()
         ));
+        if let Some(list) = self.links.failed() {
+            email.push_str(&format!("{list}\n"));
+        }
+        email.push_str("recordings show <sid>\n");
         if let Some(runbook) = &self.links.runbook {
             email.push_str(&format!("{runbook}\n"));
         }
@@ -155,12 +168,18 @@ impl Digest<'_> {
             first.make_ascii_uppercase();
         }
         let mut description = markdown(&words.what);
-        for alert in self.named() {
+        for (alert, to_come) in self.named().zip((0..NAMED).rev()) {
             description.push_str(&format!(
                 "\n`{}` `{}`",
                 alert.sid,
                 markdown(&clean(&alert.cname, MAX_CNAME))
             ));
+            let page = self.links.recording(&alert.sid);
+            let taken = description.len() + to_come * MAX_NAMED;
+            let room = MAX_DESCRIPTION.saturating_sub(taken);
+            if let Some(page) = page.filter(|page| page.len() < room) {
+                description.push_str(&format!(" {page}"));
+            }
         }
         if self.unnamed() > 0 {
             description.push_str(&format!("\nand {} more", self.unnamed()));
@@ -210,12 +229,9 @@ impl Digest<'_> {
             ("count", self.count.to_string()),
             ("members", members.join(", ")),
         ];
-        let runbook = self
-            .links
-            .runbook
-            .iter()
-            .map(|url| ("runbookUrl", url.clone()));
-        let context = own.into_iter().chain(runbook);
+        let view = self.links.failed().map(|url| ("viewUrl", url));
+        let runbook = self.links.runbook.clone().map(|url| ("runbookUrl", url));
+        let context = own.into_iter().chain(view).chain(runbook);
         context
             .map(|(name, value)| (name.to_owned(), Value::String(value)))
             .collect()
@@ -263,6 +279,7 @@ pub fn action_of_rest(open: u64) -> Action {
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::MAX_SMS;
     use super::super::{AlertId, AlertKey};
     use super::*;
 

@@ -5,6 +5,7 @@
 //! applications, so that Slack and Teams need no glue.
 
 use super::detail::detail;
+use super::links::{Links, sms_words};
 use super::words::{Words, in_words};
 use super::{Alert, AlertKind, Severity};
 use crate::text::{ascii, clean, utc};
@@ -14,7 +15,7 @@ pub(super) const MAX_CNAME: usize = 128;
 const MAX_UID: usize = 64;
 /// SNS refuses a subject of 100 characters or more.
 pub(super) const MAX_SUBJECT: usize = 99;
-/// One SMS of the characters every phone knows.
+/// One SMS of the characters every phone knows; with a link, two.
 pub(super) const MAX_SMS: usize = 140;
 
 /// What is published: a subject, a text for each protocol, and attributes for filter policies.
@@ -24,7 +25,7 @@ pub struct Message {
     pub subject: String,
     /// What a person reads.
     pub email: String,
-    /// At most 140 characters of printable ASCII.
+    /// At most 140 characters of printable ASCII, or 300 with a link.
     pub sms: String,
     /// What every other protocol gets: one JSON object.
     pub default: Value,
@@ -85,22 +86,15 @@ impl Incident {
     }
 }
 
-/// Where a message leads to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Links {
-    /// The address of the runbook.
-    pub runbook: Option<String>,
-}
-
-/// Makes the message of an alert, which is about `incident`: its own, or that of the digest in which
-/// what it takes back was sent.
+/// Makes the message of an alert, which is about `incident`: its own, or that of the digest in
+/// which what it takes back was sent.
 #[must_use]
 pub fn message(alert: &Alert, incident: &Incident, links: &Links) -> Message {
     let words = in_words(alert);
     Message {
         subject: subject(alert, &words),
         email: email(alert, &words, links),
-        sms: sms(alert, &words),
+        sms: sms(alert, &words, links),
         default: card(alert, &words, incident, links),
         detail: detail(alert, &words, incident, links, None),
         attributes: attributes(alert),
@@ -148,7 +142,7 @@ fn subject(alert: &Alert, words: &Words) -> String {
     ascii(&text, MAX_SUBJECT)
 }
 
-fn sms(alert: &Alert, words: &Words) -> String {
+fn sms(alert: &Alert, words: &Words, links: &Links) -> String {
     let text = format!(
         "{} {}, {}, sid {}, channel {}",
         severity_upper(alert),
@@ -157,7 +151,16 @@ fn sms(alert: &Alert, words: &Words) -> String {
         alert.sid,
         cname(alert)
     );
-    ascii(&text, MAX_SMS)
+    sms_with(&text, links.recording(&alert.sid))
+}
+
+/// An SMS, which ends with a link where there is one that leaves room for words.
+pub(super) fn sms_with(text: &str, link: Option<String>) -> String {
+    let link = link.and_then(|link| Some((sms_words(&link, MAX_SMS)?, link)));
+    match link {
+        Some((room, link)) => format!("{} {link}", ascii(text, room)),
+        None => ascii(text, MAX_SMS),
+    }
 }
 
 fn email(alert: &Alert, words: &Words, links: &Links) -> String {
@@ -188,7 +191,11 @@ fn email(alert: &Alert, words: &Words, links: &Links) -> String {
         "\nAlert id: {}. You may receive this alert twice; its id never changes.\n",
         alert.id()
     ));
-    email.push_str(&format!("\nrecordings show {}\n", alert.sid));
+    email.push('\n');
+    if let Some(page) = links.recording(&alert.sid) {
+        email.push_str(&format!("{page}\n"));
+    }
+    email.push_str(&format!("recordings show {}\n", alert.sid));
     if let Some(runbook) = &links.runbook {
         email.push_str(&format!("{runbook}\n"));
     }
@@ -206,6 +213,8 @@ fn card(alert: &Alert, words: &Words, incident: &Incident, links: &Links) -> Val
     } else {
         &incident.id
     };
+    let page = links.recording(&alert.sid);
+    let page = page.map_or_else(String::new, |page| format!("\n*Page* {page}"));
     json!({
         "version": "1.0",
         "source": "custom",
@@ -213,7 +222,7 @@ fn card(alert: &Alert, words: &Words, incident: &Incident, links: &Links) -> Val
             "textType": "client-markdown",
             "title": markdown(&format!("{}: {}", severity.title(), words.title)),
             "description": format!(
-                "{}\n*When* {}\n*Channel* `{}`\n*Recording* `{}`",
+                "{}\n*When* {}\n*Channel* `{}`\n*Recording* `{}`{page}",
                 markdown(&words.what), utc(alert.at), markdown(&cname), alert.sid
             ),
             "nextSteps": words.steps.iter().map(|step| markdown(step)).collect::<Vec<_>>(),
@@ -230,7 +239,8 @@ fn card(alert: &Alert, words: &Words, incident: &Incident, links: &Links) -> Val
 
 fn context(alert: &Alert, incident: &Incident, links: &Links) -> Value {
     let mut context = serde_json::Map::new();
-    let runbook = links.runbook.iter().map(|url| ("runbookUrl", url.clone()));
+    let view = links.recording(&alert.sid).map(|url| ("viewUrl", url));
+    let runbook = links.runbook.clone().map(|url| ("runbookUrl", url));
     let own = [
         ("alertId", alert.id().to_string()),
         ("incident", incident.id.clone()),
@@ -244,7 +254,7 @@ fn context(alert: &Alert, incident: &Incident, links: &Links) -> Value {
         ("eventType", alert.event_type.to_string()),
         ("at", alert.at.to_string()),
     ];
-    for (name, value) in own.into_iter().chain(runbook) {
+    for (name, value) in own.into_iter().chain(view).chain(runbook) {
         context.insert(name.to_owned(), Value::String(value));
     }
     for (name, value) in &alert.codes {

@@ -9,6 +9,7 @@ mod destination;
 mod detail;
 mod digest;
 mod key;
+mod links;
 mod message;
 mod rehearsal;
 mod words;
@@ -18,7 +19,8 @@ pub use detail::DETAIL_TYPE;
 pub use digest::{Digest, NAMED, action_of_rest};
 pub(crate) use key::KeyPart;
 pub use key::{AlertId, AlertKey};
-pub use message::{Action, Incident, Links, Message, message};
+pub use links::{Links, Pages};
+pub use message::{Action, Incident, Message, message};
 pub use rehearsal::rehearsal;
 pub use words::{BACKUP_KEPT_MS, Words, in_words};
 
@@ -62,8 +64,8 @@ pub enum AlertKind {
     BackupOnlyUploadResolved,
 }
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How bad it is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Somebody should act now.
     Critical,

@@ -1,7 +1,8 @@
 //! An alert that isn't one: to see whether alerts arrive. Marked so that neither a person nor a
 //! program can mistake it. Pure.
 
-use super::message::{Incident, Links, MAX_SMS, MAX_SUBJECT, Message, message};
+use super::links::Links;
+use super::message::{Incident, MAX_SMS, MAX_SUBJECT, Message, message};
 use super::{Alert, AlertKey, AlertKind, KeyPart};
 use crate::event::EventType;
 use crate::text::ascii;
@@ -55,7 +56,11 @@ pub fn rehearsal(kind: AlertKind, links: &Links, now_ms: u64) -> Message {
     Message {
         subject: ascii(&format!("{MARK} {}", real.subject), MAX_SUBJECT),
         email: format!("{MARK} {EXPLANATION}\n\n{}", real.email),
-        sms: ascii(&format!("{MARK} {}", real.sms), MAX_SMS),
+        // A link is at the end, and opens nothing if it is cut.
+        sms: match links.pages {
+            Some(_) => format!("{MARK} {}", real.sms),
+            None => ascii(&format!("{MARK} {}", real.sms), MAX_SMS),
+        },
         default,
         detail,
         attributes,

@@ -3,7 +3,8 @@
 //! That conversion panics on a path, query, stage, domain name, `Host` or `X-Forwarded-Proto` that
 //! makes no URI, and on a body that isn't the base64 it claims to be; a panic here is a dead
 //! process. Nothing of the URI but path and query means anything to us, so the rest is taken out;
-//! path and query stay if they are of characters that can't go wrong.
+//! path and query stay if they are of characters that can't go wrong. Where the path doesn't, the
+//! query goes with it: it was for that path.
 //!
 //! One trap is out of reach: some 30,000 different headers panic while the event is read. No front
 //! end of Lambda passes on so many. Written against version 1.3.2 of `lambda_http`, which is
@@ -55,30 +56,30 @@ impl<'de> Deserialize<'de> for Guarded {
 fn guard(mut event: LambdaRequest) -> LambdaRequest {
     match &mut event {
         LambdaRequest::ApiGatewayV2(event) => {
-            guard_path(&mut event.raw_path);
+            let is_kept = guard_path(&mut event.raw_path);
             event.raw_query_string = event
                 .raw_query_string
                 .take()
-                .filter(|query| is_query(query));
-            guard_query(&mut event.query_string_parameters);
+                .filter(|query| is_kept && is_query(query));
+            guard_query(&mut event.query_string_parameters, is_kept);
             event.request_context.stage = None;
             event.request_context.domain_name = None;
             guard_headers(&mut event.headers);
             guard_body(&mut event.body, &mut event.is_base64_encoded);
         }
         LambdaRequest::ApiGatewayV1(event) => {
-            guard_path(&mut event.path);
-            guard_query(&mut event.query_string_parameters);
-            guard_query(&mut event.multi_value_query_string_parameters);
+            let is_kept = guard_path(&mut event.path);
+            guard_query(&mut event.query_string_parameters, is_kept);
+            guard_query(&mut event.multi_value_query_string_parameters, is_kept);
             event.request_context.stage = None;
             event.request_context.domain_name = None;
             guard_header_lists(&mut event.headers, &mut event.multi_value_headers);
             guard_body(&mut event.body, &mut event.is_base64_encoded);
         }
         LambdaRequest::Alb(event) => {
-            guard_path(&mut event.path);
-            guard_query(&mut event.query_string_parameters);
-            guard_query(&mut event.multi_value_query_string_parameters);
+            let is_kept = guard_path(&mut event.path);
+            guard_query(&mut event.query_string_parameters, is_kept);
+            guard_query(&mut event.multi_value_query_string_parameters, is_kept);
             guard_header_lists(&mut event.headers, &mut event.multi_value_headers);
             guard_body(&mut event.body, &mut event.is_base64_encoded);
         }
@@ -88,21 +89,24 @@ fn guard(mut event: LambdaRequest) -> LambdaRequest {
     event
 }
 
-fn guard_path(path: &mut Option<String>) {
+/// True if the path is kept.
+fn guard_path(path: &mut Option<String>) -> bool {
     let is_path = |path: &str| {
         path.len() <= MAX_LENGTH
             && path.starts_with('/')
             && path.bytes().all(|byte| is_unreserved(byte) || byte == b'/')
     };
-    if !path.as_deref().is_some_and(is_path) {
+    let is_kept = path.as_deref().is_some_and(is_path);
+    if !is_kept {
         *path = Some("/".to_owned());
     }
+    is_kept
 }
 
-fn guard_query(query: &mut QueryMap) {
+fn guard_query(query: &mut QueryMap, is_path_kept: bool) {
     let pairs = || query.iter().map(|(name, value)| [name, value]);
     let length: usize = pairs().flatten().map(|part| part.len() + 1).sum();
-    if length > MAX_LENGTH || !pairs().flatten().all(is_query) {
+    if !is_path_kept || length > MAX_LENGTH || !pairs().flatten().all(is_query) {
         *query = QueryMap::default();
     }
 }
@@ -355,6 +359,16 @@ mod tests {
             assert!(request.uri().query().unwrap().starts_with("a=1"));
             assert_eq!(request.headers()["agora-signature-v2"], "s");
             assert_eq!(request.body().as_ref(), b"a");
+        }
+    }
+
+    #[test]
+    fn a_query_goes_with_the_path_it_was_for() {
+        for (mut event, path) in [(http_v2(), "rawPath"), (rest(), "path"), (alb(), "path")] {
+            event[path] = json!("/%61gora");
+            let request = convert(&event).unwrap();
+            assert_eq!(request.uri().path(), "/");
+            assert_eq!(request.uri().query().unwrap_or_default(), "");
         }
     }
 

@@ -4,6 +4,7 @@ pub mod guard;
 pub mod http;
 mod refusals;
 pub mod schedule;
+pub mod view;
 
 use lambda_runtime::Context;
 use std::time::Duration;

@@ -1,150 +1,122 @@
-//! A report as one page that needs nothing else: inline style, script and picture, and a policy
-//! that forbids the rest. Pure.
-//!
-//! maud escapes every text and attribute. Nothing from outside stands in the script, in the style,
-//! or in a link.
+//! A report as one page: what happened and what to do about it first, the picture below. Pure.
 
+use super::document::{Page, document};
 use super::lanes::picture;
 use super::svg::chart;
-use super::{Entry, Report, Row, Tone, What};
+use super::{Answer, Entry, Question, Report, Tone, What};
 use crate::event::EventType;
 use crate::record::Record;
-use crate::text::{ago, clock, offset, utc};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
-
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
-
-/// How a page is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Page {
-    /// As a file of its own.
-    File,
-    /// By the local example, refreshed every that many seconds.
-    Live(u32),
-}
+use crate::text::{clock, offset, utc};
+use maud::{Markup, html};
 
 /// The page of a session.
 #[must_use]
-pub fn page(report: &Report, record: &Record, page: Page) -> String {
-    let channel = if report.cname.is_empty() {
+pub fn page(report: &Report, record: &Record, page: Page<'_>) -> String {
+    let rest = html! {
+        (chart(&picture(report, record)))
+        (details(report))
+        (timeline(report))
+    };
+    document(&title(report), page, &body(report, page, &rest))
+}
+
+/// The same without what grows with the session: its picture, and what happened one by one.
+#[must_use]
+pub fn summary_page(report: &Report, page: Page<'_>) -> String {
+    let rest = html! {
+        p.meta {
+            "There is too much of this recording for a page: its picture and its "
+            (report.timeline.len()) " callbacks and alerts are left out. "
+            code { "recordings show " (report.sid) " --html FILE" } " draws all of it."
+        }
+        (details(report))
+    };
+    document(&title(report), page, &body(report, page, &rest))
+}
+
+fn channel(report: &Report) -> &str {
+    if report.cname.is_empty() {
         "(channel unknown)"
     } else {
         &report.cname
-    };
-    let title = format!("{channel} · {}", report.phase_word());
-    let body = html! {
-        @if let Page::Live(_) = page {
-            p.crumb { a href="/" { "← all recordings" } }
+    }
+}
+
+fn title(report: &Report) -> String {
+    format!("{} · {}", channel(report), report.phase_word())
+}
+
+/// What is read first stands first, whatever the screen: what happened, what to do, the files.
+fn body(report: &Report, page: Page<'_>, rest: &Markup) -> Markup {
+    let served = page.served();
+    html! {
+        @if let Some(list) = served.list {
+            p.crumb { a href=(list) { "← all recordings" } }
         }
         div.head {
-            h1 { (channel) }
+            h1 { (channel(report)) }
             span class={ "badge " (report.tone.as_str()) } { (report.state.word()) }
         }
-        p.meta { code { (report.sid) } " · as of " (utc(report.now_ms)) (live_words(page)) }
+        p.meta { code { (report.sid) } " · as of " (utc(report.now_ms)) (page.refresh_words()) }
+        (verdict(report))
         (facts(report))
-        (chart(&picture(report, record)))
+        (rest)
+        @if let Some(json) = served.json {
+            p.meta { a href=(json) { "The same as JSON, for programs" } }
+        }
+    }
+}
+
+fn details(report: &Report) -> Markup {
+    html! {
         div.two {
             (worries(report))
             (alerts(report))
             (holes(report))
             (files(report))
         }
-        (timeline(report))
-    };
-    document(&title, page, &body)
-}
-
-/// The page of a list of sessions.
-#[must_use]
-pub fn list_page(rows: &[Row], now_ms: u64, page: Page) -> String {
-    let body = html! {
-        div.head { h1 { "Recordings" } }
-        p.meta { (rows.len()) " newest, as of " (utc(now_ms)) (live_words(page)) }
-        section.card {
-            @if rows.is_empty() {
-                p.empty { br; "No callback has come yet." }
-            } @else {
-                div.rows {
-                    table {
-                        thead { tr {
-                            th { "channel" } th { "state" } th.num { "progress" } th { "files" }
-                            th.opt { "began" } th.opt { "newest callback" }
-                        } }
-                        tbody {
-                            @for row in rows {
-                                tr data-sid=(row.sid) {
-                                    td {
-                                        a href={ "/sessions/" (row.sid) } {
-                                            @if row.cname.is_empty() { "(unknown)" }
-                                            @else { (row.cname) }
-                                        }
-                                    }
-                                    td { span class={ "badge " (row.tone.as_str()) }
-                                        { (row.state) } }
-                                    td.num { (row.progress) }
-                                    td { (row.files) }
-                                    td.opt { (utc(row.began)) }
-                                    td.opt { (ago(row.newest, now_ms)) }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    };
-    document("Recordings", page, &body)
-}
-
-fn live_words(page: Page) -> &'static str {
-    match page {
-        Page::File => "",
-        Page::Live(_) => " · live",
     }
 }
 
-fn document(title: &str, page: Page, body: &Markup) -> String {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
-    let (connect, live) = match page {
-        Page::File => ("", None),
-        Page::Live(seconds) => (" connect-src 'self';", Some(seconds)),
-    };
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:;\
-         {connect} base-uri 'none'; form-action 'none'",
-        hash(STYLE),
-        hash(SCRIPT)
-    );
-    let document = html! {
-        (DOCTYPE)
-        html lang="en" data-live=[live] {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="referrer" content="no-referrer";
-                link rel="icon" href="data:,";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
+/// Alerts beside the first whose steps stand with the verdict; all of them stand further down.
+const MAX_OTHERS: usize = 3;
+
+/// What happened, in a sentence, and what to do about it.
+fn verdict(report: &Report) -> Markup {
+    let open = report.open_alerts.iter();
+    let mut open = open.filter_map(|place| match &report.timeline.get(*place)?.what {
+        What::Alert { title, steps, .. } => Some((title, steps)),
+        What::Callback { .. } | What::Heartbeat { .. } | What::Missing(_) => None,
+    });
+    let first = open.next();
+    let others = open.take(MAX_OTHERS);
+    html! {
+        section.card.now {
+            @if let Some(state) = report.answer(Question::State) {
+                p class={ "verdict " (state.tone.as_str()) } { (state.text) }
             }
-            body {
-                main { (body) }
-                div #tip role="tooltip" {}
-                script { (PreEscaped(SCRIPT)) }
+            @if let Some((title, steps)) = first {
+                h2 { "What to do now: " (title) }
+                ol { @for step in steps { li { (step) } } }
+            }
+            @for (title, steps) in others {
+                details {
+                    summary { "And: " (title) }
+                    ol { @for step in steps { li { (step) } } }
+                }
             }
         }
-    };
-    document.into_string()
+    }
 }
 
 fn facts(report: &Report) -> Markup {
+    let is = |question| move |answer: &&Answer| answer.question == question;
+    let files = report.answers.iter().filter(is(Question::Files));
+    let rest = report.answers.iter();
+    let rest = rest.filter(|answer| !matches!(answer.question, Question::State | Question::Files));
     html! {
         dl.card.facts {
-            @for answer in &report.answers {
+            @for answer in files.chain(rest) {
                 div class=(answer.question.label()) {
                     dt { (answer.question.label()) }
                     dd class=(answer.line.tone.as_str()) { (answer.line.text) }
@@ -159,7 +131,7 @@ fn worries(report: &Report) -> Markup {
         @if !report.worries.is_empty() {
             section.card {
                 header { h2 { "Errors and warnings" } }
-                ul.notes {
+                ul.notes tabindex="0" aria-label="errors and warnings" {
                     @for entry in report.worries.iter().filter_map(
                         |place| report.timeline.get(*place)
                     ) {
@@ -177,7 +149,7 @@ fn alerts(report: &Report) -> Markup {
         @if !report.alerts.is_empty() {
             section.card {
                 header { h2 { "Alerts" } }
-                ul.notes {
+                ul.notes tabindex="0" aria-label="alerts" {
                     @for entry in report.alerts.iter().filter_map(
                         |place| report.timeline.get(*place)
                     ) {
@@ -201,7 +173,7 @@ fn holes(report: &Report) -> Markup {
         @if !report.holes.is_empty() {
             section.card {
                 header { h2 { "Missing callbacks" } }
-                ul.notes {
+                ul.notes tabindex="0" aria-label="missing callbacks" {
                     @for hole in report.holes.iter().take(MAX) {
                         li {
                             (hole.numbers()) ", " (hole.when())
@@ -238,17 +210,17 @@ fn files(report: &Report) -> Markup {
 
 fn timeline(report: &Report) -> Markup {
     html! {
-        section.card {
+        section.card.big {
             header { h2 { "Timeline" } }
             div.rows {
                 table {
-                    thead { tr { th { "UTC" } th.num { "since start" } th.num.opt { "number" }
+                    thead { tr { th { "UTC" } th.num.opt { "since start" } th.num.opt { "number" }
                         th.num.opt { "event" } th { "what" } } }
                     tbody {
                         @for (place, entry) in report.timeline.iter().enumerate() {
                             tr #{ "t" (place) } data-what=(entry.what.as_str()) {
                                 td.mono { (clock(entry.at)) }
-                                td.mono.num { (offset(entry.at, report.began)) }
+                                td.mono.num.opt { (offset(entry.at, report.began)) }
                                 td.mono.num.opt { @if !matches!(entry.what, What::Missing(_))
                                     { (entry.sequence) } }
                                 td.mono.num.opt {

@@ -10,11 +10,13 @@
 //! linked into them.
 
 mod answers;
+mod document;
 mod files;
 mod html;
 mod json;
 mod lanes;
 mod list;
+mod list_page;
 mod missing;
 mod state;
 mod svg;
@@ -27,10 +29,12 @@ mod claims;
 #[cfg(test)]
 mod tests;
 
-pub use html::{Page, list_page, page};
+pub use document::{Page, Served, notice_page, served_policy};
+pub use html::{page, summary_page};
 pub use json::{json, printable};
 pub use lanes::{Curve, Lane, LaneKind, Mark, Picture, Shape, Span, picture};
 pub use list::{Row, progress_words};
+pub use list_page::{List, list_page};
 pub use missing::Hole;
 pub use state::{Files, State};
 pub use text::{entry_line, text, toned};
@@ -41,6 +45,7 @@ use crate::record::Record;
 use crate::session::Phase;
 use crate::text::clean;
 use crate::watchdog::{Rules, over_since};
+use std::cmp::Reverse;
 
 /// A name from outside is cut to this many characters.
 const MAX_NAME: usize = 128;
@@ -203,6 +208,9 @@ pub struct Report {
     pub worries: Vec<usize>,
     /// Each alert and what became of it: places in `timeline`.
     pub alerts: Vec<usize>,
+    /// Those that nothing has taken back, the most severe first, the newest first: places in
+    /// `timeline`.
+    pub open_alerts: Vec<usize>,
 }
 
 impl Report {
@@ -242,6 +250,11 @@ impl Report {
             entry.line.tone >= Tone::Warning && matches!(entry.what, What::Callback { .. })
         });
         let alerts = at(|entry| matches!(entry.what, What::Alert { .. }));
+        let mut open_alerts = at(|entry| matches!(entry.what, What::Alert { is_open: true, .. }));
+        open_alerts.sort_by_key(|place| {
+            let entry = timeline.get(*place);
+            entry.map(|entry| (entry.severity(), Reverse(entry.at)))
+        });
         let mut report = Self {
             sid: clean(&record.watched.sid, MAX_NAME),
             cname: clean(&record.watched.cname, MAX_NAME),
@@ -261,6 +274,7 @@ impl Report {
             holes,
             worries,
             alerts,
+            open_alerts,
             timeline,
         };
         report.answers = answers::answers(record, &report);

@@ -51,12 +51,16 @@
     const button = event.target.closest && event.target.closest('[data-zoom]');
     if (button) { zoom = button.dataset.zoom; press(); }
   });
-  const every = Number(document.documentElement.dataset.live) * 1000;
+  // The page as it is now takes the place of this one; what is open in it stays open.
   const refresh = async () => {
+    let every = Number(document.documentElement.dataset.refresh) * 1000;
     try {
       if (!document.hidden && !tip.classList.contains('on')) {
-        const answer = await fetch(location.pathname, { cache: 'no-store' });
-        const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('main');
+        const answer = await fetch(location.href, { cache: 'no-store' });
+        // The link has expired: the answer says what to do.
+        if (answer.status === 403 || answer.status === 410) { location.reload(); return; }
+        const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+        const fresh = page.querySelector('main');
         const stale = document.querySelector('main');
         if (answer.ok && fresh && stale) {
           const left = (stale.querySelector('.scroll') || {}).scrollLeft || 0;
@@ -66,10 +70,13 @@
           press();
           const scroll = fresh.querySelector('.scroll');
           if (scroll) scroll.scrollLeft = left;
+          document.title = page.title;
+          // Nothing more is to come of a recording whose page doesn't ask for it.
+          every = Number(page.documentElement.dataset.refresh) * 1000;
         }
       }
-    } catch { /* The example is gone or coming back: the page stays as it is. */ }
-    setTimeout(refresh, every);
+    } catch { /* The server is gone or coming back: the page stays as it is. */ }
+    if (every) setTimeout(refresh, every);
   };
-  if (every) setTimeout(refresh, every);
+  if (document.documentElement.dataset.refresh) setTimeout(refresh, Number(document.documentElement.dataset.refresh) * 1000);
 })();

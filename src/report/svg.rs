@@ -20,7 +20,7 @@ pub(super) fn chart(picture: &Picture) -> Markup {
     let is_many = streams > MANY_STREAMS;
     let axis = Axis::of(picture);
     html! {
-        section.card {
+        section.card.big {
             header {
                 h2 { "Picture" }
                 p.legend {
@@ -28,6 +28,7 @@ pub(super) fn chart(picture: &Picture) -> Markup {
                     span { i.i-work {} "recorder" }
                     span { i.i-audio {} "audio" } span { i.i-video {} "video" }
                     span { i.i-gap {} "interrupted or missing" }
+                    span { i.i-look {} "look" } span { i.i-problem {} "problem" }
                 }
                 div.zoom role="group" aria-label="zoom" {
                     @for (zoom, pressed) in [("1", "true"), ("4", "false"), ("16", "false")] {
@@ -37,7 +38,8 @@ pub(super) fn chart(picture: &Picture) -> Markup {
             }
             div.scroll tabindex="0" role="group"
                 aria-label="the picture; the table below says the same" {
-                div.chart.many[is_many] data-from=(picture.from) data-to=(picture.to) {
+                div.chart.many[is_many] aria-hidden="true" data-from=(picture.from)
+                    data-to=(picture.to) {
                     (patterns())
                     div.lane.axis {
                         div.name { span { "UTC" } }
@@ -109,7 +111,7 @@ fn lane_row(lane: &Lane, axis: &Axis, is_many: bool) -> Markup {
     html! {
         div class={ "lane " (lane.kind.as_str()) } data-lane=(lane.kind.as_str()) {
             div.name title=(lane.label) { span { (lane.label) } }
-            svg.marks height=(height) role="img" aria-label=(lane.label) {
+            svg.marks height=(height) {
                 @for (at, _) in &axis.ticks {
                     line.grid x1=(axis.x(*at)) x2=(axis.x(*at)) y1="0" y2=(height) {}
                 }

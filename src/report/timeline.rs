@@ -5,6 +5,7 @@ use crate::alert::{AlertKind, Severity, in_words};
 use crate::event::{Event, EventType, without_stream_keys};
 use crate::record::{AlertState, Record, StoredAlert, StoredEvent};
 use crate::text::{clean, utc};
+use std::collections::HashSet;
 
 /// The raw details that an entry quotes are cut to this many characters.
 const MAX_DETAILS: usize = 600;
@@ -49,8 +50,12 @@ pub enum What {
     Alert {
         /// Its kind.
         kind: AlertKind,
+        /// Its title.
+        title: String,
         /// Whether it has been sent.
         state: AlertState,
+        /// Whether it is about a trouble that nothing has taken back.
+        is_open: bool,
         /// What to do now, a step each.
         steps: Vec<String>,
     },
@@ -74,7 +79,16 @@ impl What {
 /// Everything, by time and number.
 pub(super) fn timeline(record: &Record, holes: &[Hole]) -> Vec<Entry> {
     let callbacks = record.events.iter().map(callback_entry);
-    let alerts = record.alerts.iter().map(alert_entry);
+    let taken_back: HashSet<_> = record
+        .alerts
+        .iter()
+        .filter_map(|stored| stored.alert.key.taken_back())
+        .collect();
+    let alerts = record.alerts.iter().map(|stored| {
+        let kind = stored.alert.kind;
+        let is_open = kind.alarm() == kind && !taken_back.contains(&stored.alert.key);
+        alert_entry(stored, is_open)
+    });
     let missing = holes.iter().map(hole_entry);
     let mut entries: Vec<_> = callbacks
         .chain(heartbeats(record))
@@ -140,7 +154,7 @@ fn heartbeats(record: &Record) -> impl Iterator<Item = Entry> {
     })
 }
 
-fn alert_entry(stored: &StoredAlert) -> Entry {
+fn alert_entry(stored: &StoredAlert, is_open: bool) -> Entry {
     let words = in_words(&stored.alert);
     let (kind, state) = (stored.alert.kind, stored.state);
     let sending = match state {
@@ -170,7 +184,9 @@ fn alert_entry(stored: &StoredAlert) -> Entry {
         uid: clean(&stored.alert.uid, MAX_NAME),
         what: What::Alert {
             kind,
+            title: words.title,
             state,
+            is_open,
             steps: words.steps,
         },
         line: Line { text, tone },
@@ -196,6 +212,14 @@ fn hole_entry(hole: &Hole) -> Entry {
 }
 
 impl Entry {
+    /// How severe it is, if it is an alert.
+    pub(super) fn severity(&self) -> Option<Severity> {
+        match &self.what {
+            What::Alert { kind, .. } => Some(kind.severity()),
+            What::Callback { .. } | What::Heartbeat { .. } | What::Missing(_) => None,
+        }
+    }
+
     /// The line among those of all kinds: what isn't a callback says so first.
     #[must_use]
     pub fn text(&self) -> String {

@@ -14,10 +14,11 @@ pub use secret::Secret;
 
 use crate::error::chain;
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Builder;
 use serde::Deserialize;
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -57,12 +58,14 @@ pub enum Secrets {
     /// The environment.
     Fixed(Arc<[Secret]>),
     /// Secrets Manager.
-    Managed(Managed),
+    Managed(Box<Managed>),
 }
 
 /// A secret in Secrets Manager.
 pub struct Managed {
-    client: Client,
+    config: Builder,
+    /// Made for the first fetch: the key of the links is needed for alerts only.
+    client: OnceLock<Client>,
     id: String,
     cache: Mutex<Cache>,
 }
@@ -105,12 +108,13 @@ impl Secrets {
 
     /// The secret `id` (a name or an ARN) of Secrets Manager.
     #[must_use]
-    pub fn managed(client: Client, id: String) -> Self {
-        Self::Managed(Managed {
-            client,
+    pub fn managed(config: Builder, id: String) -> Self {
+        Self::Managed(Box::new(Managed {
+            config,
+            client: OnceLock::new(),
             id,
             cache: Mutex::default(),
-        })
+        }))
     }
 
     /// Fetches ahead of the first request, which asks again if that fails.
@@ -132,7 +136,22 @@ impl Secrets {
     pub async fn current(&self, now_ms: u64) -> Result<Arc<[Secret]>, SecretsError> {
         match self {
             Self::Fixed(secrets) => Ok(Arc::clone(secrets)),
-            Self::Managed(managed) => managed.current(now_ms).await,
+            Self::Managed(managed) => managed.current(FETCH, now_ms).await,
+        }
+    }
+
+    /// The same, within a time. Whoever asks again soon after it took too long isn't kept waiting.
+    ///
+    /// # Errors
+    /// There is none, and none can be fetched in time.
+    pub async fn current_within(
+        &self,
+        limit: Duration,
+        now_ms: u64,
+    ) -> Result<Arc<[Secret]>, SecretsError> {
+        match self {
+            Self::Fixed(secrets) => Ok(Arc::clone(secrets)),
+            Self::Managed(managed) => managed.current(limit, now_ms).await,
         }
     }
 
@@ -146,7 +165,7 @@ impl Secrets {
 }
 
 impl Managed {
-    async fn current(&self, now_ms: u64) -> Result<Arc<[Secret]>, SecretsError> {
+    async fn current(&self, limit: Duration, now_ms: u64) -> Result<Arc<[Secret]>, SecretsError> {
         let mut cache = self.cache.lock().await;
         match &cache.fetched {
             Some(fetched)
@@ -160,7 +179,7 @@ impl Managed {
             }
             Some(_) | None => {}
         }
-        let outcome = self.renew(&mut cache, now_ms).await;
+        let outcome = self.renew(&mut cache, limit, now_ms).await;
         match (&cache.fetched, outcome) {
             (Some(fetched), _) => Ok(Arc::clone(&fetched.secrets)),
             (None, Err(error)) => Err(error),
@@ -173,15 +192,20 @@ impl Managed {
         if cache.is_backing_off(now_ms, PAUSE_MS) {
             return None;
         }
-        match self.renew(&mut cache, now_ms).await {
+        match self.renew(&mut cache, FETCH, now_ms).await {
             Ok(true) => Some(Arc::clone(&cache.fetched.as_ref()?.secrets)),
             Ok(false) | Err(_) => None,
         }
     }
 
     /// Fetches; true if that brought other secrets.
-    async fn renew(&self, cache: &mut Cache, now_ms: u64) -> Result<bool, SecretsError> {
-        let fetched = match timeout(FETCH, self.fetch()).await {
+    async fn renew(
+        &self,
+        cache: &mut Cache,
+        limit: Duration,
+        now_ms: u64,
+    ) -> Result<bool, SecretsError> {
+        let fetched = match timeout(limit, self.fetch()).await {
             Ok(Ok(fetched)) => fetched,
             Ok(Err(error)) => {
                 cache.backing_off_since = Some(now_ms);
@@ -224,8 +248,10 @@ impl Managed {
 
     /// The version under a stage; none if there is none.
     async fn version(&self, stage: &str) -> Result<Option<Version>, SecretsError> {
-        let value = self
+        let client = self
             .client
+            .get_or_init(|| Client::from_conf(self.config.clone().build()));
+        let value = client
             .get_secret_value()
             .secret_id(&self.id)
             .version_stage(stage)

@@ -7,7 +7,10 @@
 //! Must not know: what the alert is about.
 
 mod notice;
+mod pages;
 mod prepare;
+
+pub use pages::PageKeys;
 
 use crate::alert::{
     Alert, DETAIL_TYPE, Destination, Destinations, Incident, Links, Message, Severity, message,
@@ -46,8 +49,10 @@ pub struct Outbox {
     bus: Option<Bus>,
     /// Where the files are, if that is known.
     bucket: Option<Bucket>,
-    /// What every message leads to.
-    pub links: Links,
+    /// The address of the runbook, which every message leads to.
+    runbook: Option<String>,
+    /// The pages of recordings, if messages lead there, too.
+    pages: Option<PageKeys>,
     /// Up to which minute a topic has got all that it may get at once, as far as this process
     /// knows.
     full_in: Mutex<BTreeMap<Destination, u64>>,
@@ -145,14 +150,15 @@ impl From<PutError> for Failure {
 }
 
 impl Outbox {
-    /// Alerts leave to `topics`, with `links` in them.
+    /// Alerts leave to `topics`, with the address of the runbook in them.
     #[must_use]
-    pub fn new(topics: Topics, links: Links) -> Self {
+    pub fn new(topics: Topics, runbook: Option<String>) -> Self {
         Self {
             topics,
             bus: None,
             bucket: None,
-            links,
+            runbook,
+            pages: None,
             full_in: Mutex::default(),
             cried_at: Mutex::default(),
         }
@@ -172,6 +178,24 @@ impl Outbox {
     #[must_use]
     pub fn bus(&self) -> Option<&Bus> {
         self.bus.as_ref()
+    }
+
+    /// Lets messages lead to the pages of their recordings.
+    #[must_use]
+    pub fn with_pages(self, pages: Option<PageKeys>) -> Self {
+        Self { pages, ..self }
+    }
+
+    /// What a message made at `now_ms` since the epoch leads to. The first time, and every few
+    /// minutes, the key of the links has to be fetched: a message doesn't wait long for it.
+    pub async fn links(&self, now_ms: u64) -> Links {
+        Links {
+            runbook: self.runbook.clone(),
+            pages: match &self.pages {
+                Some(pages) => pages.pages(now_ms).await,
+                None => None,
+            },
+        }
     }
 
     /// Publishes an alert to all that it still has to be published to, and marks it as sent. What
@@ -219,7 +243,8 @@ impl Outbox {
         let (mut published, members) = if now.is_empty() && !later.is_empty() {
             (Published::default(), None)
         } else {
-            let prepared = prepare(store, lease, &self.links, invocation);
+            let links = self.links(invocation.now_ms()).await;
+            let prepared = prepare(store, lease, &links, invocation);
             match timeout_at(until, prepared).await {
                 Ok(Ok(Prepared::Ready(..))) if Instant::now() + PUBLISH_RESERVE > until => {
                     return Sent::deferred("there was no time left to publish".to_owned());
@@ -375,7 +400,8 @@ impl Outbox {
             }
             *cried_at = Some(now_ms);
         }
-        let message = message(alert, &Incident::of(alert), &self.links).of_table_down();
+        let links = self.links(now_ms).await;
+        let message = message(alert, &Incident::of(alert), &links).of_table_down();
         let mut to = Destination::of(alert.kind);
         to.insert(Destination::Bus);
         let published = self.publish(&to, &message, invocation.deadline).await;

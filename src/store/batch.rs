@@ -110,7 +110,7 @@ impl Store {
             wanted = got.unprocessed_keys;
         }
         if wanted.is_some_and(|left| !left.is_empty()) {
-            return Err(StoreError::Call {
+            return Err(StoreError::Throttled {
                 call: "BatchGetItem",
                 source: "the table is throttled: keys were left unprocessed".into(),
             });

@@ -80,9 +80,25 @@ const IS_NEW: &str = "attribute_not_exists(sid)";
 /// Why something isn't stored. What to do next is the same for all of them: come again.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A request failed: throttled, unreachable, refused.
+    /// A request failed: unreachable, refused.
     #[error("{call} failed")]
     Call {
+        /// Which request.
+        call: &'static str,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A request was throttled, however often it was tried.
+    #[error("{call} failed")]
+    Throttled {
+        /// Which request.
+        call: &'static str,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The table didn't answer in time, however often it was asked.
+    #[error("{call} failed")]
+    Timeout {
         /// Which request.
         call: &'static str,
         /// Why.
@@ -209,11 +225,26 @@ where
 
 fn failed<E, R>(call: &'static str, error: SdkError<E, R>) -> StoreError
 where
-    E: Error + Send + Sync + 'static,
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    StoreError::Call {
-        call,
-        source: Box::new(error),
+    let is_slow = match &error {
+        SdkError::TimeoutError(_) => true,
+        SdkError::DispatchFailure(failure) => failure.is_timeout(),
+        _ => false,
+    };
+    let is_throttled = matches!(
+        error.code(),
+        Some(
+            "ProvisionedThroughputExceededException"
+                | "ThrottlingException"
+                | "RequestLimitExceeded"
+        )
+    );
+    let source = Box::new(error);
+    match (is_slow, is_throttled) {
+        (true, _) => StoreError::Timeout { call, source },
+        (false, true) => StoreError::Throttled { call, source },
+        (false, false) => StoreError::Call { call, source },
     }
 }

@@ -11,6 +11,7 @@ use super::{BATCH, Shard, Store, StoreError, failed};
 use crate::notification::Sid;
 use crate::record::{Record, StoredEvent, StoredSession};
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
 use serde_json::{Map, Number, Value};
 
 /// The key of a session in the index of channels.
@@ -93,12 +94,7 @@ impl Store {
         since: u64,
     ) -> Result<Vec<Opened>, StoreError> {
         let mut opened = Vec::new();
-        let mut read = |item: &Item| {
-            opened.extend(read_number(item, FIRST_SENDTS).and_then(|first_sendts| {
-                let sid = read_text(item, SID)?.to_owned();
-                Some(Opened { first_sendts, sid })
-            }));
-        };
+        let mut read = |item: &Item| opened.extend(read_opened(item));
         if let Some(cname) = cname {
             let mut items = self
                 .client
@@ -131,6 +127,40 @@ impl Store {
         }
         opened.sort_unstable_by(|a, b| b.cmp(a));
         Ok(opened)
+    }
+
+    /// The newest `limit` sessions of a channel, newest first. Costs one query of the channel's
+    /// part of the index `channel`.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn newest_of(&self, cname: &str, limit: u16) -> Result<Vec<Opened>, StoreError> {
+        let newest = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("channel")
+            .key_condition_expression("cname = :cname")
+            .expression_attribute_values(":cname", text(cname))
+            .scan_index_forward(false)
+            .limit(i32::from(limit))
+            .send()
+            .await
+            .map_err(|error| failed("Query channel", error))?;
+        Ok(newest.items().iter().filter_map(read_opened).collect())
+    }
+
+    /// As many watched sessions as one request a partition reads, which is thousands; and whether
+    /// there are more. Costs eight queries of the index `watch`.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn some_watched(&self) -> Result<(Vec<String>, bool), StoreError> {
+        let pages = try_join_all(Shard::sessions().map(|shard| self.watched(shard, None))).await?;
+        let has_more = pages.iter().any(|page| page.next.is_some());
+        let all = pages.into_iter().flat_map(|page| page.due);
+        let sessions = all.filter(|due| due.key == ItemKey::Session);
+        Ok((sessions.map(|due| due.sid).collect(), has_more))
     }
 
     /// The sessions that the watchdog looks after: those that aren't over and have spoken within a
@@ -171,6 +201,13 @@ impl Store {
         }
         Ok(sessions)
     }
+}
+
+fn read_opened(item: &Item) -> Option<Opened> {
+    Some(Opened {
+        first_sendts: read_number(item, FIRST_SENDTS)?,
+        sid: read_text(item, SID)?.to_owned(),
+    })
 }
 
 fn read_event(fact: String, item: &Item) -> Option<StoredEvent> {

@@ -1,10 +1,12 @@
 """Opens the pages of sessions in a real browser and looks whether they show what was sent.
 
 The local receiver runs with its sample sessions; a session of 1,000 events and 100 streams and a
-hostile one are sent to it. Each page is opened live from it and as a file from `recordings show
---html`, in light, in dark and as wide as a phone. Then a fault for every check is planted into a
-page, and the check has to see it.
+hostile one are sent to it. Each page is opened by its signed link and as a file from `recordings
+show --html`, in light, in dark and on a phone; there axe-core looks, too, whether everybody can
+read it. The large one has two seconds on a slow phone. Then a fault for every check is planted into
+a page, and the check has to see it.
 
+    (mkdir -p target/axe; cd target/axe; npm pack axe-core@4.11.1; tar xzf axe-core-4.11.1.tgz)
     python tests/browser/check_pages.py            # needs playwright and a chromium
     python tests/browser/check_pages.py --pictures docs
 """
@@ -13,6 +15,7 @@ import argparse
 import collections
 import hashlib
 import hmac
+import html
 import json
 import os
 import pathlib
@@ -34,14 +37,18 @@ LANES = ["service", "recorder", "uploader", "errors", "alerts", "missing", "file
 VIEWS = {
     "light": dict(viewport={"width": 1280, "height": 900}, color_scheme="light"),
     "dark": dict(viewport={"width": 1280, "height": 900}, color_scheme="dark"),
-    "phone": dict(
-        viewport={"width": 375, "height": 740},
-        color_scheme="light",
+}
+for scheme, name in [("light", "phone"), ("dark", "phone, dark")]:
+    VIEWS[name] = dict(
+        viewport={"width": 360, "height": 740},
+        color_scheme=scheme,
         has_touch=True,
         is_mobile=True,
         device_scale_factor=2,
-    ),
-}
+    )
+# A slow phone has so much of this machine's speed, and its owner so much patience.
+SLOWER, PATIENCE_MS = 4, 2000
+
 # Each is sent as channel, uid, stream, file name and error message. Any that gets through sets the
 # canary or opens a dialog.
 HOSTILE = [
@@ -189,6 +196,12 @@ class Example:
             urllib.request.Request(self.url, body, headers), timeout=20
         ) as answer:
             assert answer.status == 200
+
+    def link(self, sid):
+        """The signed link to a recording's page, as the list has it."""
+        with urllib.request.urlopen(self.url, timeout=20) as answer:
+            found = re.search(rf'href="(/s/{sid}\?[^"]*)"', answer.read().decode())
+        return self.url + html.unescape(found[1])
 
     def page(self, recordings, sid, file):
         env = dict(
@@ -375,8 +388,8 @@ def details(page, is_phone):
     return problems
 
 
-def opened(browser, url, view):
-    context = browser.new_context(**VIEWS[view])
+def opened(browser, url, view, **more):
+    context = browser.new_context(**VIEWS[view], **more)
     page = context.new_page()
     origin = url if url.startswith("file:") else url[: url.index("/", 8)]
     watch = Watch(page, origin)
@@ -384,11 +397,64 @@ def opened(browser, url, view):
     return context, page, watch
 
 
+def readable(browser, axe, url, view):
+    """What axe-core finds serious: contrast, names, order, what a keyboard can't reach."""
+    # It adds elements of its own, which the page's policy forbids.
+    context, page, _ = opened(browser, url, view, bypass_csp=True)
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document)")["violations"]
+    context.close()
+    return [
+        f"axe {one['id']}: {one['help']}: {one['nodes'][0]['html'][:120]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def first_things_first(browser, url):
+    """What a phone shows without any script, from top to bottom; and that paper has it all."""
+    context = browser.new_context(**VIEWS["phone"], java_script_enabled=False)
+    page = context.new_page()
+    page.goto(url, wait_until="load")
+    problems = []
+    order = ["h1", ".now .verdict", ".now ol li", ".facts .files", ".scroll", "tr[data-what]"]
+    tops = [page.locator(selector).first.bounding_box() for selector in order]
+    tops = [box and box["y"] for box in tops]
+    if None in tops or sorted(tops) != tops:
+        problems.append(f"the order: {dict(zip(order, tops))}")
+    elif tops[2] > VIEWS["phone"]["viewport"]["height"] * 2 / 3:
+        problems.append(f"the first step is {tops[2]} px down")
+    page.set_viewport_size({"width": 600, "height": 850})
+    page.emulate_media(media="print", color_scheme="dark")
+    width = page.locator(".chart").bounding_box()["width"]
+    if width > 600 or page.locator(".zoom").first.is_visible():
+        problems.append(f"on paper the picture is {width} px wide")
+    context.close()
+    return problems
+
+
+def slow(browser, url):
+    """Whether the page takes too long on a slow phone, at the best of three times."""
+    times = []
+    for _ in range(3):
+        context = browser.new_context(**VIEWS["phone"])
+        page = context.new_page()
+        session = context.new_cdp_session(page)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+        page.goto(url, wait_until="load")
+        page.wait_for_function("performance.getEntriesByType('navigation')[0].loadEventEnd > 0")
+        times.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+        context.close()
+    if min(times) > PATIENCE_MS:
+        return [f"takes {min(times):.0f} ms on a slow phone"]
+    return []
+
+
 # A fault, and what the check has to say about it.
-def faults(html, sid):
+def faults(whole, sid):
     policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-    open_html = policy.sub("", html)
-    lane = re.search(r'<div class="lane stream" data-lane="stream">', html)
+    open_html = policy.sub("", whole)
+    lane = re.search(r'<div class="lane stream" data-lane="stream">', whole)
     escaped, raw = (
         "<h1>&lt;script&gt;window.canary=1&lt;/script&gt;",
         "<h1><script>window.canary=1</script>",
@@ -398,7 +464,7 @@ def faults(html, sid):
         open_html.replace(escaped, raw, 1),
         "a script from outside ran",
     )
-    yield "the same, stopped by the policy", html.replace(escaped, raw, 1), "console: "
+    yield "the same, stopped by the policy", whole.replace(escaped, raw, 1), "console: "
     yield (
         "an image from outside",
         open_html.replace("<h1>", '<img src="http://127.0.0.1:9/x.png"><h1>', 1),
@@ -412,13 +478,13 @@ def faults(html, sid):
     )
     yield (
         "a lane of a stream is missing",
-        html.replace(lane.group(0), '<div class="lane stream">', 1),
+        whole.replace(lane.group(0), '<div class="lane stream">', 1),
         "lanes of streams",
     )
-    yield "no lane of alerts", html.replace('data-lane="alerts"', "", 1), "lanes alerts"
-    yield "a mark is missing", html.replace('data-mark="callback"', "", 1), "marks of callbacks"
-    yield "a row is missing", html.replace('data-what="callback"', "", 1), "rows of callbacks"
-    yield "a bar is missing", html.replace('data-bar="audio"', "", 1), "audio bars"
+    yield "no lane of alerts", whole.replace('data-lane="alerts"', "", 1), "lanes alerts"
+    yield "a mark is missing", whole.replace('data-mark="callback"', "", 1), "marks of callbacks"
+    yield "a row is missing", whole.replace('data-what="callback"', "", 1), "rows of callbacks"
+    yield "a bar is missing", whole.replace('data-bar="audio"', "", 1), "audio bars"
     yield (
         "an error in the console",
         open_html.replace("<body>", "<body><script>console.error('planted')</script>", 1),
@@ -429,16 +495,47 @@ def faults(html, sid):
         open_html.replace("<body>", "<body><script>alert('planted')</script>", 1),
         "dialog: planted",
     )
-    yield "no script", re.sub(r"<script>.*?</script>", "", html, flags=re.S), "no details on hover"
+    yield "no script", re.sub(r"<script>.*?</script>", "", whole, flags=re.S), "no details on hover"
     yield (
         "no details",
-        re.sub(r"<title>[^<]*</title>", "", html.replace("<title>", "<title >", 1)),
+        re.sub(r"<title>[^<]*</title>", "", whole.replace("<title>", "<title >", 1)),
         "a mark without details",
     )
     yield (
         "too wide",
         open_html.replace("<h1>", '<h1 style="min-width:3000px">', 1),
         "wider than the window",
+    )
+
+
+def other_faults(browser, axe, whole):
+    """The same for the checks that look at a page in their own way."""
+    open_html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", whole)
+    axe_of = lambda url: readable(browser, axe, url, "phone")
+    for name, faulty, says in [
+        ("pale ink", open_html.replace("--soft: #59636e", "--soft: #c9ced4"), "axe color-contrast"),
+        ("no language", open_html.replace('<html lang="en"', "<html"), "axe html-has-lang"),
+        (
+            "a button that says nothing",
+            re.sub(r"(<button[^>]*>)[^<]*", r"\1", open_html),
+            "axe button-name",
+        ),
+    ]:
+        yield name, faulty, axe_of, says
+    first = lambda url: first_things_first(browser, url)
+    now = re.search(r'<section class="card now">.*?</section>', open_html, re.S).group(0)
+    moved = open_html.replace(now, "").replace("</main>", now + "</main>")
+    yield "the verdict last", moved, first, "the order"
+    pushed = open_html.replace("<h1>", '<p style="height:700px"></p><h1>', 1)
+    yield "the verdict far down", pushed, first, "the first step is"
+    narrow = open_html.replace(".chart { width: 100%; }", "")
+    yield "paper that cuts the picture off", narrow, first, "on paper"
+    busy = "<script>for (const end = Date.now() + 3000; Date.now() < end;);</script>"
+    yield (
+        "a script that takes its time",
+        open_html.replace("</main>", "</main>" + busy),
+        lambda url: slow(browser, url),
+        "takes",
     )
 
 
@@ -459,11 +556,15 @@ def main():
         or shutil.which("google-chrome"),
     )
     options.add_argument(
+        "--axe", default=ROOT / "target/axe/package/axe.min.js", type=pathlib.Path
+    )
+    options.add_argument(
         "--pictures", type=pathlib.Path, help="take the README's pictures into this folder"
     )
     options = options.parse_args()
     if not options.chromium:
         sys.exit("missing: chromium")
+    axe = options.axe.read_text()
     sessions = {}
     for name in ("composite", "individual", "fatal", "backup", "failover"):
         callbacks = sample(name)
@@ -495,17 +596,25 @@ def main():
                 expected = Expected(callbacks)
                 file = folder / f"{name}.html"
                 example.page(options.target / "recordings", sid, file)
-                views = [(f"{example.url}/sessions/{sid}", view) for view in VIEWS] + [
+                views = [(example.link(sid), view) for view in VIEWS] + [
                     (file.as_uri(), "light")
                 ]
                 for url, view in views:
                     context, page, watch = opened(browser, url, view)
                     report(
                         f"{name}, {view}, {url.split(':')[0]}",
-                        check(page, watch, expected, view == "phone"),
+                        check(page, watch, expected, "phone" in view),
                     )
                     context.close()
                     pages += 1
+                link = example.link(sid)
+                for view in ["phone", "phone, dark"]:
+                    report(f"{name}, {view}", readable(browser, axe, link, view))
+            fatal = next(sid for sid, (name, _) in sessions.items() if name == "fatal")
+            report("fatal, phone", first_things_first(browser, example.link(fatal)))
+            report("large, phone", slow(browser, example.link("large")))
+            for view in ["phone", "phone, dark"]:
+                report(f"list, {view}", readable(browser, axe, example.url + "/", view))
             # The list, and that it is live: what comes while it is open shows up by itself.
             context, page, watch = opened(browser, example.url + "/", "light")
             shown = set(
@@ -528,6 +637,17 @@ def main():
                     )
                 )
                 page.wait_for_selector("[data-lane=stream]", timeout=15_000, state="attached")
+                # Without scripts it fetches itself whole.
+                plain = browser.new_context(**VIEWS["phone"], java_script_enabled=False)
+                other = plain.new_page()
+                other.goto(page.url)
+                details = {"streamUid": "8", "state": 0}
+                at = T0 + 10**7 + 6000
+                example.post(callback("lately", 2, 43, details, at, HOSTILE[1]))
+                other.wait_for_selector(
+                    "[data-lane=stream] >> nth=1", timeout=15_000, state="attached"
+                )
+                plain.close()
             except Exception as error:  # a timeout of the browser's
                 report("live", [str(error).splitlines()[0]])
             report(
@@ -541,10 +661,10 @@ def main():
             )
             context.close()
             pages += 2
-            html = (folder / "hostile.html").read_text()
+            whole = (folder / "hostile.html").read_text()
             expected = Expected(sent["hostile"])
-            for name, faulty, says in faults(html, "hostile"):
-                assert faulty != html, f"{name}: nothing planted"
+            for name, faulty, says in faults(whole, "hostile"):
+                assert faulty != whole, f"{name}: nothing planted"
                 file = folder / "faulty.html"
                 file.write_text(faulty)
                 context, page, watch = opened(browser, file.as_uri(), "light")
@@ -553,8 +673,17 @@ def main():
                     report(f"planted: {name}", [f"not seen; the check says {found or 'nothing'}"])
                 context.close()
                 planted += 1
+            whole = (folder / "fatal.html").read_text()
+            for name, faulty, look, says in other_faults(browser, axe, whole):
+                assert faulty != whole, f"{name}: nothing planted"
+                file = folder / "faulty.html"
+                file.write_text(faulty)
+                found = look(file.as_uri())
+                if not any(problem.startswith(says) for problem in found):
+                    report(f"planted: {name}", [f"not seen; the check says {found or 'nothing'}"])
+                planted += 1
             if options.pictures:
-                pictures(browser, example.url, sessions, options.pictures)
+                pictures(browser, example, sessions, options.pictures)
             browser.close()
     finally:
         example.process.terminate()
@@ -568,10 +697,15 @@ def main():
     )
 
 
-def pictures(browser, url, sessions, folder):
+def pictures(browser, example, sessions, folder):
     sid = next(sid for sid, (name, _) in sessions.items() if name == "individual")
-    for name, view, height in [("session", "light", 960), ("session-dark", "dark", 960)]:
-        context, page, _ = opened(browser, f"{url}/sessions/{sid}", view)
+    fatal = next(sid for sid, (name, _) in sessions.items() if name == "fatal")
+    for name, sid, view, height in [
+        ("session", sid, "light", 960),
+        ("session-dark", sid, "dark", 960),
+        ("phone", fatal, "phone", 740),
+    ]:
+        context, page, _ = opened(browser, example.link(sid), view)
         page.set_viewport_size({"width": VIEWS[view]["viewport"]["width"], "height": height})
         page.screenshot(path=folder / f"{name}.png")
         context.close()

@@ -27,7 +27,7 @@ CALM = 20
 # many minutes late, isn't documented.
 LOOK_BACKS_AND_DELAYS = [(0, 0), (3, 0), (3, 2), (5, 3)]
 
-CALLBACK, SWEEPER = "stack-callback", "stack-sweeper"
+CALLBACK, SWEEPER, VIEWER = "stack-callback", "stack-sweeper", "stack-viewer"
 TABLE = "Table"
 ALERTS, NOTICES = "UndeliveredAlerts.QueueName", "UndeliveredNotices.QueueName"
 
@@ -280,6 +280,8 @@ def troubles(recorded):
         ("a run of the sweeper fails", 1, {"sweep": 0, "sweep_failed": 1}, []),
         ("a part of each sweep fails", 20, {"sweep": 0, "sweep_of_a_part": 1}, ["TableErrors"]),
         ("a part of a sweep fails", 2, {"sweep": 0, "sweep_of_a_part": 1}, []),
+        ("pages can't be shown", 10, {("AWS/Lambda", "Url5xxCount", VIEWER): 2}, ["ViewerFails"]),
+        ("a page can't be shown", 1, {("AWS/Lambda", "Url5xxCount", VIEWER): 1}, []),
         ("the table is down", 20,
          {"callback": 0, "callback_not_stored": 1, "sweep": 0, "sweep_failed": 1},
          ["NotStored", "SweeperErrors"]),
@@ -395,6 +397,8 @@ FAULTS = [
     plant("TableErrors", "EvaluationPeriods", 1),
     plant("UnreadableItems", "EvaluationPeriods", 1),
     plant("TableThrottles", "EvaluationPeriods", 3),
+    plant("ViewerFails", "Threshold", 1),
+    plant_expression("ViewerFails", "failures"),
     plant("WrongSecret", "EvaluationPeriods", 3),
     plant("TableThrottles", "DatapointsToAlarm", 1),
     plant_expression("IndexThrottles", "FILL(watchWrites, 0) + FILL(watchReads, 0)"),

@@ -284,7 +284,7 @@ def the_second_run(machine, pager):
     functions = boto3.client("lambda")
     versions = lambda: [
         functions.list_versions_by_function(FunctionName=f"{NAME}-{name}")["Versions"]
-        for name in ["callback", "sweeper"]
+        for name in ["callback", "sweeper", "viewer"]
     ]
     before = what_it_made()[0], files(), versions()
     user = machine.at("./deploy")
@@ -300,7 +300,7 @@ def an_upgrade(machine, release):
     """New defaults arrive; what was chosen stays."""
     sizes = lambda: {
         name: boto3.client("lambda").get_function_configuration(FunctionName=f"{NAME}-{name}")
-        for name in ["callback", "sweeper"]
+        for name in ["callback", "sweeper", "viewer"]
     }
     user = machine.at("./deploy", "SweeperMemorySize=640")
     assert user.end() == 0 and user.typed == [], user.said

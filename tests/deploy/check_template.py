@@ -62,20 +62,49 @@ def statements(document):
 
 
 def url_permissions(t):
-    given = [p["Properties"] for p in of_type(t, "AWS::Lambda::Permission").values()]
-    alias = {"Ref": "CallbackFunctionAliaslive"}
-    given = [p for p in given if p["FunctionName"] == alias and p["Principal"] == "*"]
-    actions = sorted(p["Action"] for p in given)
-    assert actions == ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"], actions
-    for p in given:
-        if p["Action"] == "lambda:InvokeFunctionUrl":
-            assert p["FunctionUrlAuthType"] == "NONE"
-        else:
-            assert p["InvokedViaFunctionUrl"] is True
-    (url,) = of_type(t, "AWS::Lambda::Url").values()
-    assert url["Properties"]["AuthType"] == "NONE"
-    # Another target would be another address, which has to be pasted into the console again.
-    assert url["Properties"]["TargetFunctionArn"] == alias
+    permissions = [p["Properties"] for p in of_type(t, "AWS::Lambda::Permission").values()]
+    urls = of_type(t, "AWS::Lambda::Url")
+    assert sorted(urls) == ["CallbackFunctionUrl", "ViewerFunctionUrl"], urls
+    for name in ["CallbackFunction", "ViewerFunction"]:
+        alias = {"Ref": f"{name}Aliaslive"}
+        given = [p for p in permissions if p["FunctionName"] == alias and p["Principal"] == "*"]
+        actions = sorted(p["Action"] for p in given)
+        assert actions == ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"], actions
+        for p in given:
+            if p["Action"] == "lambda:InvokeFunctionUrl":
+                assert p["FunctionUrlAuthType"] == "NONE"
+            else:
+                assert p["InvokedViaFunctionUrl"] is True
+        url = urls[f"{name}Url"]["Properties"]
+        assert url["AuthType"] == "NONE"
+        # Another target would be another address: the console's, or that of links on their way.
+        assert url["TargetFunctionArn"] == alias
+
+
+def viewer_only_reads(t):
+    """It can be left out whole; where it is, it may read, and its key is made and kept here."""
+    resources = {n: r for n, r in t["Resources"].items() if n.startswith(("Viewer", "Link"))}
+    assert resources
+    for name, resource in resources.items():
+        condition = resource.get("Condition")
+        assert condition in ["HasViewer", "WantsViewer"] or "Version" in name, (name, condition)
+    assert t["Parameters"]["Viewer"]["Default"] == "true"
+    (policy,) = t["Resources"]["ViewerRole"]["Properties"]["Policies"]
+    actions = {a for s in statements(policy["PolicyDocument"]) for a in as_list(s["Action"])}
+    of_table = {action for action in actions if action.startswith("dynamodb:")}
+    assert of_table == {"dynamodb:Query", "dynamodb:BatchGetItem"}, of_table
+    key = t["Resources"]["LinkSecret"]["Properties"]
+    assert key["GenerateSecretString"]["PasswordLength"] >= 43 and "SecretString" not in key
+    # Whatever would stand at its beginning, it has to be read as it is.
+    assert key["GenerateSecretString"]["ExcludePunctuation"] is True
+    readers = [name for name, document, _ in policies(t)
+               if any(s.get("Resource") == {"Ref": "LinkSecret"} for s in statements(document))]
+    whose = ["CallbackRole", "OperatorPolicy", "SweeperRole", "ViewerRole"]
+    assert sorted(readers) == whose, readers
+    for function in ["CallbackFunction", "SweeperFunction"]:
+        variables = t["Resources"][function]["Properties"]["Environment"]["Variables"]
+        address = {"Fn::GetAtt": ["ViewerFunctionUrl", "FunctionUrl"]}
+        assert variables["VIEWER_URL"] == {"Fn::If": ["HasViewer", address, ""]}, function
 
 
 def no_star(t):
@@ -88,7 +117,7 @@ def no_star(t):
 
 def roles(t):
     functions = of_type(t, "AWS::Lambda::Function")
-    for name in ["Callback", "Sweeper"]:
+    for name in ["Callback", "Sweeper", "Viewer"]:
         role = functions[f"{name}Function"]["Properties"]["Role"]
         assert role == {"Fn::GetAtt": [f"{name}Role", "Arn"]}, role
 
@@ -210,7 +239,16 @@ def read_by_code():
     admission = code[code.index("impl Admission"):code.index("fn secrets(")]
     variables = lambda text: set(re.findall(r'\(\s*"([A-Z][A-Z0-9_]{4,})"', text)) - NOT_SET
     common = variables(code.replace(admission, ""))
-    return {"CallbackFunction": common | variables(admission), "SweeperFunction": common}
+    # The viewer has no topic: it reads what it names, by way of the functions that it calls.
+    viewing = re.search(r"impl Viewing \{.*?^}", code, re.S | re.M).group(0)
+    for called in re.findall(r"(?:variables\.|self\.)(\w+)\(", viewing):
+        body = re.search(rf"    fn {called}\(.*?^    }}", code, re.S | re.M).group(0)
+        viewing += body if called not in ["get", "required"] else ""
+    names = lambda text: set(re.findall(r'"([A-Z][A-Z0-9_]{4,})"', text)) - NOT_SET
+    return {
+        "CallbackFunction": common | variables(admission), "SweeperFunction": common,
+        "ViewerFunction": names(viewing) - {"DEBUG", "INFO", "WARN", "ERROR", "FATAL"},
+    }
 
 
 def variables_are_read(t):
@@ -231,6 +269,10 @@ def limits(t):
         assert p["Environment"]["Variables"]["LOG_LEVEL"] == {"Ref": "LogLevel"}, name
     assert functions["CallbackFunction"]["Properties"]["Timeout"] < 10
     assert functions["SweeperFunction"]["Properties"]["Timeout"] < 60
+    assert functions["ViewerFunction"]["Properties"]["Timeout"] >= 10
+    reserved = functions["ViewerFunction"]["Properties"]["ReservedConcurrentExecutions"]
+    assert reserved["Fn::If"][2] == {"Ref": "AWS::NoValue"}
+    assert t["Parameters"]["ViewerReservedConcurrency"]["Default"] == 0
     for name, prefix in [("CallbackFunction", ""), ("SweeperFunction", "Sweeper")]:
         p = functions[name]["Properties"]
         # A new account has nothing to reserve.
@@ -294,16 +336,17 @@ def versions_can_be_gone_back_to(t):
         # Lambda publishes no version of what hasn't changed.
         assert "${Deployment}" in function["Properties"]["Description"]["Fn::Sub"], name
         given = {
-            word: {"Fn::If": [condition, "own", "given"]} for word, condition in
+            word: {"Fn::If": [condition, "own", "ext"]} for word, condition in
             {"Secret": "MakesSecret", "Table": "MakesTable", "Bus": "MakesBus"}.items()
         }
-        given["Bus"] = {"Fn::If": ["HasBus", given["Bus"], "none"]}
+        given["Bus"] = {"Fn::If": ["HasBus", given["Bus"], "nil"]}
         for word in set(words) - described:
             assert description[1][word] == given[word], name
-        assert {"Bus", "Table"} <= set(words), name
+        assert "Table" in words and ("Bus" in words) == (name != "ViewerFunction"), name
         assert ("Secret" in words) == (name == "CallbackFunction"), name
         # Lambda takes 256 characters.
-        length = len(words) + sum(longest(t["Parameters"].get(word, {})) or 5 for word in words)
+        own = len("own")
+        length = len(words) + sum(longest(t["Parameters"].get(word, {})) or own for word in words)
         assert length <= 256, (name, length)
 
 
@@ -454,6 +497,8 @@ RESOURCES = {
     '{"Fn::GetAtt": ["TopicKey", "Arn"]}': "topic key",
     '{"Fn::GetAtt": ["CallbackLogGroup", "Arn"]}': "log group",
     '{"Fn::GetAtt": ["SweeperLogGroup", "Arn"]}': "log group",
+    '{"Fn::GetAtt": ["ViewerLogGroup", "Arn"]}': "log group",
+    '{"Ref": "LinkSecret"}': "link secret",
 }
 
 
@@ -606,6 +651,17 @@ CHECKS = [
     (url_permissions, [
         plant_in("CallbackFunction", "Properties", "FunctionUrlConfig", "AuthType", "AWS_IAM"),
         plant_in("CallbackFunction", "Properties", "AutoPublishAlias", None),
+        plant_in("ViewerFunction", "Properties", "FunctionUrlConfig", "AuthType", "AWS_IAM"),
+    ]),
+    (viewer_only_reads, [
+        plant_in("ViewerFunction", "Condition", "HasFunctions"),
+        plant_in("ViewerRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 0,
+                 "Action", ["dynamodb:Query", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"]),
+        plant_in("LinkSecret", "Properties", "GenerateSecretString", "PasswordLength", 12),
+        plant_in("LinkSecret", "Properties", "GenerateSecretString", "ExcludePunctuation", False),
+        plant_in(*STATEMENTS_OF_SWEEPER, 5, None),
+        plant_in("SweeperFunction", "Properties", "Environment", "Variables", "VIEWER_URL", "x"),
+        plant_parameter("Viewer", "Default", "false"),
     ]),
     (no_star, [
         plant_in(*STATEMENTS_OF_CALLBACK, 0, "Resource", "*"),
@@ -652,9 +708,12 @@ CHECKS = [
     (variables_are_read, [
         plant_in("CallbackFunction", "Properties", "Environment", "Variables", "TOPIC_ARN", "x"),
         plant_in("SweeperFunction", "Properties", "Environment", "Variables", "ALERT_KINDS", None),
+        plant_in("ViewerFunction", "Properties", "Environment", "Variables", "ALERT_TOPIC_ARN",
+                 "x"),
     ]),
     (limits, [
         plant_in("CallbackFunction", "Properties", "Timeout", 30),
+        plant_in("ViewerFunction", "Properties", "Timeout", 3),
         plant_in("CallbackFunction", "Properties", "ReservedConcurrentExecutions",
                  {"Fn::If": ["HasReservedConcurrency", 5, 10]}),
         plant_in("SweeperFunction", "Properties", "MemorySize", {"Ref": "MemorySize"}),
@@ -724,6 +783,8 @@ CHECKS = [
         plant_in(*STATEMENTS_OF_SWEEPER, 1, "Action", "dynamodb:Scan"),
         plant_in("OperatorPolicy", "Properties", "PolicyDocument", "Statement", 3, "Action",
                  "sns:Subscribe"),
+        plant_in("ViewerRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 2,
+                 "Action", "dynamodb:Scan"),
     ]),
     (other_ways_say_what_is, [
         plant_in("CallbackFunction", "Properties", "Environment", "Variables", "NEW_ONE", "x"),

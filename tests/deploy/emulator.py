@@ -130,7 +130,12 @@ class Passage(http.server.BaseHTTPRequestHandler):
     def do_CONNECT(self):
         self.send_response(200)
         self.end_headers()
-        self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
+        try:
+            self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
+        except ssl.SSLError:
+            # A browser speaks to its maker, too, and wants his certificate.
+            self.close_connection = True
+            return
         self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
         self.close_connection = False
 

@@ -1,6 +1,7 @@
 """Rehearses a deployment without an account: MiniStack, a process of its own, plays AWS and creates
 the stack from the template with the built functions; signed samples go in through the function's
-own URL; the table, the topic's subscriber and the sweeper are looked at.
+own URL; the table, the topic's subscriber and the sweeper are looked at, and the link in an alert
+is opened in a real browser, as small as a phone.
 
     sam build --parameter-overrides Architecture=x86_64
     python tests/deploy/rehearse.py
@@ -21,11 +22,12 @@ import time
 from pathlib import Path
 
 import boto3
+from playwright.sync_api import sync_playwright
 from samtranslator.yaml_helper import yaml_parse
 
 import programs
 import stack
-from emulator import REGION, SECRET, post, running, wait_for
+from emulator import REGION, SECRET, Front, post, running, wait_for
 from stack import ROOT
 
 BUILD = ROOT / ".aws-sam/build"
@@ -84,6 +86,10 @@ def rehearse(environment):
 
     for subscriber in [pager, everything]:
         subscriber.wait_for(["abnormal_exit", "fatal_error"])
+
+    links = {c["kind"]: c["viewUrl"] for c in everything.receive() if c["sid"] == sid}
+    assert all(link.startswith(f"{outputs['ViewerUrl']}s/{sid}?e=") for link in links.values())
+    open_on_a_phone(links["fatal_error"], sid)
 
     # A recording that goes silent, then speaks again: the sweeper finds both.
     now_ms = int(time.time() * 1000)
@@ -159,6 +165,38 @@ def files_are_told(url, consumer):
         print(f"the bus: {sid} can be played, {len(uris)} files")
     archived = wait_for("archive", 30, programs.archived)
     print(f"the archive has {archived} notices")
+
+
+def open_on_a_phone(link, sid):
+    """The alert's link, as whoever is on call opens it; and the same link, changed."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        front = Front(Path(folder))
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"],
+            proxy={"server": f"http://127.0.0.1:{front.server_port}"},
+        )
+        context = browser.new_context(
+            viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True,
+            ignore_https_errors=True,
+        )
+        page = context.new_page()
+        answer = page.goto(link)
+        assert answer.status == 200, (answer.status, page.content())
+        for name, value in [("cache-control", "no-store"), ("x-robots-tag", "noindex, nofollow")]:
+            assert answer.headers[name] == value, answer.headers
+        assert sid in page.inner_text(".meta"), page.content()
+        verdict = page.locator(".now .verdict")
+        steps, height = page.locator(".now ol li"), page.viewport_size["height"]
+        assert "FAILED" in verdict.inner_text() and steps.count() > 2, verdict.inner_text()
+        top = lambda place: place.bounding_box()["y"]
+        assert top(steps.first) < height / 2 < height < top(page.locator(".scroll"))
+        said = verdict.inner_text()
+        forged = page.goto(link.replace(sid, sid[::-1]))
+        assert forged.status == 403 and "opens nothing" in page.inner_text("h1")
+        browser.close()
+        front.shutdown()
+    print(f"the alert's link on a phone: {said!r}, and what to do; changed, it opens nothing")
 
 
 def callback(sid, sequence, event_type, sendts, details):

@@ -17,6 +17,7 @@ mod a_crowd_of_writers_loses_nothing;
 mod a_day_of_late_callbacks_rings_no_false_alarm;
 mod a_hostile_session_stays_bounded;
 mod a_kill_at_any_point_loses_no_alert;
+mod a_link_opens_its_recording_and_nothing_else;
 mod a_person_sees_what_happened;
 mod a_rehearsal_tells_the_truth;
 mod a_storm_is_told_in_digests;

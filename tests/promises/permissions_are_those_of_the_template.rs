@@ -4,10 +4,12 @@
 
 use crate::harness::{
     Binary, CRITICAL_TOPIC, Function, Moto, Proxy, World, callback, event, event_details,
-    recordings, tick, verified,
+    recordings, recordings_on_aws, tick, verified, visit,
 };
 use agora_recording_callbacks::clock::now_ms;
-use agora_recording_callbacks::notification::Unreadable;
+use agora_recording_callbacks::link::Place;
+use agora_recording_callbacks::notification::{Sid, Unreadable};
+use agora_recording_callbacks::secrets::Secret;
 use agora_recording_callbacks::store::QuarantineReason;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,14 +48,20 @@ async fn what_the_programs_ask_for_is_recorded() {
         return;
     };
     moto.create("agora", "local-secret").await.unwrap();
+    moto.create("links", "key of the links").await.unwrap();
     let (secrets, secrets_url) = Proxy::start(moto.url.clone(), "local").await.unwrap();
     let world = World::with_bus().await;
-    let settings = [
-        ("AGORA_SECRET_ID", "agora"),
-        ("ALERT_KINDS", "all"),
-        ("CRITICAL_TOPIC_ARN", CRITICAL_TOPIC),
+    let links = [
+        ("VIEWER_URL", "https://viewer.example.com"),
+        ("LINK_SECRET_ID", "links"),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets_url.as_str()),
+        ("CRITICAL_TOPIC_ARN", CRITICAL_TOPIC),
     ];
+    let settings = [
+        &links[..],
+        &[("AGORA_SECRET_ID", "agora"), ("ALERT_KINDS", "all")],
+    ]
+    .concat();
     let function = Function::start(&world, &settings).await;
     for file in std::fs::read_dir("events").unwrap() {
         let path = file.unwrap().path();
@@ -106,12 +114,29 @@ async fn what_the_programs_ask_for_is_recorded() {
         world.look_now(sid).await;
     }
     asked_with_sns(&world);
-    let critical = [("CRITICAL_TOPIC_ARN", CRITICAL_TOPIC)];
-    let sweeper = Function::start_binary(Binary::Sweeper, &world, &critical).await;
+    let sweeper = Function::start_binary(Binary::Sweeper, &world, &links).await;
     let sweep = sweeper.invoke(tick()).await;
     assert_eq!(sweep["errors"], 0);
     assert_eq!(sweep["finished"], true);
-    let sweeper_asks = asked_with_sns(&world);
+    let mut sweeper_asks = asked_with_sns(&world);
+    sweeper_asks.extend(asked(&secrets));
+
+    let viewer = Function::start_binary(Binary::Viewer, &world, &links).await;
+    let key = Secret::new("key of the links");
+    let gaps = || Sid::new("gaps").unwrap();
+    for place in [
+        Place::Recording(gaps()),
+        Place::Json(gaps()),
+        Place::Watched,
+        Place::Channel("room-101-b".to_owned()),
+    ] {
+        let link = place.link(now_ms() / 1000 + 60, &key);
+        let (path, query) = link.split_once('?').unwrap();
+        let answer = viewer.invoke(visit("GET", path, query)).await;
+        assert_eq!(answer["statusCode"], 200, "{place:?}");
+    }
+    let mut viewer_asks = asked_with_sns(&world);
+    viewer_asks.extend(asked(&secrets));
 
     let store = world.store();
     for (n, event_type) in [(0, 40), (1, 11), (2, 31)] {
@@ -147,16 +172,20 @@ async fn what_the_programs_ask_for_is_recorded() {
         let (printed, ok) = recordings(&world, arguments).await;
         assert!(ok, "{printed}");
     }
-    let operator_asks = asked_with_sns(&world);
+    let (printed, ok) = recordings_on_aws(&["link", "gaps"], &links).await;
+    assert!(ok, "{printed}");
+    let mut operator_asks = asked_with_sns(&world);
+    operator_asks.extend(asked(&secrets));
 
     let all = BTreeMap::from([
         ("CallbackRole", callback_asks),
         ("SweeperRole", sweeper_asks),
+        ("ViewerRole", viewer_asks),
         ("OperatorPolicy", operator_asks),
     ]);
     let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/permissions.json");
     std::fs::write(path, serde_json::to_string_pretty(&all).unwrap()).unwrap();
-    for (who, asks) in &all {
+    for (who, asks) in all.iter().filter(|(who, _)| **who != "ViewerRole") {
         assert!(
             asks.contains("dynamodb:UpdateItem on table"),
             "{who}: {asks:?}"

@@ -30,6 +30,7 @@ impl Watched {
         let name = match binary {
             Binary::Callback => "stack-callback",
             Binary::Sweeper => "stack-sweeper",
+            Binary::Viewer => "stack-viewer",
         };
         let settings = [
             ("AWS_LAMBDA_FUNCTION_NAME", name),

@@ -27,7 +27,7 @@ enum Target {
     Test(&'static str),
 }
 
-const PROOFS: [Proof; 13] = [
+const PROOFS: [Proof; 14] = [
     Proof {
         claim: "order",
         target: Target::Test("promises"),
@@ -57,6 +57,11 @@ const PROOFS: [Proof; 13] = [
         claim: "storms",
         target: Target::Test("promises"),
         filters: &["a_storm_is_told"],
+    },
+    Proof {
+        claim: "links",
+        target: Target::Test("promises"),
+        filters: &["a_link_opens"],
     },
     Proof {
         claim: "kills",

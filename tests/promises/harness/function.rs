@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 pub(crate) enum Binary {
     Callback,
     Sweeper,
+    Viewer,
 }
 
 /// A running function.
@@ -227,6 +228,7 @@ fn command(binary: Binary, world: &World, more: &[(&str, &str)]) -> Command {
     let program = match binary {
         Binary::Callback => env!("CARGO_BIN_EXE_callback"),
         Binary::Sweeper => env!("CARGO_BIN_EXE_sweeper"),
+        Binary::Viewer => env!("CARGO_BIN_EXE_viewer"),
     };
     let mut command = on_world(program, world);
     command.envs(more.iter().copied());
@@ -270,6 +272,25 @@ pub(crate) fn event(body: &str) -> Value {
             "timeEpoch": 1_772_460_000_000_u64,
         },
         "body": body,
+        "isBase64Encoded": false,
+    })
+}
+
+/// A function-URL event of somebody who opens an address.
+pub(crate) fn visit(method: &str, path: &str, query: &str) -> Value {
+    json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {"accept": "text/html", "host": "x.lambda-url.eu-central-1.on.aws"},
+        "requestContext": {
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.24", "userAgent": "Mozilla/5.0"},
+            "requestId": "r", "routeKey": "$default", "stage": "$default",
+            "domainName": "x.lambda-url.eu-central-1.on.aws",
+            "timeEpoch": 1_772_460_000_000_u64,
+        },
         "isBase64Encoded": false,
     })
 }

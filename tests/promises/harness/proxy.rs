@@ -244,7 +244,13 @@ impl Proxy {
 /// secret` …
 fn permissions(target: &str, operation: &str, request: &Value) -> Vec<String> {
     if target.starts_with("secretsmanager") {
-        return vec![format!("secretsmanager:{operation} on secret")];
+        let id = request["SecretId"].as_str().unwrap_or_default();
+        let secret = if id.contains("link") {
+            "link secret"
+        } else {
+            "secret"
+        };
+        return vec![format!("secretsmanager:{operation} on {secret}")];
     }
     // A transaction needs what its writes need one by one.
     if let Some(writes) = request["TransactItems"].as_array() {
