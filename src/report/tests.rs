@@ -359,6 +359,28 @@ fn the_key_of_a_stream_is_shown_nowhere() {
     }
 }
 
+#[test]
+fn a_page_without_what_grows_still_says_what_happened_and_what_to_do() {
+    let (_, callbacks) = samples()
+        .into_iter()
+        .find(|(name, _)| *name == "fatal")
+        .unwrap();
+    let record = record(&callbacks);
+    let report = Report::of(&record, &rules(), NOW);
+    let summary = summary_page(&report, Page::Served(Served::default()));
+    for said in [
+        "FAILED",
+        "What to do now",
+        "NOT CONFIRMED",
+        "There is too much",
+    ] {
+        assert!(summary.contains(said), "{said}");
+    }
+    assert!(!summary.contains("Timeline") && !summary.contains("data-lane"));
+    let whole = page(&report, &record, Page::File);
+    assert!(whole.len() > summary.len() && whole.contains("Timeline"));
+}
+
 /// Texts that try to leave the place where they stand.
 fn hostile() -> impl Strategy<Value = String> {
     let parts = prop::sample::select(vec![
