@@ -166,8 +166,8 @@ impl Metric {
         Self::TableErrors,
     ];
 
-    /// True for what an alarm counts runs in a row of, and where 0 is the trouble; any other 0 isn't
-    /// worth its bytes.
+    /// True for what an alarm counts runs in a row of, and where 0 is the trouble; any other 0
+    /// isn't worth its bytes.
     fn is_kept_when_zero(self) -> bool {
         matches!(self, Self::SweepLag | Self::TableErrors | Self::Subscribers)
     }

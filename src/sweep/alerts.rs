@@ -227,8 +227,8 @@ impl Run<'_> {
         left
     }
 
-    /// Reads these, and puts together what may leave as one; the others leave alone. What takes back
-    /// an alert that isn't sent yet is left to the next run.
+    /// Reads these, and puts together what may leave as one; the others leave alone. What takes
+    /// back an alert that isn't sent yet is left to the next run.
     async fn group(&self, due: &[Due]) -> Result<(Groups, Vec<Due>), StoreError> {
         let ids: Vec<_> = due.iter().filter_map(id).collect();
         let stored = self.read_alerts(&ids).await?;

@@ -1,6 +1,6 @@
 //! A model of digests, explored exhaustively: three pending alerts, two sweepers that make digests
-//! of them and take over what a crash left, requests whose answers are lost. Then each alert is taken
-//! back, and the notices take themselves off the digest that theirs was told in.
+//! of them and take over what a crash left, requests whose answers are lost. Then each alert is
+//! taken back, and the notices take themselves off the digest that theirs was told in.
 //!
 //! What it leaves out: leases last while somebody is at it (`main` has them); alerts that leave
 //! alone.

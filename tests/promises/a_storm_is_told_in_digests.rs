@@ -1,6 +1,6 @@
 //! When many recordings fall silent together, nobody's mailbox is flooded, and nobody is forgotten:
-//! three alerts leave at once, the rest as digests, whatever fails and whoever dies. What takes them
-//! back closes what they opened.
+//! three alerts leave at once, the rest as digests, whatever fails and whoever dies. What takes
+//! them back closes what they opened.
 
 use crate::harness::{
     Binary, CRITICAL_TOPIC, Function, Simulation, TABLE, TOPIC, Weather, World, callback,

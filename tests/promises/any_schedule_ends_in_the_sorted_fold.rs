@@ -195,8 +195,8 @@ async fn play(
     };
     futures_util::future::join_all((0..functions).map(|_| lane())).await;
 
-    // Leases run out; two sweepers at once, in the same weather, then in fair weather. A notice waits
-    // for its alert, which the other one may be about to send: so once more.
+    // Leases run out; two sweepers at once, in the same weather, then in fair weather. A notice
+    // waits for its alert, which the other one may be about to send: so once more.
     let sweepers = [world.sweeper(), world.sweeper()];
     let rough_rounds = if weather == Weather::default() { 0 } else { 2 };
     for round in 0..=rough_rounds + 1 {
