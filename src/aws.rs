@@ -90,6 +90,7 @@ pub fn viewer(aws: &SdkConfig, viewing: &Viewing) -> Viewer {
         secrets(aws, &viewing.link_secret),
         viewing.rules,
     )
+    .with_bucket(viewing.recording_bucket.clone())
 }
 
 /// The secrets that `source` names.

@@ -61,6 +61,8 @@ pub struct Viewing {
     /// What a failed recording isn't waited for, as in [`Config`].
     pub rules: Rules,
     /// As in [`Config`].
+    pub recording_bucket: Option<Bucket>,
+    /// As in [`Config`].
     pub log: Log,
 }
 
@@ -346,6 +348,7 @@ impl Viewing {
             table_name: variables.required("TABLE_NAME")?,
             link_secret: variables.link_secret()?,
             rules: variables.rules(&alert_kinds(variables.get("ALERT_KINDS"))?)?,
+            recording_bucket: variables.bucket("RECORDING_BUCKET")?,
             log: variables.log()?,
         })
     }

@@ -13,9 +13,11 @@ pub use answer::Answer;
 pub use refusal::Refusal;
 
 use crate::error::chain;
+use crate::files::Bucket;
 use crate::invocation::Invocation;
 use crate::link::{self, Opened, Place, Refused};
 use crate::notification::Sid;
+use crate::record::Record;
 use crate::report::{
     List, Page, Report, Row, Served, json, list_page, page, printable, summary_page,
 };
@@ -67,6 +69,7 @@ pub struct Viewer {
     store: Store,
     keys: Secrets,
     rules: Rules,
+    bucket: Option<Bucket>,
     refresh_secs: u32,
 }
 
@@ -85,8 +88,15 @@ impl Viewer {
             store,
             keys,
             rules,
+            bucket: None,
             refresh_secs: REFRESH_SECS,
         }
+    }
+
+    /// Files are shown with their addresses in `bucket`.
+    #[must_use]
+    pub fn with_bucket(self, bucket: Option<Bucket>) -> Self {
+        Self { bucket, ..self }
     }
 
     /// Lets the pages of recordings that aren't over fetch themselves that often.
@@ -190,7 +200,7 @@ impl Viewer {
         now_ms: u64,
     ) -> Result<Answer, Failure> {
         let record = self.store.record(sid).await?.ok_or(Refusal::Unknown)?;
-        let report = Report::of(&record, &self.rules, now_ms);
+        let report = self.report(&record, now_ms);
         let json = link(Place::Json(sid.clone()));
         let served = Page::Served(Served {
             json: Some(&json),
@@ -205,9 +215,13 @@ impl Viewer {
         }))
     }
 
+    fn report(&self, record: &Record, now_ms: u64) -> Report {
+        Report::of(record, &self.rules, now_ms).with_bucket(self.bucket.clone())
+    }
+
     async fn json(&self, sid: &Sid, now_ms: u64) -> Result<Answer, Failure> {
         let record = self.store.record(sid).await?.ok_or(Refusal::Unknown)?;
-        let report = Report::of(&record, &self.rules, now_ms);
+        let report = self.report(&record, now_ms);
         let mut json = json(&report, &record);
         let mut text = json.to_string();
         if text.len() > MAX_ANSWER

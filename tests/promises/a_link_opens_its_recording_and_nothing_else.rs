@@ -77,6 +77,7 @@ impl Scene {
 async fn start(world: &World, moto: &Moto) -> Function {
     let settings = [
         ("LINK_SECRET_ID", ID),
+        ("RECORDING_BUCKET", "s3://lessons"),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto.url.as_str()),
     ];
     Function::start_binary(Binary::Viewer, world, &settings).await
@@ -143,6 +144,13 @@ async fn a_link_shows_its_recording_and_leads_to_nothing_but_its_json() {
         (&json!(SID), &json!(1)),
         "{json}"
     );
+    // Its files have their addresses.
+    let details = json!({"fileList": [{"fileName": "a/b.mp4", "isPlayable": true}]});
+    let uploaded = callback(SID, "5", 3, 31, &details);
+    let receiver = scene.world.receiver();
+    scene.world.deliver(&receiver, uploaded.as_bytes()).await;
+    let json = scene.get(led[0]).await;
+    assert!(body(&json).contains("s3://lessons/a/b.mp4"), "{json}");
     // The other one's place with this one's mac, its JSON's with the page's, and the lists.
     let link = scene.link(&recording(SID));
     let query = link.split_once('?').unwrap().1;
