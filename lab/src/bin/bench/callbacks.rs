@@ -1,11 +1,14 @@
-//! The callbacks that are sent, as Lambda hands them over: the samples' envelopes, each with a body
-//! of its own, signed.
+//! The events that are sent, as Lambda hands them over: callbacks in the samples' envelopes, each
+//! with a body of its own, signed; and visits to a page.
 
 use agora_recording_callbacks::clock::now_ms;
-use serde_json::Value;
+use agora_recording_callbacks::link::Place;
+use agora_recording_callbacks::notification::Sid;
+use agora_recording_callbacks::secrets::Secret;
+use serde_json::{Value, json};
 use testkit::sign;
 
-/// What kind of callback.
+/// What kind of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Event 33: one write.
@@ -14,10 +17,12 @@ pub(crate) enum Kind {
     Ordinary,
     /// Event 1, fatal: the alert is written, published and marked, too.
     Alerting,
+    /// No callback: somebody opens a page.
+    Visit,
 }
 
 impl Kind {
-    /// In the order in which they are sent.
+    /// What a callback function gets, in the order in which they are sent.
     pub(crate) const ALL: [Self; 3] = [Self::Heartbeat, Self::Ordinary, Self::Alerting];
 
     /// Its name in the tables.
@@ -26,32 +31,37 @@ impl Kind {
             Self::Heartbeat => "heartbeat",
             Self::Ordinary => "ordinary",
             Self::Alerting => "alerting",
+            Self::Visit => "visit",
         }
     }
 
-    /// The requests that the callback function makes for one, if nothing stands in its way.
+    /// The requests that a function makes for one, if nothing stands in its way.
     pub(crate) fn requests(self) -> f64 {
         match self {
-            Self::Heartbeat => 1.0,
+            Self::Heartbeat | Self::Visit => 1.0,
             Self::Ordinary => 2.0,
             // The alert, the counter of its minute, the message, the event, the session, the mark.
             Self::Alerting => 6.0,
         }
     }
 
-    fn sample(self) -> &'static str {
-        match self {
+    fn sample(self) -> Option<&'static str> {
+        Some(match self {
             Self::Heartbeat => include_str!("../../../../events/33-uploading_progress.json"),
             Self::Ordinary => {
                 include_str!("../../../../events/44-recorder_video_stream_state_changed.json")
             }
             Self::Alerting => include_str!("../../../../events/01-cloud_recording_error.json"),
-        }
+            Self::Visit => return None,
+        })
     }
 
-    /// `count` callbacks of this kind, numbered from `first`.
+    /// `count` events of this kind; callbacks are numbered from `first`.
     pub(crate) fn events(self, first: u64, count: usize) -> Vec<String> {
-        let mut event: Value = serde_json::from_str(self.sample()).expect("a sample is JSON");
+        let Some(sample) = self.sample() else {
+            return vec![visit(); count];
+        };
+        let mut event: Value = serde_json::from_str(sample).expect("a sample is JSON");
         let body = event["body"].as_str().expect("a sample has a body");
         let mut body: Value = serde_json::from_str(body).expect("a sample's body is JSON");
         let now_ms = now_ms();
@@ -69,4 +79,28 @@ impl Kind {
             })
             .collect()
     }
+}
+
+/// A visit to the page of a recording, by a link that is signed with the local secret.
+fn visit() -> String {
+    let sid = Sid::new("38f8e3cfdc474cd56fc1ceba380d7e1a").expect("it is a sid");
+    let key = Secret::new(sign::LOCAL_SECRET);
+    let link = Place::Recording(sid).link(now_ms() / 1000 + 3600, &key);
+    let (path, query) = link.split_once('?').expect("a link has a query");
+    let event = json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {"accept": "text/html", "host": "x.lambda-url.eu-central-1.on.aws"},
+        "requestContext": {
+            "http": {"method": "GET", "path": path, "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.24", "userAgent": "Mozilla/5.0"},
+            "requestId": "r", "routeKey": "$default", "stage": "$default",
+            "domainName": "x.lambda-url.eu-central-1.on.aws",
+            "timeEpoch": now_ms(),
+        },
+        "isBase64Encoded": false,
+    });
+    event.to_string()
 }

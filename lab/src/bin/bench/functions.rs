@@ -1,4 +1,4 @@
-//! What is measured: the callback function and its references, built here.
+//! What is measured: the callback function, its references, and the viewer's start, built here.
 
 use crate::callbacks::Kind;
 use lab::AnyError;
@@ -27,6 +27,8 @@ pub(crate) struct Function {
     pub(crate) environment: &'static [(&'static str, &'static str)],
     /// Only its start is of interest.
     pub(crate) is_start_only: bool,
+    /// Whether an answer is what it should be.
+    is_right: fn(&Value) -> bool,
 }
 
 impl Function {
@@ -39,6 +41,19 @@ impl Function {
             is_ours: true,
             environment: &[("AGORA_SECRET", LOCAL_SECRET)],
             is_start_only: false,
+            is_right: is_stored,
+        }
+    }
+
+    /// The viewer, and a first visit: a link is checked, the table is asked.
+    fn viewer(binary: PathBuf) -> Self {
+        Self {
+            kinds: &[Kind::Visit],
+            is_ours: false,
+            environment: &[("LINK_SECRET_ID", "agora")],
+            is_start_only: true,
+            is_right: is_page,
+            ..Self::ours("viewer", binary)
         }
     }
 
@@ -82,7 +97,7 @@ impl Function {
             time: Duration::from_secs(30),
             environment: self.environment.iter().map(of_its_own).collect(),
             processor: None,
-            is_right: if self.is_ours { is_stored } else { is_answered },
+            is_right: self.is_right,
         }
     }
 
@@ -90,6 +105,7 @@ impl Function {
         Self {
             kinds: &[Kind::Heartbeat],
             is_ours: false,
+            is_right: is_answered,
             ..Self::ours(name, binary)
         }
     }
@@ -97,6 +113,12 @@ impl Function {
 
 fn is_answered(answer: &Value) -> bool {
     answer["statusCode"] == 200
+}
+
+/// The canned table has no recording, and the page says so.
+fn is_page(answer: &Value) -> bool {
+    let page = answer["body"].as_str().unwrap_or_default();
+    answer["statusCode"] == 404 && page.contains("There is no such recording")
 }
 
 /// Status 200 isn't enough of ours.
@@ -113,6 +135,7 @@ pub(crate) fn all(build: bool) -> Result<Vec<Function>, AnyError> {
     if build {
         references(&target)?;
         callback()?;
+        cargo(&["--release", "--bin", "viewer"], &[])?;
     }
     let tuned = target.join("tuned");
     let callback = root.join("target/release/callback");
@@ -127,6 +150,7 @@ pub(crate) fn all(build: bool) -> Result<Vec<Function>, AnyError> {
     all.extend(Function::with_starts("callback", &callback));
     // The same once more: how far apart these two are is how much of a difference is none.
     all.push(Function::ours("callback, again", callback));
+    all.push(Function::viewer(root.join("target/release/viewer")));
     all.extend([
         Function::reference("echo", tuned.join("echo")),
         Function::reference("http_echo", tuned.join("http_echo")),
