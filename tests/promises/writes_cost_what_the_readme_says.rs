@@ -163,10 +163,8 @@ async fn opening_a_session_and_alerting_cost_a_little_more() {
     );
 }
 
-/// Requests to the table and their units, those of reading among them.
-#[tokio::test]
-async fn with_a_bus_news_cost_three_requests_more_and_a_heartbeat_nothing() {
-    let world = World::with_bus().await;
+/// A recording of a file, and what each of its callbacks costs.
+async fn play_a_file(world: &World) -> Vec<(u32, (f64, f64))> {
     let receiver = world.receiver();
     let sid = "38f8e3cfdc474cd56fc1ceba380d7e1a";
     let file = format!("recordings/2026/03/{sid}_math-101.m3u8");
@@ -183,6 +181,14 @@ async fn with_a_bus_news_cost_three_requests_more_and_a_heartbeat_nothing() {
         world.deliver(&receiver, body.as_bytes()).await;
         costs.push((event_type, cost(&world.proxy.take())));
     }
+    costs
+}
+
+/// Requests to the table and their units, those of reading among them.
+#[tokio::test]
+async fn with_a_bus_news_cost_three_requests_more_and_a_heartbeat_nothing() {
+    let world = World::with_bus().await;
+    let costs = play_a_file(&world).await;
     assert_eq!(
         costs,
         [
@@ -200,6 +206,13 @@ async fn with_a_bus_news_cost_three_requests_more_and_a_heartbeat_nothing() {
         2,
         "nothing is told of what nobody confirmed"
     );
+}
+
+#[tokio::test]
+async fn with_a_bus_the_end_of_a_recording_costs_six_units_more() {
+    skip_on_another_engine!("a transaction's units are counted once there");
+    let world = World::with_bus().await;
+    play_a_file(&world).await;
     let sweeper = world.sweeper();
     let at = 1_772_460_000_000 + 180_000;
     world.sweep_at(&sweeper, at).await;
