@@ -19,8 +19,8 @@ use std::time::Duration;
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.json");
 /// The processor that the baseline is of.
 const ARCH: &str = "x86_64";
-/// The largest binary that is let through, in bytes. What SAM builds, with another linker and C
-/// compiler, is some 0.4 MiB larger than what Cargo builds by itself.
+/// The largest binary that is let through, in bytes. What SAM builds, with another linker and for
+/// another `target-cpu`, is some 0.4 MiB larger than what Cargo builds by itself.
 const LARGEST: u64 = 20 * 512 * 1024;
 /// How far instructions may be above the baseline, in thousandths. Two runs differ by three, a body
 /// that is parsed twice brings 29.
