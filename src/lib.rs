@@ -31,7 +31,7 @@
 //! | [`notice`] | what programs are told, and when | the table, the bus, the clock |
 //! | [`watchdog`] | sessions that have gone quiet | clock, I/O |
 //! | [`sweep`] | processing due items | HTTP, what a callback is |
-//! | [`viewer`] | the pages behind links, what is said instead of one | what a page looks like |
+//! | [`viewer`] | the pages behind links, and why a link shows none | what a page looks like |
 //! | [`link`] | which place a link opens, and until when | what the places show |
 //! | [`store`] | items and conditional writes | HTTP, SNS, EventBridge |
 //! | [`send`], [`topic`], [`bus`] | publishing, while the lease lasts | what an alert is about |

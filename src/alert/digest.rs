@@ -1,4 +1,4 @@
-//! An alert for many: what is said once where it would have to be said of each. Pure.
+//! A digest: one message in the place of many alerts of one kind. Pure.
 //!
 //! It has an incident of its own. What takes its members back closes that incident, once the last
 //! of them is taken back.

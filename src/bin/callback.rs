@@ -3,13 +3,10 @@
 use agora_recording_callbacks::config::{Admission, Config, ConfigError};
 use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::intake::Intake;
-use agora_recording_callbacks::lambda::guard::Guarded;
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::secrets::Secrets;
 use agora_recording_callbacks::{aws, clock, lambda};
-use lambda_http::tower::ServiceBuilder;
-use lambda_http::{Adapter, Error, service_fn};
-use lambda_runtime::LambdaEvent;
+use lambda_http::Error;
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
@@ -54,13 +51,5 @@ async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
     let max_age_ms = admission.max_callback_age_ms;
     let intake = Intake::new(store, outbox, config.alert_kinds).with_max_callback_age(max_age_ms);
     let receiver = Receiver::new(admission, secrets, intake);
-    let service = ServiceBuilder::new()
-        .map_request(|event: LambdaEvent<Guarded>| {
-            LambdaEvent::new(event.payload.into_inner(), event.context)
-        })
-        .layer_fn(Adapter::from)
-        .service(service_fn(|request| {
-            lambda::http::invoke(&receiver, &config.log, request)
-        }));
-    lambda_runtime::run(service).await
+    lambda::serve(|request| lambda::http::invoke(&receiver, &config.log, request)).await
 }

@@ -2,13 +2,10 @@
 
 use agora_recording_callbacks::config::{ConfigError, Viewing};
 use agora_recording_callbacks::error::chain;
-use agora_recording_callbacks::lambda::guard::Guarded;
 use agora_recording_callbacks::log::Log;
 use agora_recording_callbacks::viewer::Viewer;
 use agora_recording_callbacks::{aws, clock, lambda};
-use lambda_http::tower::ServiceBuilder;
-use lambda_http::{Adapter, Error, service_fn};
-use lambda_runtime::LambdaEvent;
+use lambda_http::Error;
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
@@ -42,13 +39,5 @@ async fn serve(viewer: Viewer, log: &Log) -> Result<(), Error> {
     if let Err(error) = viewer.warm(clock::now_ms()).await {
         eprintln!("key of the links: {}", chain(&error));
     }
-    let service = ServiceBuilder::new()
-        .map_request(|event: LambdaEvent<Guarded>| {
-            LambdaEvent::new(event.payload.into_inner(), event.context)
-        })
-        .layer_fn(Adapter::from)
-        .service(service_fn(|request| {
-            lambda::view::invoke(&viewer, log, request)
-        }));
-    lambda_runtime::run(service).await
+    lambda::serve(|request| lambda::view::invoke(&viewer, log, request)).await
 }

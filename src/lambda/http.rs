@@ -1,9 +1,8 @@
 //! The callback function's entry point: a request in, its answer and its log line out. What comes
 //! as an event passes [`super::guard`] first.
 
+use super::invocation;
 use super::refusals::Refusals;
-use super::time_left;
-use crate::clock::now_ms;
 use crate::event::{Event, without_stream_keys};
 use crate::intake::{AlertOutcome, Outcome};
 use crate::invocation::Invocation;
@@ -22,7 +21,6 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Agora waits 10 s for an answer.
 const PATIENCE: Duration = Duration::from_secs(9);
@@ -36,11 +34,9 @@ pub async fn invoke(
     log: &Log,
     request: Request,
 ) -> Result<Response<Body>, Infallible> {
-    let now_ms = now_ms();
     let default = Context::default();
     let context = request.lambda_context_ref().unwrap_or(&default);
-    let deadline = Instant::now() + time_left(context, now_ms, PATIENCE);
-    let invocation = Invocation::new(&context.request_id, now_ms, deadline);
+    let invocation = invocation(context, PATIENCE);
     let request = receive::Request {
         method: request.method(),
         signature: SignatureHeaders::find(request.headers()),

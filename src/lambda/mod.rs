@@ -6,8 +6,40 @@ mod refusals;
 pub mod schedule;
 pub mod view;
 
-use lambda_runtime::Context;
+use crate::clock::now_ms;
+use crate::invocation::Invocation;
+use guard::Guarded;
+use lambda_http::tower::ServiceBuilder;
+use lambda_http::{Adapter, Body, Error, Request, Response, service_fn};
+use lambda_runtime::{Context, LambdaEvent};
+use std::convert::Infallible;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// Answers each request that Lambda hands over. None is read before [`guard`] has made it harmless.
+///
+/// # Errors
+/// Lambda's Runtime API can't be reached.
+pub async fn serve<A, F>(answer: A) -> Result<(), Error>
+where
+    A: Fn(Request) -> F,
+    F: Future<Output = Result<Response<Body>, Infallible>> + Send,
+{
+    let service = ServiceBuilder::new()
+        .map_request(|event: LambdaEvent<Guarded>| {
+            LambdaEvent::new(event.payload.into_inner(), event.context)
+        })
+        .layer_fn(Adapter::from)
+        .service(service_fn(answer));
+    lambda_runtime::run(service).await
+}
+
+/// The invocation that `context` is of; it takes `patience` at most.
+fn invocation(context: &Context, patience: Duration) -> Invocation<'_> {
+    let now_ms = now_ms();
+    let deadline = Instant::now() + time_left(context, now_ms, patience);
+    Invocation::new(&context.request_id, now_ms, deadline)
+}
 
 /// How much time an invocation has: what Lambda leaves, and no more than `patience`. A deadline
 /// that was over before the invocation came isn't one: cargo-lambda sends a constant.

@@ -3,9 +3,8 @@
 //!
 //! The log has neither path nor query: a link in it could be opened by whoever reads it.
 
+use super::invocation;
 use super::refusals::Refusals;
-use super::time_left;
-use crate::clock::now_ms;
 use crate::invocation::Invocation;
 use crate::log::{Entry, Level, Log};
 use crate::viewer::{Answer, Refusal, Request, Viewed, Viewer};
@@ -15,7 +14,6 @@ use serde::Serialize;
 use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long a person waits for a page.
 const PATIENCE: Duration = Duration::from_secs(9);
@@ -29,11 +27,9 @@ pub async fn invoke(
     log: &Log,
     request: lambda_http::Request,
 ) -> Result<Response<Body>, Infallible> {
-    let now_ms = now_ms();
     let default = Context::default();
     let context = request.lambda_context_ref().unwrap_or(&default);
-    let deadline = Instant::now() + time_left(context, now_ms, PATIENCE);
-    let invocation = Invocation::new(&context.request_id, now_ms, deadline);
+    let invocation = invocation(context, PATIENCE);
     let wanted = Request {
         method: request.method(),
         // As it came: that of the URI is another one where it has dots.

@@ -1,4 +1,4 @@
-//! Which callbacks are news, and what is said of the sample sessions, in whatever order.
+//! Which callbacks make notices, and what the notices of the sample sessions say, in any order.
 
 use super::*;
 use crate::files::{Bucket, FileList};

@@ -19,7 +19,7 @@ use crate::bus::{Bus, PutError};
 use crate::error::chain;
 use crate::files::Bucket;
 use crate::invocation::Invocation;
-use crate::store::{Lease, Store};
+use crate::store::{Hold, Lease, Store};
 use crate::topic::{PublishError, Topics};
 use futures_util::future::join_all;
 use prepare::{Opened, Prepared, opened, prepare};
@@ -122,7 +122,28 @@ impl Sent {
     }
 }
 
-/// What came of publishing to some topics.
+/// How long one alert or notice may take.
+struct Limits {
+    /// Until when it may be sent: the lease isn't over, and there is time to note it.
+    send: Instant,
+    /// Until when it may be noted.
+    note: Instant,
+}
+
+impl Limits {
+    fn of(hold: &Hold, invocation: Invocation<'_>) -> Self {
+        let left_ms = hold.ends_at().saturating_sub(invocation.now_ms());
+        let lease_ends = Instant::now() + Duration::from_millis(left_ms);
+        let deadline = invocation.deadline;
+        let leave_time = deadline.checked_sub(MARK_SENT_RESERVE).unwrap_or(deadline);
+        Self {
+            send: leave_time.min(lease_ends),
+            note: leave_time + MARK_SENT_RESERVE / 2,
+        }
+    }
+}
+
+/// How the destinations took a message.
 #[derive(Debug, Default)]
 struct Published {
     /// What failed.
@@ -202,7 +223,7 @@ impl Outbox {
     /// fails doesn't hold back the others, and isn't sent to them again. Ends before the deadline
     /// of `invocation`.
     pub async fn send(&self, store: &Store, lease: &Lease, invocation: Invocation<'_>) -> Sent {
-        self.send_but(store, lease, &Destinations::new(), invocation)
+        self.send_but(store, lease, None, &Destinations::new(), invocation)
             .await
     }
 
@@ -210,16 +231,18 @@ impl Outbox {
     /// to the next sweep, and so is what takes back what a digest told: others will follow.
     pub async fn announce(&self, store: &Store, lease: &Lease, invocation: Invocation<'_>) -> Sent {
         let opened = opened(store, lease.alert());
-        let over = match timeout_at(invocation.deadline, opened).await {
-            Ok(Ok(Opened::Alone)) => self.over_budget(store, lease.to(), invocation).await,
-            Ok(Ok(Opened::In(_))) => lease.to().clone(),
-            Ok(Ok(Opened::NotYet)) => {
-                return Sent::of(SendOutcome::Waits);
-            }
+        let opened = match timeout_at(invocation.deadline, opened).await {
+            Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return Sent::deferred(chain(&error)),
             Err(_) => return Sent::deferred("reading what is taken back took too long".to_owned()),
         };
-        self.send_but(store, lease, &over, invocation).await
+        let over = match opened {
+            Opened::NotYet => return Sent::of(SendOutcome::Waits),
+            Opened::Alone => self.over_budget(store, lease.to(), invocation).await,
+            Opened::In(_) => lease.to().clone(),
+        };
+        self.send_but(store, lease, Some(opened), &over, invocation)
+            .await
     }
 
     /// Sends an alert to all but `later`, which is left to the next sweep.
@@ -227,24 +250,24 @@ impl Outbox {
         &self,
         store: &Store,
         lease: &Lease,
+        known: Option<Opened>,
         later: &Destinations,
         invocation: Invocation<'_>,
     ) -> Sent {
-        let left_ms = lease.hold().ends_at().saturating_sub(invocation.now_ms());
-        if left_ms == 0 {
+        if lease.hold().ends_at() <= invocation.now_ms() {
             let error = "the lease was over before the alert could be published";
             return Sent::deferred(error.to_owned());
         }
-        let lease_ends = Instant::now() + Duration::from_millis(left_ms);
-        let deadline = invocation.deadline;
-        let publish_until = deadline.checked_sub(MARK_SENT_RESERVE).unwrap_or(deadline);
-        let until = publish_until.min(lease_ends);
+        let Limits {
+            send: until,
+            note: note_until,
+        } = Limits::of(lease.hold(), invocation);
         let now: Destinations = lease.to().difference(later).copied().collect();
         let (mut published, members) = if now.is_empty() && !later.is_empty() {
             (Published::default(), None)
         } else {
             let links = self.links(invocation.now_ms()).await;
-            let prepared = prepare(store, lease, &links, invocation);
+            let prepared = prepare(store, lease, known, &links, invocation);
             match timeout_at(until, prepared).await {
                 Ok(Ok(Prepared::Ready(..))) if Instant::now() + PUBLISH_RESERVE > until => {
                     return Sent::deferred("there was no time left to publish".to_owned());
@@ -285,7 +308,7 @@ impl Outbox {
                 store.note_rest(lease, &rest).await
             }
         };
-        match timeout_at(publish_until + MARK_SENT_RESERVE / 2, note).await {
+        match timeout_at(note_until, note).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => published.errors.push(chain(&error)),
             Err(_) => {

@@ -1,13 +1,12 @@
 //! Sending a notice that is ours: read what has come of its recording, put it on the bus, mark it.
 
-use super::{MARK_SENT_RESERVE, Outbox, PUBLISH_RESERVE, SendOutcome, Sent};
+use super::{Limits, Outbox, PUBLISH_RESERVE, SendOutcome, Sent};
 use crate::bus::{Bus, PutError};
 use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::notice::Telling;
 use crate::notification::Sid;
 use crate::store::{NoticeLease, Store, StoreError};
-use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 impl Outbox {
@@ -22,11 +21,10 @@ impl Outbox {
         let Some(bus) = &self.bus else {
             return Sent::deferred("there is no bus".to_owned());
         };
-        let left_ms = lease.hold().ends_at().saturating_sub(invocation.now_ms());
-        let lease_ends = Instant::now() + Duration::from_millis(left_ms);
-        let deadline = invocation.deadline;
-        let put_until = deadline.checked_sub(MARK_SENT_RESERVE).unwrap_or(deadline);
-        let until = put_until.min(lease_ends);
+        let Limits {
+            send: until,
+            note: note_until,
+        } = Limits::of(lease.hold(), invocation);
         let telling = match timeout_at(until, self.tell_what(store, lease)).await {
             Ok(Ok(telling)) => telling,
             Ok(Err(error)) => return Sent::deferred(chain(&error)),
@@ -51,7 +49,7 @@ impl Outbox {
             None => SendOutcome::Empty,
         };
         let mark = store.mark_told(lease, event_id.as_deref(), invocation.now_ms());
-        let error = match timeout_at(put_until + MARK_SENT_RESERVE / 2, mark).await {
+        let error = match timeout_at(note_until, mark).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(chain(&error)),
             Err(_) => Some("noting that programs were told took too long".to_owned()),

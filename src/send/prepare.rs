@@ -32,10 +32,12 @@ pub(super) enum Opened {
     In(AlertId),
 }
 
-/// Puts an alert into words.
+/// Puts an alert into words. `known` is what became of the alert that it takes back, where that has
+/// been read.
 pub(super) async fn prepare(
     store: &Store,
     lease: &Lease,
+    known: Option<Opened>,
     links: &Links,
     invocation: Invocation<'_>,
 ) -> Result<Prepared, StoreError> {
@@ -43,7 +45,11 @@ pub(super) async fn prepare(
     if let Some(roll) = lease.roll() {
         return digest(store, lease, roll, links, invocation.now_ms()).await;
     }
-    let incident = match opened(store, alert).await? {
+    let opened = match known {
+        Some(known) => known,
+        None => opened(store, alert).await?,
+    };
+    let incident = match opened {
         Opened::NotYet => return Ok(Prepared::Waits),
         Opened::Alone => Incident::of(alert),
         Opened::In(digest) => rest_of(store, lease, digest, 1).await?,

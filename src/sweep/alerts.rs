@@ -1,4 +1,4 @@
-//! Sending what is due: three a second, and where many have the same to say, once for all of them.
+//! Sends due alerts, three a second; five or more of one kind leave as one digest.
 
 use super::{PUT_OFF_MS, Run, Sweep};
 use crate::alert::{AlertId, AlertKind, Destination, Destinations, Severity};
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// An alert that couldn't be sent for this long is given up, in ms.
 pub(super) const GIVE_UP_MS: u64 = 24 * 60 * 60 * 1000;
-/// How long a run may send what is due before it checks the sessions.
+/// How long a run may send due alerts before it checks the sessions.
 const DUE_TIME: Duration = Duration::from_secs(15);
 /// How long SNS may take for one alert, so that one that hangs doesn't take the whole run.
 pub(super) const SEND: Duration = Duration::from_secs(6);
@@ -329,16 +329,7 @@ impl Run<'_> {
             | ItemKey::Missing(_)
             | ItemKey::Other(_) => Ok(self.put_off(due, "unreadable", sweep).await),
         };
-        match sent {
-            Ok(Ok(())) => self.table_failures.store(0, Ordering::Relaxed),
-            Ok(Err(error)) => {
-                self.table_failures.fetch_add(1, Ordering::Relaxed);
-                sweep.errors += 1;
-                let error = Some(chain(&error));
-                sweep.remark(&due.sid, due.key.to_string(), "not processed", error);
-            }
-            Err(_) => sweep.finished = false,
-        }
+        self.note_due(due, sent, sweep);
     }
 
     async fn try_alert(
@@ -440,7 +431,7 @@ impl Run<'_> {
         }
     }
 
-    /// Notes what came of sending an alert; false if it has to be tried again.
+    /// Counts an alert as published or deferred; false if the sweeper has to try it again.
     fn note_sent(&self, lease: &Lease, sent: Sent, sweep: &mut Sweep) -> bool {
         if let Some(error) = sent.error {
             let alert = lease.alert();

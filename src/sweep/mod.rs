@@ -12,13 +12,14 @@ mod notices;
 use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::send::Outbox;
-use crate::store::{Due, Shard, Store};
+use crate::store::{Due, Shard, Store, StoreError};
 use crate::watchdog::Rules;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// An item that can't be read or written is put off for this long, in ms.
@@ -243,7 +244,7 @@ impl Sweeper {
         self
     }
 
-    /// Sends what is due, and checks nothing.
+    /// Sends due alerts and notices, and checks no session.
     pub async fn send_due(&self, invocation: Invocation<'_>) -> Sweep {
         let owner = owner_of_run(invocation);
         let run = self.begin(&owner, invocation, self.rules);
@@ -346,5 +347,24 @@ impl Run<'_> {
 
     fn table_is_down(&self) -> bool {
         self.table_failures.load(Ordering::Relaxed) >= TABLE_IS_DOWN
+    }
+
+    /// Notes how the work on something due went. A failure is reported, and stops nothing else.
+    fn note_due(
+        &self,
+        due: &Due,
+        went: Result<Result<(), StoreError>, Elapsed>,
+        sweep: &mut Sweep,
+    ) {
+        match went {
+            Ok(Ok(())) => self.table_failures.store(0, Ordering::Relaxed),
+            Ok(Err(error)) => {
+                self.table_failures.fetch_add(1, Ordering::Relaxed);
+                sweep.errors += 1;
+                let error = Some(chain(&error));
+                sweep.remark(&due.sid, due.key.to_string(), "not processed", error);
+            }
+            Err(_) => sweep.finished = false,
+        }
     }
 }

@@ -1,8 +1,7 @@
-//! Telling programs what is due: as much as there is time for, a few at once; the bus takes it.
+//! Puts due notices on the bus, a few at the same time, for as long as the run has time.
 
 use super::alerts::{ALERT, GIVE_UP_MS, SEND};
 use super::{Run, Sweep};
-use crate::error::chain;
 use crate::send::SendOutcome;
 use crate::store::{Due, DueNotice, NoticeLease, StoreError};
 use futures_util::stream::{self, StreamExt};
@@ -13,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 const AT_A_TIME: usize = 8;
 
 impl Run<'_> {
-    /// Tells programs what is due.
+    /// Puts these notices on the bus.
     pub(super) async fn tell_due(&self, due: Vec<Due>, until: Instant) -> Sweep {
         let parts = stream::iter(due)
             .map(|due| self.tell_one(due, until))
@@ -34,16 +33,8 @@ impl Run<'_> {
             return sweep;
         }
         let told = self.try_notice(&due, &mut sweep);
-        match timeout_at(self.invocation.deadline, told).await {
-            Ok(Ok(())) => self.table_failures.store(0, Ordering::Relaxed),
-            Ok(Err(error)) => {
-                self.table_failures.fetch_add(1, Ordering::Relaxed);
-                sweep.errors += 1;
-                let error = Some(chain(&error));
-                sweep.remark(&due.sid, due.key.to_string(), "not processed", error);
-            }
-            Err(_) => sweep.finished = false,
-        }
+        let told = timeout_at(self.invocation.deadline, told).await;
+        self.note_due(&due, told, &mut sweep);
         sweep
     }
 

@@ -1,4 +1,4 @@
-//! What is said instead of a page, in words for a person who wanted one: why, and what to do next.
+//! Why the viewer shows no page, in words for the person who wanted one, and what to do next.
 //! Pure.
 
 /// Why a page isn't shown.

@@ -1,15 +1,13 @@
 //! An EventBridge endpoint that answers `PutEvents`, shows what was put, and can be told to
 //! misbehave.
 
+use crate::endpoint::{self, Kept, locked};
 use crate::engine::AnyError;
-use axum::Router;
-use axum::body::Bytes;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// What EventBridge takes in one entry, in bytes.
 const MAX_ENTRY: usize = 256 * 1024;
@@ -49,11 +47,8 @@ pub struct Bus {
 }
 
 struct State {
-    events: Mutex<Vec<Event>>,
-    mood: Mutex<Mood>,
-    listeners: Mutex<Vec<UnboundedSender<Event>>>,
+    events: Kept<Event, Mood>,
     requests: Mutex<usize>,
-    asked: Notify,
 }
 
 impl Default for Bus {
@@ -66,11 +61,8 @@ impl Bus {
     /// An endpoint that nobody can reach yet.
     pub fn new() -> Self {
         let state = State {
-            events: Mutex::default(),
-            mood: Mutex::new(Mood::Well),
-            listeners: Mutex::default(),
+            events: Kept::new(Mood::Well),
             requests: Mutex::default(),
-            asked: Notify::new(),
         };
         Self {
             state: Arc::new(state),
@@ -79,83 +71,50 @@ impl Bus {
 
     /// Serves on `listener` and returns the endpoint and its URL.
     pub fn serve(listener: TcpListener) -> Result<(Self, String), AnyError> {
-        let url = format!("http://{}", listener.local_addr()?);
         let bus = Self::new();
         let endpoint = bus.clone();
-        let router = Router::new().fallback(move |body: Bytes| {
+        let url = endpoint::serve(listener, "application/x-amz-json-1.1", move |body| {
             let endpoint = endpoint.clone();
-            async move {
-                let (status, text) = endpoint.answer(&body).await;
-                (
-                    status,
-                    [("content-type", "application/x-amz-json-1.1")],
-                    text,
-                )
-            }
-        });
-        tokio::spawn(async move { axum::serve(listener, router).await });
+            async move { endpoint.answer(&body).await }
+        })?;
         Ok((bus, url))
     }
 
     /// Everything put so far.
     pub fn events(&self) -> Vec<Event> {
-        let events = self.state.events.lock();
-        events.unwrap_or_else(PoisonError::into_inner).clone()
+        self.state.events.all()
     }
 
     /// How many requests came.
     pub fn requests(&self) -> usize {
-        let requests = self.state.requests.lock();
-        *requests.unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.state.requests)
     }
 
     /// How many requests came since the last time.
     pub fn take_requests(&self) -> usize {
-        let requests = self.state.requests.lock();
-        std::mem::take(&mut *requests.unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *locked(&self.state.requests))
     }
 
     /// Tells the endpoint how to answer from now on.
     pub fn set_mood(&self, mood: Mood) {
-        let mut current = self
-            .state
-            .mood
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *current = mood;
+        self.state.events.set_mood(mood);
     }
 
     /// Waits until somebody asks to put an event.
     pub async fn asked(&self) {
-        self.state.asked.notified().await;
+        self.state.events.asked().await;
     }
 
     /// Every event from now on, as it is put.
     pub fn listen(&self) -> UnboundedReceiver<Event> {
-        let (sender, receiver) = unbounded_channel();
-        self.state
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(sender);
-        receiver
+        self.state.events.listen()
     }
 
     /// Status and text of the answer to a request's body.
     pub async fn answer(&self, body: &[u8]) -> (StatusCode, String) {
-        let mood = {
-            let mut requests = self
-                .state
-                .requests
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *requests += 1;
-            *self
-                .state
-                .mood
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
+        let State { events, requests } = &*self.state;
+        *locked(requests) += 1;
+        let mood = events.mood();
         let failure = || {
             let error = json!({"__type": "InternalException", "message": "as told"});
             (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
@@ -163,15 +122,15 @@ impl Bus {
         match mood {
             Mood::Well | Mood::Mute | Mood::Lost | Mood::Choosy => {}
             Mood::Down => {
-                self.state.asked.notify_one();
+                events.note_asked();
                 return failure();
             }
             Mood::Hanging => {
-                self.state.asked.notify_one();
+                events.note_asked();
                 std::future::pending().await
             }
             Mood::FailedEntry => {
-                self.state.asked.notify_one();
+                events.note_asked();
                 return failed("InternalFailure");
             }
         }
@@ -182,8 +141,8 @@ impl Bus {
         if mood == Mood::Choosy && sid.starts_with("bad") {
             return failed("MalformedDetail");
         }
-        let id = self.put(event);
-        self.state.asked.notify_one();
+        let id = format!("00000000-0000-4000-9000-{:012}", events.take(event));
+        events.note_asked();
         match mood {
             Mood::Mute => std::future::pending().await,
             Mood::Lost => failure(),
@@ -192,23 +151,6 @@ impl Bus {
                 (StatusCode::OK, answer.to_string())
             }
         }
-    }
-
-    /// Puts an event and gives it an id.
-    fn put(&self, event: Event) -> String {
-        let State {
-            events, listeners, ..
-        } = &*self.state;
-        for listener in listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
-            let _ = listener.send(event.clone());
-        }
-        let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.push(event);
-        format!("00000000-0000-4000-9000-{:012}", events.len())
     }
 }
 

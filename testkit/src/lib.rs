@@ -12,6 +12,7 @@
 
 pub mod bus;
 pub mod counted;
+mod endpoint;
 pub mod engine;
 pub mod in_process;
 pub mod lambda;
@@ -19,6 +20,9 @@ pub mod plain;
 pub mod queue;
 pub mod sign;
 pub mod sns;
+mod visit;
+
+pub use visit::visit;
 
 /// A whole session from `events/sessions/`: a callback a line.
 pub struct SampleSession {

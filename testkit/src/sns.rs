@@ -1,14 +1,12 @@
 //! An SNS endpoint that answers `Publish`, shows what was published, and can be told to misbehave.
 
+use crate::endpoint::{self, Kept, locked};
 use crate::engine::AnyError;
-use axum::Router;
-use axum::body::Bytes;
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 /// One published message.
@@ -59,14 +57,11 @@ pub struct Sns {
 }
 
 struct State {
-    published: Mutex<Vec<Published>>,
+    published: Kept<Published, Mood>,
     /// What was asked for, and of which topic.
     actions: Mutex<Vec<(String, String)>>,
     /// By topic.
     subscribers: Mutex<BTreeMap<String, Vec<Subscriber>>>,
-    mood: Mutex<Mood>,
-    listeners: Mutex<Vec<UnboundedSender<Published>>>,
-    asked: Notify,
 }
 
 impl Default for Sns {
@@ -79,12 +74,9 @@ impl Sns {
     /// An endpoint that nobody can reach yet.
     pub fn new() -> Self {
         let state = State {
-            published: Mutex::default(),
+            published: Kept::new(Mood::Well),
             actions: Mutex::default(),
             subscribers: Mutex::default(),
-            mood: Mutex::new(Mood::Well),
-            listeners: Mutex::default(),
-            asked: Notify::new(),
         };
         Self {
             state: Arc::new(state),
@@ -93,84 +85,51 @@ impl Sns {
 
     /// Serves on `listener` and returns the endpoint and its URL.
     pub fn serve(listener: TcpListener) -> Result<(Self, String), AnyError> {
-        let url = format!("http://{}", listener.local_addr()?);
         let sns = Self::new();
         let endpoint = sns.clone();
-        let router = Router::new().fallback(move |body: Bytes| {
+        let url = endpoint::serve(listener, "text/xml", move |body| {
             let endpoint = endpoint.clone();
-            async move {
-                let (status, text) = endpoint.answer(&body).await;
-                (status, [("content-type", "text/xml")], text)
-            }
-        });
-        tokio::spawn(async move { axum::serve(listener, router).await });
+            async move { endpoint.answer(&body).await }
+        })?;
         Ok((sns, url))
     }
 
     /// Everything published so far.
     pub fn published(&self) -> Vec<Published> {
-        self.state
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.state.published.all()
     }
 
     /// Tells the endpoint how to answer from now on.
     pub fn set_mood(&self, mood: Mood) {
-        *self
-            .state
-            .mood
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = mood;
+        self.state.published.set_mood(mood);
     }
 
     /// What was asked for since the last time, and of which topic.
     pub fn take_actions(&self) -> Vec<(String, String)> {
-        let mut actions = self
-            .state
-            .actions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut actions)
+        std::mem::take(&mut *locked(&self.state.actions))
     }
 
     /// Lets somebody subscribe to a topic.
     pub fn subscribe(&self, topic_arn: &str, subscriber: Subscriber) {
-        let mut subscribers = self
-            .state
-            .subscribers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        subscribers
+        locked(&self.state.subscribers)
             .entry(topic_arn.to_owned())
             .or_default()
             .push(subscriber);
     }
 
     fn subscribers(&self, topic_arn: &str) -> Vec<Subscriber> {
-        let subscribers = self
-            .state
-            .subscribers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let subscribers = locked(&self.state.subscribers);
         subscribers.get(topic_arn).cloned().unwrap_or_default()
     }
 
     /// Waits until somebody asks to publish.
     pub async fn asked(&self) {
-        self.state.asked.notified().await;
+        self.state.published.asked().await;
     }
 
     /// Every message from now on, as it is published.
     pub fn listen(&self) -> UnboundedReceiver<Published> {
-        let (sender, receiver) = unbounded_channel();
-        self.state
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(sender);
-        receiver
+        self.state.published.listen()
     }
 
     /// Status and text of the answer to a request's body.
@@ -178,10 +137,7 @@ impl Sns {
         let form: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
         let topic_arn = form.get("TopicArn").map_or("", String::as_str);
         let action = form.get("Action").map(String::as_str);
-        self.state
-            .actions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state.actions)
             .push((action.unwrap_or_default().to_owned(), topic_arn.to_owned()));
         match action {
             Some("ListSubscriptionsByTopic") => {
@@ -192,20 +148,17 @@ impl Sns {
             }
             Some(_) | None => {}
         }
-        let mood = *self
-            .state
-            .mood
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let published = &self.state.published;
+        let mood = published.mood();
         let failure = || (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError"));
         match mood {
             Mood::Well | Mood::Mute | Mood::Lost | Mood::Choosy | Mood::WithoutCritical => {}
             Mood::Down => {
-                self.state.asked.notify_one();
+                published.note_asked();
                 return failure();
             }
             Mood::Hanging => {
-                self.state.asked.notify_one();
+                published.note_asked();
                 std::future::pending().await
             }
         }
@@ -219,8 +172,8 @@ impl Sns {
         if mood == Mood::WithoutCritical && message.topic_arn.contains("critical") {
             return (StatusCode::NOT_FOUND, error("NotFound"));
         }
-        let id = self.publish(message);
-        self.state.asked.notify_one();
+        let id = format!("00000000-0000-4000-8000-{:012}", published.take(message));
+        published.note_asked();
         match mood {
             Mood::Well | Mood::Down | Mood::Hanging | Mood::Choosy | Mood::WithoutCritical => {}
             Mood::Mute => std::future::pending().await,
@@ -232,25 +185,6 @@ impl Sns {
              </PublishResponse>"
         );
         (StatusCode::OK, answer)
-    }
-
-    /// Publishes a message and gives it an id.
-    fn publish(&self, message: Published) -> String {
-        let State {
-            published,
-            listeners,
-            ..
-        } = &*self.state;
-        for listener in listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
-            let _ = listener.send(message.clone());
-        }
-        let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
-        published.push(message);
-        format!("00000000-0000-4000-8000-{:012}", published.len())
     }
 }
 

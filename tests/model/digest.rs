@@ -5,7 +5,8 @@
 //! What it leaves out: leases last while somebody is at it (`main` has them); alerts that leave
 //! alone.
 
-use stateright::{Checker, HasDiscoveries, Model, Property};
+use super::assert_is_seen;
+use stateright::{Checker, Model, Property};
 
 const MEMBERS: usize = 3;
 const SWEEPERS: usize = 2;
@@ -449,17 +450,6 @@ fn the_model_sees_the_mistakes_that_can_be_made_with_digests() {
             "an incident is closed when all of it is taken back, and not before",
         ),
     ] {
-        let checker = mistake
-            .checker()
-            .finish_when(HasDiscoveries::AnyFailures)
-            .threads(2)
-            .spawn_bfs()
-            .join();
-        let seen = checker.discoveries();
-        assert!(
-            seen.contains_key(property),
-            "{mistake:?}: {:?}",
-            seen.keys()
-        );
+        assert_is_seen(mistake, property);
     }
 }

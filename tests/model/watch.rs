@@ -6,7 +6,8 @@
 //! What it leaves out: that a silence is taken back, which is noted in the same way; leases that
 //! run out while their owner lives, which the protocol of alerts has.
 
-use stateright::{Checker, HasDiscoveries, Model, Property};
+use super::assert_is_seen;
+use stateright::{Checker, Model, Property};
 
 const RUNS: usize = 2;
 const HEARTBEATS: u8 = 2;
@@ -376,15 +377,6 @@ fn the_model_of_the_watch_sees_the_mistakes_that_can_be_made() {
             "a silence is told twice only after a crash or an answer that was lost",
         ),
     ] {
-        let checker = mistake
-            .checker()
-            .finish_when(HasDiscoveries::AnyFailures)
-            .threads(2)
-            .spawn_bfs()
-            .join();
-        assert!(
-            checker.discovery(property).is_some(),
-            "{mistake:?} is not seen"
-        );
+        assert_is_seen(mistake, property);
     }
 }

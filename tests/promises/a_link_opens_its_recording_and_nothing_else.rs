@@ -5,7 +5,7 @@
 
 use crate::harness::{
     Binary, Fault, Function, Moto, Plan, Proxy, Which, World, callback, event, event_details,
-    recordings_on_aws, tick, visit,
+    recordings_on_aws, tick,
 };
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::link::Place;
@@ -15,6 +15,7 @@ use agora_recording_callbacks::store::Item;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use testkit::SESSIONS;
+use testkit::visit;
 
 const ID: &str = "recordings/links";
 const SID: &str = "38f8e3cfdc474cd56fc1ceba380d7e1a";

@@ -4,7 +4,7 @@
 
 use crate::harness::{
     Binary, CRITICAL_TOPIC, Function, Moto, Proxy, World, callback, event, event_details,
-    recordings, recordings_on_aws, tick, verified, visit,
+    recordings, recordings_on_aws, tick, verified,
 };
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::link::Place;
@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use testkit::SESSIONS;
 use testkit::bus;
 use testkit::sns::Mood;
+use testkit::visit;
 
 /// The permissions of what went through `proxy` since the last time.
 fn asked(proxy: &Proxy) -> BTreeSet<String> {

@@ -24,7 +24,7 @@ mod world;
 
 pub(crate) use fault::{Fault, Plan, Which};
 pub(crate) use function::{
-    Binary, Function, event, recordings, recordings_on_aws, start_recordings, tick, visit,
+    Binary, Function, event, recordings, recordings_on_aws, start_recordings, tick,
 };
 pub(crate) use moto::Moto;
 pub(crate) use proxy::{Exchange, Proxy, Stop};

@@ -5,7 +5,7 @@ use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::link::Place;
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::secrets::Secret;
-use serde_json::{Value, json};
+use serde_json::Value;
 use testkit::sign;
 
 /// What kind of event.
@@ -87,20 +87,5 @@ fn visit() -> String {
     let key = Secret::new(sign::LOCAL_SECRET);
     let link = Place::Recording(sid).link(now_ms() / 1000 + 3600, &key);
     let (path, query) = link.split_once('?').expect("a link has a query");
-    let event = json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": query,
-        "headers": {"accept": "text/html", "host": "x.lambda-url.eu-central-1.on.aws"},
-        "requestContext": {
-            "http": {"method": "GET", "path": path, "protocol": "HTTP/1.1",
-                "sourceIp": "203.0.113.24", "userAgent": "Mozilla/5.0"},
-            "requestId": "r", "routeKey": "$default", "stage": "$default",
-            "domainName": "x.lambda-url.eu-central-1.on.aws",
-            "timeEpoch": now_ms(),
-        },
-        "isBase64Encoded": false,
-    });
-    event.to_string()
+    testkit::visit("GET", path, query).to_string()
 }
