@@ -10,13 +10,13 @@ use crate::alert::{Alert, AlertKind};
 use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::notice::Notice;
-use crate::notification::{CLOUD_RECORDING, Envelope, Notification, Unreadable};
+use crate::notification::{CLOUD_RECORDING, Envelope, Notification, QuarantineReason, Unreadable};
 use crate::reply::{Freshness, Reply, Stored};
 use crate::send::{Outbox, SendOutcome, Sent};
 use crate::signature::Verified;
 use crate::store::{
-    Came, Claim, EventWrite, KeptDetails, Merge, NoticeLease, QuarantineReason, QuarantineWrite,
-    Quarantined, SessionWrite, Store, StoreError, keep_details,
+    Came, Claim, EventWrite, KeptDetails, Merge, NoticeLease, QuarantineWrite, Quarantined,
+    SessionWrite, Store, StoreError, keep_details,
 };
 use std::time::Duration;
 use tokio::time::timeout;

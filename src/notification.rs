@@ -135,6 +135,20 @@ pub enum Unreadable {
     NoEventType,
 }
 
+/// Why an authentic body isn't stored as a callback. Its `Display` is kept beside the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuarantineReason {
+    /// It can't be read.
+    #[error(transparent)]
+    Unreadable(Unreadable),
+    /// It was sent longer ago than `MAX_CALLBACK_AGE_HOURS`.
+    #[error("too old")]
+    TooOld,
+    /// It doesn't fit an item, not even compressed.
+    #[error("too large")]
+    TooLarge,
+}
+
 /// The JSON of a request whose required fields have not been checked.
 #[derive(Debug)]
 pub struct Envelope {

@@ -96,7 +96,7 @@ pub struct Roll {
     /// Whether at least half of all recordings that were watched when it was made are in it.
     pub is_widespread: bool,
     /// If its members take alerts back: the digest that those were sent in.
-    pub takes_back: Option<AlertId>,
+    pub resolves: Option<AlertId>,
 }
 
 /// Whether an alert, or a notice, has been sent.

@@ -1,7 +1,7 @@
 //! Every answer, in one table. A status code is an instruction to Agora: 200 means "durably ours,
 //! don't send it again"; anything else makes it try again, three times at most.
 
-use crate::store::QuarantineReason;
+use crate::notification::QuarantineReason;
 use lambda_http::http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 

@@ -52,21 +52,21 @@ pub(crate) async fn run(
         (false, []) => deployment.config.alert_kinds.clone(),
         (false, kinds) => kinds.to_vec(),
     };
-    let with_notices = kinds.into_iter().flat_map(|kind| {
-        let notice = AlertKind::RESOLVED
+    let with_resolutions = kinds.into_iter().flat_map(|kind| {
+        let resolution = AlertKind::RESOLVED
             .into_iter()
-            .find(|notice| notice.alarm() == kind && *notice != kind);
-        [Some(kind), notice].into_iter().flatten()
+            .find(|resolution| resolution.alarm() == kind && *resolution != kind);
+        [Some(kind), resolution].into_iter().flatten()
     });
-    let with_notices: Vec<_> = with_notices.collect();
+    let with_resolutions: Vec<_> = with_resolutions.collect();
     list_subscriptions(&outbox.topics).await;
     say!(
         "{} alerts follow, three a second. They reach everybody who is subscribed.\n",
-        with_notices.len()
+        with_resolutions.len()
     );
     let (mut failed, began_ms) = (0, now_ms());
     let links = outbox.links(began_ms).await;
-    for (n, kind) in with_notices.into_iter().enumerate() {
+    for (n, kind) in with_resolutions.into_iter().enumerate() {
         if n > 0 {
             tokio::time::sleep(PAUSE).await;
         }

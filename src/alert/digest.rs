@@ -102,7 +102,7 @@ impl Digest<'_> {
         let kind = self.alert.kind;
         let can_close = AlertKind::RESOLVED
             .iter()
-            .any(|notice| notice.alarm() == kind);
+            .any(|resolution| resolution.alarm() == kind);
         match (kind.alarm() == kind, can_close) {
             (false, _) => None,
             (true, true) => Some(

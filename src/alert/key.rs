@@ -48,9 +48,9 @@ impl AlertKey {
         AlertKind::read(self.0.split('#').next()?)
     }
 
-    /// The key of the alert that a notice with this key takes back.
+    /// The key of the alert that a resolution with this key takes back.
     #[must_use]
-    pub fn taken_back(&self) -> Option<Self> {
+    pub fn resolves(&self) -> Option<Self> {
         let kind = self.kind().filter(|kind| kind.alarm() != *kind)?;
         Some(Self(format!("{}#{}", kind.alarm().as_str(), self.hash())))
     }

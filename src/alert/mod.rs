@@ -167,7 +167,7 @@ impl AlertKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// The alarm of an incident: for a notice that takes one back the kind it takes back, else the
+    /// The alarm of an incident: for a resolution the kind that it takes back, else the
     /// kind itself.
     #[must_use]
     pub fn alarm(self) -> Self {
@@ -285,7 +285,7 @@ impl Alert {
         }
     }
 
-    /// What an alert and the notice that takes it back have in common: a pager closes by it what it
+    /// What an alert and its resolution have in common: a pager closes by it what it
     /// opened by it.
     #[must_use]
     pub fn incident(&self) -> String {

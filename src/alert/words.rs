@@ -86,7 +86,7 @@ pub fn in_words(alert: &Alert) -> Words {
     words
 }
 
-/// How an alert is closed; `None` for a notice that closes one.
+/// How an alert is closed; `None` for a resolution, which closes one.
 pub(super) fn closing(kind: AlertKind) -> Option<&'static str> {
     match kind {
         AlertKind::AbnormalExit => Some(

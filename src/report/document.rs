@@ -68,7 +68,7 @@ fn policy(connect: &str) -> String {
 
 /// A page that says in words why there is nothing else on it, and what to do next.
 #[must_use]
-pub fn notice_page(title: &str, what: &str, steps: &[&str]) -> String {
+pub fn message_page(title: &str, what: &str, steps: &[&str]) -> String {
     let body = html! {
         div.head { h1 { (title) } }
         section.card.now {

@@ -29,7 +29,7 @@ mod claims;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Page, Served, notice_page, served_policy};
+pub use document::{Page, Served, message_page, served_policy};
 pub use html::{page, summary_page};
 pub use json::{json, printable};
 pub use lanes::{Curve, Lane, LaneKind, Mark, Picture, Shape, Span, picture};

@@ -82,7 +82,7 @@ pub(super) fn timeline(record: &Record, holes: &[Hole]) -> Vec<Entry> {
     let taken_back: HashSet<_> = record
         .alerts
         .iter()
-        .filter_map(|stored| stored.alert.key.taken_back())
+        .filter_map(|stored| stored.alert.key.resolves())
         .collect();
     let alerts = record.alerts.iter().map(|stored| {
         let kind = stored.alert.kind;

@@ -1,5 +1,5 @@
 //! What has to be known before an alert can be put into words: of a digest whom it stands for; of a
-//! notice that takes an alert back whether that was sent, and in which incident.
+//! resolution whether the alert was sent, and in which incident.
 
 use crate::alert::{
     Alert, AlertId, Digest, Incident, Links, Message, NAMED, action_of_rest, message,
@@ -58,9 +58,9 @@ pub(super) async fn prepare(
     Ok(Prepared::Ready(Box::new(message), None))
 }
 
-/// What became of the alert that a notice takes back. Of an alert there is none.
+/// What became of the alert that a resolution takes back. Of an alert there is none.
 pub(super) async fn opened(store: &Store, alert: &Alert) -> Result<Opened, StoreError> {
-    let Some(key) = alert.key.taken_back() else {
+    let Some(key) = alert.key.resolves() else {
         return Ok(Opened::Alone);
     };
     let sid = alert.sid.clone();
@@ -80,14 +80,14 @@ pub(super) async fn opened(store: &Store, alert: &Alert) -> Result<Opened, Store
     })
 }
 
-/// The incident of a digest, `count` members of which a notice takes back.
+/// The incident of a digest, `count` members of which a resolution takes back.
 async fn rest_of(
     store: &Store,
-    notice: &Lease,
+    resolution: &Lease,
     digest: AlertId,
     count: u64,
 ) -> Result<Incident, StoreError> {
-    let open = store.take_off(notice, &digest, count).await?;
+    let open = store.take_off(resolution, &digest, count).await?;
     Ok(Incident {
         id: digest.incident(),
         action: action_of_rest(open.unwrap_or(0)),
@@ -123,7 +123,7 @@ async fn digest(
     }
     named.sort_by(|one, other| (one.at, &one.sid).cmp(&(other.at, &other.sid)));
     named.truncate(NAMED);
-    let incident = match &roll.takes_back {
+    let incident = match &roll.resolves {
         None => Incident::of(lease.alert()),
         Some(digest) => rest_of(store, lease, digest.clone(), count).await?,
     };

@@ -1,12 +1,10 @@
-//! Sessions read by the hundred, eventually consistent: half a read unit each, however many
-//! attributes are wanted.
+//! Items read by the hundred, eventually consistent: half a read unit each, however many attributes
+//! are wanted.
 
-use super::alert::read_alert;
-use super::item::{Item, read_text};
-use super::key::{ItemKey, SID};
-use super::{Store, StoreError, failed};
-use crate::alert::AlertId;
-use crate::record::StoredAlert;
+use crate::store::Store;
+use crate::store::attribute::key::{ItemKey, SID};
+use crate::store::attribute::{Item, read_text};
+use crate::store::error::{StoreError, failed};
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,14 +18,14 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 /// Which attributes are wanted.
 #[derive(Clone, Debug)]
-pub(super) struct Projection {
+pub(in crate::store) struct Projection {
     expression: String,
     names: HashMap<String, String>,
 }
 
 impl Projection {
     /// These attributes. Many of their names are words of DynamoDB's own.
-    pub(super) fn of<'a>(attributes: impl Iterator<Item = &'a str>) -> Self {
+    pub(in crate::store) fn of<'a>(attributes: impl Iterator<Item = &'a str>) -> Self {
         let names: HashMap<_, _> = attributes
             .enumerate()
             .map(|(n, name)| (format!("#{n}"), name.to_owned()))
@@ -42,24 +40,8 @@ impl Projection {
 }
 
 impl Store {
-    /// At most [`BATCH`] alerts, perhaps a moment old; those that are gone or can't be read aren't
-    /// among them.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn stored_alerts(&self, ids: &[AlertId]) -> Result<Vec<StoredAlert>, StoreError> {
-        let mut ids = ids.to_vec();
-        ids.sort_unstable();
-        ids.dedup();
-        let keys = ids
-            .iter()
-            .map(|id| ItemKey::Alert(id.key.clone()).of(&id.sid));
-        let items = self.items(keys.collect(), None).await?;
-        Ok(items.iter().filter_map(read_alert).collect())
-    }
-
     /// The items of at most [`BATCH`] sessions, by `sid`; those that are gone aren't among them.
-    pub(super) async fn session_items(
+    pub(in crate::store) async fn session_items(
         &self,
         sids: &[String],
         projection: Option<&Projection>,
@@ -70,7 +52,8 @@ impl Store {
         Ok(by_sid.collect())
     }
 
-    async fn items(
+    /// The items under at most [`BATCH`] keys; those that are gone aren't among them.
+    pub(in crate::store) async fn items(
         &self,
         keys: Vec<Item>,
         projection: Option<&Projection>,

@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 
 /// Tells the SDK to try again.
 #[derive(Debug)]
-pub(super) struct MeetsTransaction;
+pub(in crate::store) struct MeetsTransaction;
 
 impl ClassifyRetry for MeetsTransaction {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {

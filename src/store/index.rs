@@ -1,8 +1,9 @@
 //! The index `watch`: due items, oldest first, in partitions that are read at the same time.
 
-use super::item::{Item, number, read_number, read_text, text};
-use super::key::{ITEM, ItemKey, SID, WATCH_AT, WATCH_SHARD};
-use super::{Store, StoreError, failed, refused};
+use crate::store::Store;
+use crate::store::attribute::key::{ITEM, ItemKey, SID, WATCH_AT, WATCH_SHARD};
+use crate::store::attribute::{Item, number, read_number, read_text, text};
+use crate::store::error::{StoreError, failed, refused};
 use aws_sdk_dynamodb::types::AttributeValue;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -41,7 +42,7 @@ impl Shard {
         Self::Hash(hash % HASHES)
     }
 
-    pub(super) fn attribute(self) -> AttributeValue {
+    pub(in crate::store) fn attribute(self) -> AttributeValue {
         text(self.to_string())
     }
 }
@@ -129,7 +130,7 @@ impl Store {
     }
 
     /// Everything in a partition, due or not.
-    pub(super) async fn all_in(&self, shard: Shard) -> Result<Vec<Due>, StoreError> {
+    pub(in crate::store) async fn all_in(&self, shard: Shard) -> Result<Vec<Due>, StoreError> {
         let (mut all, mut from) = (Vec::new(), None);
         loop {
             let page = self.watched(shard, from).await?;
@@ -171,7 +172,7 @@ fn read_due(item: &Item) -> Option<Due> {
 }
 
 /// The attributes that put an item into the index.
-pub(super) fn watch_entry(shard: Shard, watch_at: u64) -> [(String, AttributeValue); 2] {
+pub(in crate::store) fn watch_entry(shard: Shard, watch_at: u64) -> [(String, AttributeValue); 2] {
     [
         (WATCH_SHARD.to_owned(), shard.attribute()),
         (WATCH_AT.to_owned(), number(watch_at)),

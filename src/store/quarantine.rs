@@ -1,26 +1,13 @@
 //! Quarantine: authentic bodies that aren't stored as callbacks, kept whole, a partition a day.
 
-use super::item::{Item, number, read_number, read_text, text};
-use super::kept_body::{keep_beginning, keep_body, read_body};
-use super::key::{DAY, EXPIRES_AT, ITEM, SID, utc_name};
-use super::{Store, StoreError, failed};
 use crate::hash::short_hash;
-use crate::notification::Unreadable;
+use crate::notification::QuarantineReason;
 use crate::signature::Verified;
-
-/// Why an authentic body isn't stored as a callback. Its `Display` is kept beside the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QuarantineReason {
-    /// It can't be read.
-    #[error(transparent)]
-    Unreadable(Unreadable),
-    /// It was sent longer ago than `MAX_CALLBACK_AGE_HOURS`.
-    #[error("too old")]
-    TooOld,
-    /// It doesn't fit an item, not even compressed.
-    #[error("too large")]
-    TooLarge,
-}
+use crate::store::Store;
+use crate::store::attribute::body::{keep_beginning, keep_body, read_body};
+use crate::store::attribute::key::{DAY, EXPIRES_AT, ITEM, SID, utc_name};
+use crate::store::attribute::{Item, number, read_number, read_text, text};
+use crate::store::error::{StoreError, failed};
 
 /// Whether quarantine holds all of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,18 @@
 //! Reading for people: everything about one session, and which sessions there are. Writes nothing.
 
-use super::alert::read_alert;
-use super::item::{Item, number, read_number, read_text, text};
-use super::kept_body::read_body;
-use super::key::{FIRST_SENDTS, ITEM, ItemKey, SID};
-use super::look::read_watched;
-use super::notice::was_told;
-use super::page::{missing, owned_keys};
-use super::{BATCH, Shard, Store, StoreError, failed};
 use crate::notification::Sid;
 use crate::record::{Record, StoredEvent, StoredSession};
+use crate::store::Store;
+use crate::store::attribute::body::read_body;
+use crate::store::attribute::key::{FIRST_SENDTS, ITEM, ItemKey, SID};
+use crate::store::attribute::{Item, number, read_number, read_text, text};
+use crate::store::batch::BATCH;
+use crate::store::error::{StoreError, failed};
+use crate::store::index::Shard;
+use crate::store::outbox::alert::read_alert;
+use crate::store::outbox::notice::was_told;
+use crate::store::session::look::read_watched;
+use crate::store::session::page::{missing, owned_keys};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 use serde_json::{Map, Number, Value};

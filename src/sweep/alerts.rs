@@ -44,7 +44,7 @@ struct Common {
     kind: AlertKind,
     to: Destinations,
     /// If they take alerts back: the digest that those were sent in.
-    takes_back: Option<AlertId>,
+    resolves: Option<AlertId>,
 }
 
 /// Alerts that may leave as one.
@@ -133,8 +133,8 @@ impl Run<'_> {
         for due in &digests {
             self.send_one(due, until, sweep).await;
         }
-        let (taken_back, alarms): (Vec<_>, Vec<_>) = alerts.into_iter().partition(takes_back);
-        for part in [alarms, taken_back] {
+        let (resolutions, alarms): (Vec<_>, Vec<_>) = alerts.into_iter().partition(is_resolution);
+        for part in [alarms, resolutions] {
             for due in self.send_digests(part, until, sweep).await {
                 self.send_one(&due, until, sweep).await;
             }
@@ -205,7 +205,7 @@ impl Run<'_> {
                 roll: Roll {
                     members: some.iter().map(|(_, it)| it.alert.id()).collect(),
                     is_widespread,
-                    takes_back: common.takes_back.clone(),
+                    resolves: common.resolves.clone(),
                 },
             };
             let put = self.sweeper.store.put_digest(draft, self.invocation);
@@ -237,7 +237,7 @@ impl Run<'_> {
             .filter_map(|id| {
                 Some(AlertId {
                     sid: id.sid.clone(),
-                    key: id.key.taken_back()?,
+                    key: id.key.resolves()?,
                 })
             })
             .collect();
@@ -249,15 +249,15 @@ impl Run<'_> {
                 continue;
             };
             let (found, id) = found;
-            let opened = id.key.taken_back().and_then(|key| {
+            let opened = id.key.resolves().and_then(|key| {
                 let sid = id.sid.clone();
                 opened.get(&AlertId { sid, key })
             });
-            let takes_back = opened.and_then(|opened| opened.sent_in.clone());
-            let is_notice = id.key.taken_back().is_some();
+            let resolves = opened.and_then(|opened| opened.sent_in.clone());
+            let is_resolution = id.key.resolves().is_some();
             // What the topics have got has an incident of its own.
             let is_left_for_bus = found.to == [Destination::Bus].into();
-            let is_alone = is_left_for_bus || (is_notice && takes_back.is_none());
+            let is_alone = is_left_for_bus || (is_resolution && resolves.is_none());
             if found.state != AlertState::Pending || is_alone {
                 alone.push(due.clone());
                 continue;
@@ -265,7 +265,7 @@ impl Run<'_> {
             let common = Common {
                 kind: found.alert.kind,
                 to: found.to.clone(),
-                takes_back,
+                resolves,
             };
             groups
                 .entry(common)
@@ -275,7 +275,7 @@ impl Run<'_> {
         // A digest that isn't sent yet is waited for.
         let mut sent = Groups::new();
         for (common, members) in groups {
-            let is_sent = match &common.takes_back {
+            let is_sent = match &common.resolves {
                 None => true,
                 Some(digest) => {
                     let digest = self.sweeper.store.stored_alert(digest).await?;
@@ -498,12 +498,12 @@ fn kind(due: &Due) -> Option<AlertKind> {
     id(due)?.key.kind()
 }
 
-fn takes_back(due: &Due) -> bool {
+fn is_resolution(due: &Due) -> bool {
     kind(due).is_some_and(|kind| kind.alarm() != kind)
 }
 
 /// What leaves first: alerts before what takes them back, critical ones before the rest.
 fn order(due: &Due) -> (bool, bool) {
     let severity = kind(due).map(|kind| kind.alarm().severity());
-    (takes_back(due), severity != Some(Severity::Critical))
+    (is_resolution(due), severity != Some(Severity::Critical))
 }

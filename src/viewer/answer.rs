@@ -3,7 +3,7 @@
 
 use super::refusal::Refusal;
 use crate::link::Place;
-use crate::report::{notice_page, served_policy};
+use crate::report::{message_page, served_policy};
 use lambda_http::http::{HeaderValue, Method, Response, StatusCode, header};
 use serde_json::json;
 
@@ -83,7 +83,7 @@ impl Answer {
                 match form {
                     Form::Page => (
                         HTML,
-                        notice_page(words.title, words.what, words.steps),
+                        message_page(words.title, words.what, words.steps),
                         more,
                     ),
                     Form::Json => {

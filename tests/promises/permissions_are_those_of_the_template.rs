@@ -8,9 +8,8 @@ use crate::harness::{
 };
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::link::Place;
-use agora_recording_callbacks::notification::{Sid, Unreadable};
+use agora_recording_callbacks::notification::{QuarantineReason, Sid, Unreadable};
 use agora_recording_callbacks::secrets::Secret;
-use agora_recording_callbacks::store::QuarantineReason;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use testkit::SESSIONS;

@@ -5,8 +5,8 @@ use crate::harness::{
     recordings_on_aws, text, verified,
 };
 use agora_recording_callbacks::clock::now_ms;
-use agora_recording_callbacks::notification::Unreadable;
-use agora_recording_callbacks::store::{Item, QuarantineReason};
+use agora_recording_callbacks::notification::{QuarantineReason, Unreadable};
+use agora_recording_callbacks::store::Item;
 use serde_json::json;
 use testkit::plain::stable;
 use testkit::sns::Mood;

@@ -1,14 +1,15 @@
 //! A notice's item: the job of telling programs. Who may send it is `outbox`'s; what it says is
 //! made when it is sent, from the other items.
 
-use super::index::Due;
-use super::item::{Item, number, read_number, read_text, text};
-use super::key::{ITEM, ItemKey, SID};
-use super::outbox::{Hold, Put, Taken, read_state};
-use super::{Store, StoreError, refused};
 use crate::invocation::Invocation;
 use crate::notice::{News, Notice, Outcome};
 use crate::record::AlertState;
+use crate::store::Store;
+use crate::store::attribute::key::{ITEM, ItemKey, SID};
+use crate::store::attribute::{Item, number, read_number, read_text, text};
+use crate::store::error::{StoreError, refused};
+use crate::store::index::Due;
+use crate::store::outbox::{Hold, Put, Taken, read_state};
 
 /// The id that the bus gave it; absent in one that had nothing to say.
 const EVENT_ID: &str = "event_id";
@@ -22,7 +23,7 @@ pub struct NoticeLease {
 
 impl NoticeLease {
     /// The lease of a new notice, to be written now.
-    pub(super) fn new(notice: Notice, invocation: Invocation<'_>) -> Self {
+    pub(in crate::store) fn new(notice: Notice, invocation: Invocation<'_>) -> Self {
         let key = ItemKey::Notice(notice.key());
         Self {
             hold: Hold::new(&notice.sid, key, invocation),
@@ -144,7 +145,7 @@ impl Store {
 }
 
 /// The item of a new notice and its lease.
-pub(super) fn notice_item(lease: &NoticeLease, expires_at: u64) -> Item {
+pub(in crate::store) fn notice_item(lease: &NoticeLease, expires_at: u64) -> Item {
     let notice = &lease.notice;
     let mut item = lease.hold.item(expires_at);
     item.extend([
@@ -160,7 +161,7 @@ pub(super) fn notice_item(lease: &NoticeLease, expires_at: u64) -> Item {
 }
 
 /// True if programs were told what it had to say.
-pub(super) fn was_told(item: &Item) -> bool {
+pub(in crate::store) fn was_told(item: &Item) -> bool {
     item.contains_key(EVENT_ID)
 }
 

@@ -1,9 +1,10 @@
 //! The counter of the minute: how many alerts have gone to each topic at once, whoever sent them.
 
-use super::item::{number, read_number};
-use super::key::{EXPIRES_AT, ItemKey, MINUTE, utc_name};
-use super::{Store, StoreError, failed};
 use crate::alert::{Destination, Destinations};
+use crate::store::Store;
+use crate::store::attribute::key::{EXPIRES_AT, ItemKey, MINUTE, utc_name};
+use crate::store::attribute::{number, read_number};
+use crate::store::error::{StoreError, failed};
 use aws_sdk_dynamodb::types::ReturnValue;
 use std::collections::BTreeMap;
 

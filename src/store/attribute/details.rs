@@ -1,8 +1,8 @@
 //! Verbatim JSON as DynamoDB attributes, within DynamoDB's limits.
 
-use super::item::value_size;
-use super::kept_body::{MAX_KEPT, keep_body};
 use crate::signature::Verified;
+use crate::store::attribute::body::{MAX_KEPT, keep_body};
+use crate::store::attribute::value_size;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Number, Value};
 
@@ -15,7 +15,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The attributes that hold the details of a callback whole.
 #[derive(Clone, Debug, PartialEq)]
-pub struct KeptDetails(pub(super) Vec<(&'static str, AttributeValue)>);
+pub struct KeptDetails(pub(in crate::store) Vec<(&'static str, AttributeValue)>);
 
 /// The details of `body` as attributes: `details`, as a map, a list, a text …, or as JSON text
 /// where DynamoDB can't hold the structure; the body beside it where it can't hold the numbers; the
@@ -92,7 +92,7 @@ fn number_attribute(number: &Number, exact: &mut bool) -> AttributeValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::item::text;
+    use crate::store::attribute::text;
     use serde_json::json;
 
     fn keep(value: &Value, body: &[u8]) -> Option<Vec<(&'static str, AttributeValue)>> {

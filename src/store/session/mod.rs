@@ -1,15 +1,23 @@
 //! A session's item: the fast path that reads nothing, and the slow path that merges.
 
-use super::index::{Shard, watch_entry};
-use super::item::{
-    Item, number, read_number, read_session, register_attribute, text, write_session,
-};
-use super::key::{CNAME, EXPIRES_AT, FIRST_SENDTS, ItemKey, VERSION, WATCH_AT, WATCH_SHARD};
-use super::look::{HEARD_AT, QUIET_UNTIL};
-use super::page::make_room;
-use super::{IS_NEW, MAX_ATTEMPTS, Store, StoreError, is_invalid, refused};
+mod archive;
+pub(super) mod event;
+pub(super) mod item;
+pub(super) mod look;
+pub(super) mod page;
+
 use crate::notification::{Notification, Sid};
 use crate::session::{Fact, Noted, Register, Session, WINDOW};
+use crate::store::attribute::key::{
+    CNAME, EXPIRES_AT, FIRST_SENDTS, HEARD_AT, IS_NEW, IS_UNCHANGED, ItemKey, QUIET_UNTIL, VERSION,
+    WATCH_AT, WATCH_SHARD,
+};
+use crate::store::attribute::{Item, number, read_number, text};
+use crate::store::error::{StoreError, is_invalid, refused};
+use crate::store::index::{Shard, watch_entry};
+use crate::store::session::item::{read_session, register_attribute, write_session};
+use crate::store::session::page::make_room;
+use crate::store::{MAX_ATTEMPTS, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use std::collections::HashMap;
@@ -29,8 +37,6 @@ const MAX_PAUSE_MS: u64 = 400;
 /// number of its own isn't the first that was counted.
 const IS_NEWEST: &str = "uid = :uid AND generation = :generation AND attribute_exists(since) \
                          AND last_sequence < :n AND size(received) < :window";
-/// Nobody wrote the session since it was read.
-pub(super) const IS_UNCHANGED: &str = "version = :version";
 /// The session was not there when it was read.
 const HAS_NO_VERSION: &str = "attribute_not_exists(version)";
 /// How long nothing is said of a recording after it was redriven, in ms.

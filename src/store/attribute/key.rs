@@ -1,37 +1,48 @@
 //! The keys of the table, and the names of the attributes that more than one file reads or writes.
 //! Pure.
 
-use super::item::{Item, text};
 use crate::alert::AlertKey;
 use crate::notice::NoticeKey;
+use crate::store::attribute::{Item, text};
 use jiff::Timestamp;
 use std::fmt;
 
 /// The partition key: the recording, or what else an item belongs to.
-pub(super) const SID: &str = "sid";
+pub(in crate::store) const SID: &str = "sid";
 /// The sort key: what an item is, an [`ItemKey`].
-pub(super) const ITEM: &str = "item";
+pub(in crate::store) const ITEM: &str = "item";
 /// When DynamoDB may delete the item, s since the epoch.
-pub(super) const EXPIRES_AT: &str = "expires_at";
+pub(in crate::store) const EXPIRES_AT: &str = "expires_at";
 /// Counts the writes of a session's item; a page has that of the session that put it.
-pub(super) const VERSION: &str = "version";
-/// The index `watch`: its partition, a [`Shard`](super::Shard).
-pub(super) const WATCH_SHARD: &str = "watch_shard";
+pub(in crate::store) const VERSION: &str = "version";
+/// The index `watch`: its partition, a [`Shard`](crate::store::Shard).
+pub(in crate::store) const WATCH_SHARD: &str = "watch_shard";
 /// The index `watch`: since when an item is due, ms since the epoch.
-pub(super) const WATCH_AT: &str = "watch_at";
+pub(in crate::store) const WATCH_AT: &str = "watch_at";
 /// The index `channel`: its partition.
-pub(super) const CNAME: &str = "cname";
+pub(in crate::store) const CNAME: &str = "cname";
 /// The index `channel`: `sendts` of the callback that opened the session, ms since the epoch.
-pub(super) const FIRST_SENDTS: &str = "first_sendts";
+pub(in crate::store) const FIRST_SENDTS: &str = "first_sendts";
+
+/// Nothing is said of a session before that, ms since the epoch: it is only being redriven, or
+/// can't be read or written.
+pub(in crate::store) const QUIET_UNTIL: &str = "quiet_until";
+/// When the newest heartbeat came, ms since the epoch.
+pub(in crate::store) const HEARD_AT: &str = "heard_at";
+
+/// No such item yet.
+pub(in crate::store) const IS_NEW: &str = "attribute_not_exists(sid)";
+/// Nobody wrote the session since it was read.
+pub(in crate::store) const IS_UNCHANGED: &str = "version = :version";
 
 /// How a UTC day is written in a key.
-pub(super) const DAY: &str = "%Y-%m-%d";
+pub(in crate::store) const DAY: &str = "%Y-%m-%d";
 /// How a minute of UTC is written in a key.
-pub(super) const MINUTE: &str = "%Y-%m-%dT%H:%M";
+pub(in crate::store) const MINUTE: &str = "%Y-%m-%dT%H:%M";
 
 /// A time's part of a key. It is no text for people: no change of how dates are shown may change
 /// it.
-pub(super) fn utc_name(ms: u64, pattern: &str) -> String {
+pub(in crate::store) fn utc_name(ms: u64, pattern: &str) -> String {
     let time = i64::try_from(ms)
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())
@@ -83,7 +94,7 @@ impl ItemKey {
     }
 
     /// The primary key of this item of `sid`.
-    pub(super) fn of(&self, sid: &str) -> Item {
+    pub(in crate::store) fn of(&self, sid: &str) -> Item {
         Item::from([
             (SID.to_owned(), text(sid)),
             (ITEM.to_owned(), text(self.to_string())),

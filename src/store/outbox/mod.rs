@@ -4,12 +4,18 @@
 //!
 //! Must not know: what it says, where it goes.
 
-use super::index::{Due, Shard, watch_entry};
-use super::item::{Item, number, read_number, read_text, text};
-use super::key::{EXPIRES_AT, ItemKey, WATCH_AT};
-use super::{IS_NEW, Store, StoreError, is_invalid, refused};
+pub(super) mod alert;
+pub(super) mod digest;
+mod minute;
+pub(super) mod notice;
+
 use crate::invocation::Invocation;
 use crate::record::AlertState;
+use crate::store::Store;
+use crate::store::attribute::key::{EXPIRES_AT, IS_NEW, ItemKey, WATCH_AT};
+use crate::store::attribute::{Item, number, read_number, read_text, text};
+use crate::store::error::{StoreError, is_invalid, refused};
+use crate::store::index::{Due, Shard, watch_entry};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::ReturnValue;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
@@ -32,12 +38,12 @@ pub struct Hold {
     key: ItemKey,
     owner: String,
     ends_at: u64,
-    pub(super) tries: u64,
-    pub(super) created_at: u64,
+    pub(in crate::store) tries: u64,
+    pub(in crate::store) created_at: u64,
 }
 
 /// What became of writing an item down.
-pub(super) enum Put {
+pub(in crate::store) enum Put {
     /// It is there, and ours.
     Ours,
     /// Another was there: this one.
@@ -45,7 +51,7 @@ pub(super) enum Put {
 }
 
 /// Whose an item is that is due.
-pub(super) enum Taken {
+pub(in crate::store) enum Taken {
     /// Ours, as it is now.
     Ours(Item),
     /// Its lease is held elsewhere, or it is done, or gone.
@@ -56,7 +62,7 @@ pub(super) enum Taken {
 
 impl Hold {
     /// That of a new item, to be written now.
-    pub(super) fn new(sid: &str, key: ItemKey, invocation: Invocation<'_>) -> Self {
+    pub(in crate::store) fn new(sid: &str, key: ItemKey, invocation: Invocation<'_>) -> Self {
         let now_ms = invocation.now_ms();
         Self {
             sid: sid.to_owned(),
@@ -69,7 +75,7 @@ impl Hold {
     }
 
     /// The same, as the item says it.
-    pub(super) fn stored_as(self, stored: &Item) -> Self {
+    pub(in crate::store) fn stored_as(self, stored: &Item) -> Self {
         Self {
             ends_at: read_number(stored, "due_at").unwrap_or(self.ends_at),
             tries: read_number(stored, "tries").unwrap_or(self.tries),
@@ -79,7 +85,7 @@ impl Hold {
     }
 
     /// The item, as the index would list it.
-    pub(super) fn due(&self) -> Due {
+    pub(in crate::store) fn due(&self) -> Due {
         Due {
             sid: self.sid.clone(),
             key: self.key.clone(),
@@ -100,7 +106,7 @@ impl Hold {
     }
 
     /// Whose it is.
-    pub(super) fn owner(&self) -> &str {
+    pub(in crate::store) fn owner(&self) -> &str {
         &self.owner
     }
 
@@ -117,7 +123,7 @@ impl Hold {
     }
 
     /// The attributes of a new item.
-    pub(super) fn item(&self, expires_at: u64) -> Item {
+    pub(in crate::store) fn item(&self, expires_at: u64) -> Item {
         let mut item = self.key.of(&self.sid);
         item.extend(watch_entry(Shard::Due, self.ends_at));
         item.extend([
@@ -134,7 +140,7 @@ impl Hold {
 
 impl Store {
     /// Puts a new item.
-    pub(super) async fn put_held(
+    pub(in crate::store) async fn put_held(
         &self,
         call: &'static str,
         item: Item,
@@ -160,7 +166,7 @@ impl Store {
     }
 
     /// Takes the lease of an item that is due.
-    pub(super) async fn take(
+    pub(in crate::store) async fn take(
         &self,
         call: &'static str,
         due: &Due,
@@ -228,12 +234,12 @@ impl Store {
     }
 
     /// A change of an item whose lease is ours.
-    pub(super) fn leased_request(&self, hold: &Hold) -> UpdateItemFluentBuilder {
+    pub(in crate::store) fn leased_request(&self, hold: &Hold) -> UpdateItemFluentBuilder {
         self.held_request(hold.key.of(&hold.sid), &hold.owner)
             .condition_expression(IS_OURS)
     }
 
-    pub(super) fn held_request(&self, key: Item, owner: &str) -> UpdateItemFluentBuilder {
+    pub(in crate::store) fn held_request(&self, key: Item, owner: &str) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.table)
@@ -253,7 +259,7 @@ fn backoff_ms(tries: u64) -> u64 {
     BACKOFF_MS.saturating_mul(factor).min(MAX_BACKOFF_MS)
 }
 
-pub(super) fn is_ours(stored: &Item, owner: &str) -> bool {
+pub(in crate::store) fn is_ours(stored: &Item, owner: &str) -> bool {
     read_text(stored, "owner") == Some(owner) && read_state(stored) == Some(AlertState::Pending)
 }
 
@@ -265,7 +271,7 @@ fn is_settled(stored: &Item) -> bool {
     )
 }
 
-pub(super) fn read_state(item: &Item) -> Option<AlertState> {
+pub(in crate::store) fn read_state(item: &Item) -> Option<AlertState> {
     let at = read_number(item, "sent_at");
     let states = [
         AlertState::Pending,

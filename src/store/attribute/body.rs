@@ -2,8 +2,8 @@
 //! large for an item as it is. What was compressed comes back whole, and never as more than a
 //! request can have been.
 
-use super::item::{Item, text, value_size};
 use crate::receive::MAX_BODY;
+use crate::store::attribute::{Item, text, value_size};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use flate2::Compression;
@@ -11,14 +11,14 @@ use flate2::read::{DeflateDecoder, DeflateEncoder};
 use std::io::Read;
 
 /// DynamoDB takes items of 400 KB; the rest is for what stands beside details and body.
-pub(super) const MAX_KEPT: usize = 390_000;
+pub(in crate::store) const MAX_KEPT: usize = 390_000;
 
 const BODY: &str = "body";
 /// The body in raw DEFLATE (RFC 1951).
 const BODY_DEFLATE: &str = "body_deflate";
 
 /// A body as the attribute that holds it whole; `None` if it doesn't fit even compressed.
-pub(super) fn keep_body(body: &[u8]) -> Option<(&'static str, AttributeValue)> {
+pub(in crate::store) fn keep_body(body: &[u8]) -> Option<(&'static str, AttributeValue)> {
     if body.len() <= MAX_KEPT {
         return Some((BODY, body_attribute(body)));
     }
@@ -26,13 +26,13 @@ pub(super) fn keep_body(body: &[u8]) -> Option<(&'static str, AttributeValue)> {
 }
 
 /// The beginning of a body of which no more fits.
-pub(super) fn keep_beginning(body: &[u8]) -> (&'static str, AttributeValue) {
+pub(in crate::store) fn keep_beginning(body: &[u8]) -> (&'static str, AttributeValue) {
     let beginning = body.get(..MAX_KEPT).unwrap_or(body);
     (BODY, AttributeValue::B(Blob::new(beginning)))
 }
 
 /// The body that an item holds, whichever way.
-pub(super) fn read_body(item: &Item) -> Option<Vec<u8>> {
+pub(in crate::store) fn read_body(item: &Item) -> Option<Vec<u8>> {
     match (item.get(BODY), item.get(BODY_DEFLATE)) {
         (Some(AttributeValue::S(body)), _) => Some(body.clone().into_bytes()),
         (Some(AttributeValue::B(body)), _) => Some(body.as_ref().to_vec()),

@@ -1,11 +1,12 @@
 //! The archive: ranges of missing callbacks that have no room in their session's item.
 
-use super::item::{Item, number, text};
-use super::key::{EXPIRES_AT, ITEM, SID, VERSION};
-use super::page::{Page, flat_ranges, missing, owned_keys, read_page};
-use super::{MAX_ATTEMPTS, Store, StoreError, failed, refused};
 use crate::notification::Sid;
 use crate::session::{Ledger, Noted, Range, Recorder};
+use crate::store::attribute::key::{EXPIRES_AT, ITEM, SID, VERSION};
+use crate::store::attribute::{Item, number, text};
+use crate::store::error::{StoreError, failed, refused};
+use crate::store::session::page::{Page, flat_ranges, missing, owned_keys, read_page};
+use crate::store::{MAX_ATTEMPTS, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 /// No page yet, or one of this version of the session or of an earlier one.
@@ -16,7 +17,7 @@ const IS_SAME_PAGE: &str = "ranges = :stored";
 impl Store {
     /// Puts pages of the archive, unless a later version of the session did. The session's item
     /// owns them only once it is written, too.
-    pub(super) async fn put_pages(
+    pub(in crate::store) async fn put_pages(
         &self,
         sid: &Sid,
         pages: &[Page],
@@ -48,7 +49,7 @@ impl Store {
     /// Takes the number of a late callback out of the archive; false if it isn't missing there.
     /// `version` is the session's: later than that of any page it owns, so that no latecomer puts
     /// the page again as it was.
-    pub(super) async fn fill_page(
+    pub(in crate::store) async fn fill_page(
         &self,
         sid: &Sid,
         recorder: &Recorder,

@@ -1,24 +1,25 @@
 //! An alert's item: what it says, what it still has to be published to, and, of a digest, whom it
 //! stands for. Who may send it is `outbox`'s.
 
-use super::index::{Due, Shard};
-use super::item::{Item, number, read_number, read_text, text};
-use super::key::{ITEM, ItemKey, SID};
-use super::outbox::{Hold, Put, Taken, is_ours, read_state};
-use super::{Store, StoreError, refused};
 use crate::alert::{Alert, AlertId, AlertKind, Destination, Destinations};
 use crate::invocation::Invocation;
 use crate::record::{AlertState, Roll, StoredAlert};
+use crate::store::Store;
+use crate::store::attribute::key::{ITEM, ItemKey, SID};
+use crate::store::attribute::{Item, number, read_number, read_text, text};
+use crate::store::error::{StoreError, refused};
+use crate::store::index::{Due, Shard};
+use crate::store::outbox::{Hold, Put, Taken, is_ours, read_state};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 /// What an alert still has to be published to; absent once it is sent.
-pub(super) const TO: &str = "to";
+pub(in crate::store) const TO: &str = "to";
 /// The digest that an alert was sent in.
-pub(super) const SENT_IN: &str = "sent_in";
+pub(in crate::store) const SENT_IN: &str = "sent_in";
 /// How many members of a digest aren't taken back.
-pub(super) const OPEN: &str = "open";
-/// How many members a notice has taken off the `open` of the digest that they were sent in.
-pub(super) const TOOK_OFF: &str = "took_off";
+pub(in crate::store) const OPEN: &str = "open";
+/// How many members a resolution has taken off the `open` of the digest that they were sent in.
+pub(in crate::store) const TOOK_OFF: &str = "took_off";
 /// The alerts that a digest may stand for.
 const MEMBERS: &str = "members";
 /// Whether a digest is about half of all recordings or more.
@@ -39,7 +40,11 @@ pub struct Lease {
 
 impl Lease {
     /// The lease of a new alert, to be written now.
-    pub(super) fn new(alert: Alert, to: Destinations, invocation: Invocation<'_>) -> Self {
+    pub(in crate::store) fn new(
+        alert: Alert,
+        to: Destinations,
+        invocation: Invocation<'_>,
+    ) -> Self {
         Self {
             hold: Hold::new(&alert.sid, alert_key(&alert), invocation),
             to,
@@ -50,7 +55,7 @@ impl Lease {
     }
 
     /// The lease of a new digest, to be written now.
-    pub(super) fn of_digest(
+    pub(in crate::store) fn of_digest(
         alert: Alert,
         to: Destinations,
         roll: Roll,
@@ -91,7 +96,7 @@ impl Lease {
     }
 
     /// How many members it has taken off the digest that it takes back.
-    pub(super) fn took_off(&self) -> u64 {
+    pub(in crate::store) fn took_off(&self) -> u64 {
         self.took_off
     }
 
@@ -123,6 +128,22 @@ pub enum DueClaim {
 }
 
 impl Store {
+    /// At most [`BATCH`](crate::store::BATCH) alerts, perhaps a moment old; those that are gone or can't be read aren't
+    /// among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn stored_alerts(&self, ids: &[AlertId]) -> Result<Vec<StoredAlert>, StoreError> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        let keys = ids
+            .iter()
+            .map(|id| ItemKey::Alert(id.key.clone()).of(&id.sid));
+        let items = self.items(keys.collect(), None).await?;
+        Ok(items.iter().filter_map(read_alert).collect())
+    }
+
     /// Writes an alert down and takes its lease, or takes it over once the lease of another is
     /// over. What one that was there still has to be published to is what it says: another
     /// invocation may have served a topic.
@@ -317,7 +338,7 @@ impl Store {
     }
 
     /// What an alert of this kind is published to.
-    pub(super) fn destinations(&self, kind: AlertKind) -> Destinations {
+    pub(in crate::store) fn destinations(&self, kind: AlertKind) -> Destinations {
         let bus = self.has_bus.then_some(Destination::Bus);
         Destination::of(kind).into_iter().chain(bus).collect()
     }
@@ -385,7 +406,7 @@ fn read_roll(item: &Item) -> Option<Roll> {
         is_widespread: item
             .get(WIDESPREAD)
             .is_some_and(|it| it.as_bool() == Ok(&true)),
-        takes_back: read_text(item, "takes_back").and_then(AlertId::parse),
+        resolves: read_text(item, "takes_back").and_then(AlertId::parse),
     })
 }
 
@@ -394,18 +415,18 @@ fn write_roll(roll: &Roll, item: &mut Item) {
     item.insert(MEMBERS.to_owned(), AttributeValue::L(members.collect()));
     let is_widespread = AttributeValue::Bool(roll.is_widespread);
     item.insert(WIDESPREAD.to_owned(), is_widespread);
-    if let Some(takes_back) = &roll.takes_back {
-        item.insert("takes_back".to_owned(), text(takes_back.to_string()));
+    if let Some(resolved) = &roll.resolves {
+        item.insert("takes_back".to_owned(), text(resolved.to_string()));
     }
 }
 
 /// The key of an alert's item.
-pub(super) fn alert_key(alert: &Alert) -> ItemKey {
+pub(in crate::store) fn alert_key(alert: &Alert) -> ItemKey {
     ItemKey::Alert(alert.key.clone())
 }
 
 /// The item of a new alert and its lease.
-pub(super) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
+pub(in crate::store) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
     let alert = &lease.alert;
     let codes = alert
         .codes

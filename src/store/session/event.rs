@@ -1,11 +1,12 @@
 //! An event's item: one for each fact, put once, verbatim.
 
-use super::item::{number, text};
-use super::key::{EXPIRES_AT, ItemKey};
-use super::value::KeptDetails;
-use super::{IS_NEW, Store, StoreError, refused};
 use crate::event::EventType;
 use crate::notification::Notification;
+use crate::store::Store;
+use crate::store::attribute::details::KeptDetails;
+use crate::store::attribute::key::{EXPIRES_AT, IS_NEW, ItemKey};
+use crate::store::attribute::{number, text};
+use crate::store::error::{StoreError, refused};
 
 /// What became of an event's item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

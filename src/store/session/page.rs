@@ -1,9 +1,10 @@
 //! Pages of the archive: ranges of missing callbacks that have no room in their session's item.
 //! Pure; the requests are in `archive`.
 
-use super::item::{Item, number, number_size, read_int, size, write_session};
 use crate::hash::short_hash;
 use crate::session::{Ledger, Range, Recorder, Session, WINDOW};
+use crate::store::attribute::{Item, number, number_size, read_int, size};
+use crate::store::session::item::write_session;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::ops::RangeInclusive;
 
@@ -22,7 +23,7 @@ const MANY_RANGES: usize = 16;
 /// write unit for their sake, or did before, and those of replaced recorders where there are many.
 /// What it does depends on the stored item alone, so that two writers who race from the same
 /// version put the same pages. Returns the pages.
-pub(super) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
+pub(in crate::store) fn make_room(session: &mut Session, item: &Item) -> Vec<Page> {
     let mut pages = Vec::new();
     for recorder in &mut session.recorders {
         if recorder.ledger.received.len() >= WINDOW {
@@ -90,30 +91,30 @@ fn written_size(session: &Session, item: &Item) -> usize {
 /// a writer who then lost the race or crashed: it doesn't count, and whoever folds that window puts
 /// it anew, even if it is empty then.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Page {
-    pub(super) uid: String,
-    pub(super) from: u64,
-    pub(super) ranges: Vec<Range>,
+pub(in crate::store) struct Page {
+    pub(in crate::store) uid: String,
+    pub(in crate::store) from: u64,
+    pub(in crate::store) ranges: Vec<Range>,
 }
 
 impl Page {
     /// The sort keys of a recorder's pages begin with this.
-    pub(super) fn prefix(uid: &str) -> String {
+    pub(in crate::store) fn prefix(uid: &str) -> String {
         format!("missing#{}#", short_hash(uid.as_bytes(), 4))
     }
 
-    pub(super) fn key(&self) -> String {
+    pub(in crate::store) fn key(&self) -> String {
         page_key(&self.uid, self.from)
     }
 }
 
 /// The sort key of the page that begins at `from`.
-pub(super) fn page_key(uid: &str, from: u64) -> String {
+pub(in crate::store) fn page_key(uid: &str, from: u64) -> String {
     format!("{}{from:010}", Page::prefix(uid))
 }
 
 /// Ranges as a flat list of numbers: from, to, from, to.
-pub(super) fn flat_ranges(ranges: &[Range]) -> AttributeValue {
+pub(in crate::store) fn flat_ranges(ranges: &[Range]) -> AttributeValue {
     AttributeValue::L(
         ranges
             .iter()
@@ -123,7 +124,7 @@ pub(super) fn flat_ranges(ranges: &[Range]) -> AttributeValue {
 }
 
 /// The ranges of a page's item.
-pub(super) fn read_page(item: &Item) -> Vec<Range> {
+pub(in crate::store) fn read_page(item: &Item) -> Vec<Range> {
     let Some(AttributeValue::L(flat)) = item.get("ranges") else {
         return Vec::new();
     };
@@ -136,14 +137,14 @@ pub(super) fn read_page(item: &Item) -> Vec<Range> {
 
 /// The sort keys of the pages that a recorder's ledger owns, if it is truncated: those that begin
 /// below its window.
-pub(super) fn owned_keys(recorder: &Recorder) -> RangeInclusive<String> {
+pub(in crate::store) fn owned_keys(recorder: &Recorder) -> RangeInclusive<String> {
     let last = recorder.ledger.received_from.saturating_sub(1);
     page_key(&recorder.uid, 0)..=page_key(&recorder.uid, last)
 }
 
 /// All callbacks of a recorder that are missing, as sorted ranges: what its ledger knows, and what
 /// the pages it owns hold.
-pub(super) fn missing<'a>(
+pub(in crate::store) fn missing<'a>(
     recorder: &Recorder,
     owned: impl Iterator<Item = &'a Item>,
 ) -> Vec<Range> {
@@ -163,9 +164,9 @@ fn growth(ledger: &Ledger) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::item::read_session;
     use super::*;
     use crate::session::{Fact, Fields, Noted, RegisterName, Scalar};
+    use crate::store::session::item::read_session;
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 

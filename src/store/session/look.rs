@@ -4,17 +4,21 @@
 //! read, and what it found is written down in the same transaction: either all of it is noted, or
 //! nothing.
 
-use super::alert::alert_item;
-use super::batch::Projection;
-use super::item::{Item, number, read_number, read_session, read_text, text};
-use super::key::{CNAME, EXPIRES_AT, ITEM, ItemKey, SID, VERSION, WATCH_AT, WATCH_SHARD};
-use super::notice::notice_item;
-use super::session::IS_UNCHANGED;
-use super::{IS_NEW, Lease, NoticeLease, Store, StoreError, failed, is_invalid, refused};
 use crate::alert::AlertKey;
 use crate::invocation::Invocation;
 use crate::notice::Outcome;
 use crate::session::RegisterName;
+use crate::store::Store;
+use crate::store::attribute::key::{
+    CNAME, EXPIRES_AT, HEARD_AT, IS_NEW, IS_UNCHANGED, ITEM, ItemKey, QUIET_UNTIL, SID, VERSION,
+    WATCH_AT, WATCH_SHARD,
+};
+use crate::store::attribute::{Item, number, read_number, read_text, text};
+use crate::store::batch::Projection;
+use crate::store::error::{StoreError, failed, is_invalid, refused};
+use crate::store::outbox::alert::{Lease, alert_item};
+use crate::store::outbox::notice::{NoticeLease, notice_item};
+use crate::store::session::item::read_session;
 use crate::watchdog::{Look, Standing, ToldEnd, Watched};
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure::AllOld,
@@ -22,12 +26,6 @@ use aws_sdk_dynamodb::types::{
 };
 use std::collections::HashMap;
 use std::sync::LazyLock;
-
-/// Nothing is said of a session before that, ms since the epoch: it is only being redriven, or
-/// can't be read or written.
-pub(super) const QUIET_UNTIL: &str = "quiet_until";
-/// When the newest heartbeat came, ms since the epoch.
-pub(super) const HEARD_AT: &str = "heard_at";
 
 /// Which end programs were told of: generation and outcome.
 const TOLD_END: &str = "told_end";
@@ -98,7 +96,7 @@ pub struct Claimed {
 }
 
 impl Store {
-    /// Reads at most [`BATCH`](super::BATCH) watched sessions, eventually consistent, only what the
+    /// Reads at most [`BATCH`](crate::store::BATCH) watched sessions, eventually consistent, only what the
     /// rules need of them. Those that are gone aren't among them.
     ///
     /// # Errors
@@ -410,7 +408,7 @@ fn read_session_item(item: &Item) -> Option<(Watched, u64)> {
 }
 
 /// Reads what the watchdog needs of a session's item.
-pub(super) fn read_watched(item: &Item) -> Watched {
+pub(in crate::store) fn read_watched(item: &Item) -> Watched {
     let string = |name| read_text(item, name).unwrap_or_default().to_owned();
     Watched {
         sid: string(SID),

@@ -2,14 +2,17 @@
 //! which digest it was sent in, so that whoever takes the digest over finds the same ones; and a
 //! digest that was sent counts those that aren't taken back.
 
-use super::alert::{OPEN, SENT_IN, TO, TOOK_OFF, alert_item, alert_key, read_alert};
-use super::item::{number, text};
-use super::key::{DAY, ItemKey, utc_name};
-use super::outbox::Put;
-use super::{Lease, Store, StoreError, is_invalid, refused};
 use crate::alert::{Alert, AlertId, AlertKey, AlertKind, Destination, Destinations, KeyPart};
 use crate::invocation::Invocation;
 use crate::record::{AlertState, Roll, StoredAlert};
+use crate::store::Store;
+use crate::store::attribute::key::{DAY, ItemKey, utc_name};
+use crate::store::attribute::{number, text};
+use crate::store::error::{StoreError, is_invalid, refused};
+use crate::store::outbox::Put;
+use crate::store::outbox::alert::{
+    Lease, OPEN, SENT_IN, TO, TOOK_OFF, alert_item, alert_key, read_alert,
+};
 use aws_sdk_dynamodb::types::{
     CancellationReason, ReturnValue, TransactWriteItem, Update, builders::UpdateBuilder,
 };
@@ -137,13 +140,13 @@ impl Store {
     /// [`StoreError::Call`].
     pub async fn take_off(
         &self,
-        notice: &Lease,
+        resolution: &Lease,
         digest: &AlertId,
         count: u64,
     ) -> Result<Option<u64>, StoreError> {
-        let before = notice.took_off();
+        let before = resolution.took_off();
         if count > before {
-            let key = alert_key(notice.alert()).of(&notice.alert().sid);
+            let key = alert_key(resolution.alert()).of(&resolution.alert().sid);
             let note = Update::builder()
                 .table_name(&self.table)
                 .set_key(Some(key))
@@ -155,7 +158,7 @@ impl Store {
                 .expression_attribute_names("#state", "state")
                 .expression_attribute_names("#owner", "owner")
                 .expression_attribute_values(":pending", text(AlertState::Pending.as_str()))
-                .expression_attribute_values(":owner", text(notice.hold().owner()))
+                .expression_attribute_values(":owner", text(resolution.hold().owner()))
                 .expression_attribute_values(":before", number(before))
                 .expression_attribute_values(":count", number(count));
             let off = Update::builder()
@@ -179,7 +182,7 @@ impl Store {
                     return Err(untaken(error.into()));
                 }
                 // Its own write, whose answer was lost, or the digest has no count.
-                let stored = self.stored_alert(&notice.alert().id()).await?;
+                let stored = self.stored_alert(&resolution.alert().id()).await?;
                 let is_noted = stored.is_some_and(|stored| stored.took_off == count);
                 if !is_noted
                     && self

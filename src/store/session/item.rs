@@ -6,32 +6,12 @@
 //! along.
 
 use crate::session::{Ledger, Range, Recorder, Register, RegisterName, Scalar, Session};
+use crate::store::attribute::{Item, number, read_int, read_number, read_text, text};
 use aws_sdk_dynamodb::types::AttributeValue;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// An item of the table.
-pub type Item = HashMap<String, AttributeValue>;
-
-pub(super) fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-pub(super) fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-/// An attribute as a number from 0 up.
-pub(super) fn read_number(item: &Item, name: &str) -> Option<u64> {
-    item.get(name)?.as_n().ok()?.parse().ok()
-}
-
-/// An attribute as a text.
-pub(super) fn read_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
-    item.get(name)?.as_s().ok().map(String::as_str)
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A register as an attribute; `generation` is written when it isn't 0.
-pub(super) fn register_attribute(register: &Register, generation: u64) -> AttributeValue {
+pub(in crate::store) fn register_attribute(register: &Register, generation: u64) -> AttributeValue {
     let mut map: Item = register
         .fields
         .iter()
@@ -77,7 +57,7 @@ fn read_register(value: &AttributeValue) -> Option<(Register, u64)> {
 }
 
 /// Writes what `session` says over `item`; the rest of `item` stays.
-pub(super) fn write_session(session: &Session, item: &mut Item) {
+pub(in crate::store) fn write_session(session: &Session, item: &mut Item) {
     let beside = session.beside.iter().map(beside_attribute).collect();
     put(
         item,
@@ -300,47 +280,4 @@ fn read_range(value: &AttributeValue) -> Option<(u64, u64)> {
         [from, to] => Some((read_int(from)?, read_int(to)?)),
         _ => None,
     }
-}
-
-pub(super) fn read_int(value: &AttributeValue) -> Option<u64> {
-    value.as_n().ok()?.parse().ok()
-}
-
-/// The size of an item as DynamoDB counts it, in bytes.
-#[must_use]
-pub fn size(item: &Item) -> usize {
-    item.iter()
-        .map(|(name, value)| name.len() + value_size(value))
-        .sum()
-}
-
-pub(super) fn value_size(value: &AttributeValue) -> usize {
-    match value {
-        AttributeValue::S(text) => text.len(),
-        AttributeValue::N(number) => number_size(number),
-        AttributeValue::Ns(numbers) => numbers.iter().map(|number| number_size(number)).sum(),
-        AttributeValue::Ss(texts) => texts.iter().map(String::len).sum(),
-        AttributeValue::B(bytes) => bytes.as_ref().len(),
-        AttributeValue::Bs(all) => all.iter().map(|bytes| bytes.as_ref().len()).sum(),
-        AttributeValue::L(values) => {
-            3 + values
-                .iter()
-                .map(|value| 1 + value_size(value))
-                .sum::<usize>()
-        }
-        AttributeValue::M(map) => {
-            3 + map
-                .iter()
-                .map(|(name, value)| 1 + name.len() + value_size(value))
-                .sum::<usize>()
-        }
-        _ => 1,
-    }
-}
-
-/// One byte for two digits, one more, one more if negative; leading and trailing zeros are free.
-pub(super) fn number_size(number: &str) -> usize {
-    let digits = number.bytes().filter(u8::is_ascii_digit).count();
-    let zeros = number.len() - number.trim_end_matches('0').len();
-    digits.saturating_sub(zeros).div_ceil(2) + 1 + usize::from(number.starts_with('-'))
 }
