@@ -17,32 +17,36 @@
 //! Data moves one way: no step calls an earlier one. [`lambda`] sets the deadline; [`receive`],
 //! [`sweep`] and [`send`] keep it.
 //!
+//! A module uses those further down in this table, and none above it; `.ci/floors` holds that.
+//!
 //! | module | owns | must not know |
 //! | --- | --- | --- |
 //! | [`lambda`] | the events that Lambda may hand us, the log lines | what a callback means |
+//! | [`aws`] | the clients of AWS's services, made once | callbacks |
+//! | [`viewer`] | the pages behind links, and why a link shows none | what a page looks like |
+//! | [`sweep`] | processing due items | HTTP, what a callback is |
 //! | [`receive`] | one request, who may send | what a callback says |
-//! | [`signature`], [`secrets`] | HMACs, where the secrets come from | what a callback says |
 //! | [`intake`] | the path of an authentic body | HTTP |
-//! | [`invocation`] | id, clock and deadline of one invocation | what runs under it |
+//! | [`send`] | publishing, while the lease lasts | what an alert is about |
+//! | [`store`] | items and conditional writes | HTTP, SNS, EventBridge |
+//! | [`topic`], [`bus`] | requests to SNS, to EventBridge | the table |
+//! | [`config`] | every variable, and its default | callbacks, the environment |
+//! | [`report`] | a session for a person: words, a picture, a page | the table, the clock |
+//! | [`watchdog`] | sessions that have gone quiet | clock, I/O |
+//! | [`notice`] | what programs are told, and when | the table, the bus, the clock |
+//! | [`files`] | a recording's files, from its callbacks | the table, who reads them |
+//! | [`record`] | what the table holds about a session, as data | the table, who reads it |
+//! | [`alert`] | what is alarming, and the words for it | clock, I/O, how callbacks merge |
+//! | [`session`] | recorders, registers, the ledger: how callbacks merge | clock, I/O, order of arrival |
+//! | [`reply`] | outcome to status and body | why |
+//! | [`link`] | which place a link opens, and until when | what the places show |
 //! | [`notification`] | the callback's envelope, the name of a fact | the table |
 //! | [`event`] | Agora's numbers and fields, and what they mean | sessions |
-//! | [`session`] | recorders, registers, the ledger: how callbacks merge | clock, I/O, order of arrival |
-//! | [`alert`] | what is alarming, and the words for it | clock, I/O, how callbacks merge |
-//! | [`notice`] | what programs are told, and when | the table, the bus, the clock |
-//! | [`watchdog`] | sessions that have gone quiet | clock, I/O |
-//! | [`sweep`] | processing due items | HTTP, what a callback is |
-//! | [`viewer`] | the pages behind links, and why a link shows none | what a page looks like |
-//! | [`link`] | which place a link opens, and until when | what the places show |
-//! | [`store`] | items and conditional writes | HTTP, SNS, EventBridge |
-//! | [`send`], [`topic`], [`bus`] | publishing, while the lease lasts | what an alert is about |
+//! | [`signature`], [`secrets`] | HMACs, where the secrets come from | what a callback says |
 //! | [`log`] | the form of a line, the names of its metrics | what makes them count |
-//! | [`reply`] | outcome to status and body | why |
-//! | [`record`] | what the table holds about a session, as data | the table, who reads it |
-//! | [`files`] | a recording's files, from its callbacks | the table, who reads them |
-//! | [`report`] | a session for a person: words, a picture, a page | the table, the clock |
+//! | [`invocation`] | id, clock and deadline of one invocation | what runs under it |
 //! | [`text`] | times for people, names from outside made harmless | what they are about |
-//! | [`config`], [`aws`], [`clock`] | what enters at the top | callbacks |
-//! | [`error`], [`hash`], `tolerant` | an error in a line, hashes, lenient reading of JSON | all others |
+//! | [`clock`], [`error`], [`hash`], `tolerant` | the time, an error in a line, hashes, lenient reading of JSON | all others |
 //!
 //! # What always holds
 //!
@@ -88,5 +92,4 @@ pub mod text;
 mod tolerant;
 pub mod topic;
 pub mod viewer;
-
 pub mod watchdog;

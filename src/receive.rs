@@ -17,8 +17,6 @@ use tokio::time::timeout_at;
 
 pub use lambda_http::http::Method;
 
-/// The largest body that Lambda hands over, in bytes.
-pub const MAX_BODY: usize = 6 * 1024 * 1024;
 /// The largest body without any signature header that is looked at, in bytes.
 const MAX_UNSIGNED: usize = 32 * 1024;
 /// Time reserved for returning the answer.
@@ -40,7 +38,7 @@ pub struct Request<'a> {
 pub enum Body<'a> {
     /// All of it.
     Bytes(&'a [u8]),
-    /// More than [`MAX_BODY`], unread.
+    /// More than [`MAX_BODY`](crate::signature::MAX_BODY), unread.
     TooLarge,
 }
 

@@ -5,8 +5,7 @@
 
 use crate::alert::{Alert, AlertId, Destinations};
 use crate::event::Event;
-use crate::session::Range;
-use crate::watchdog::Watched;
+use crate::session::{Range, Session};
 use serde_json::Value;
 
 /// Everything the table holds about a session.
@@ -25,6 +24,79 @@ pub struct Record {
     pub files_told: bool,
     /// How many items can't be read.
     pub unreadable: usize,
+}
+
+/// A session as the watchdog sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// The recording.
+    pub sid: String,
+    /// The channel.
+    pub cname: String,
+    /// What came.
+    pub session: Session,
+    /// When a callback was last written into it, ms since the epoch.
+    pub updated_at: u64,
+    /// When the newest heartbeat came, ms since the epoch.
+    pub heard_at: Option<u64>,
+    /// What was said and not taken back.
+    pub standing: Standing,
+}
+
+/// What the watchdog has said about a session, so that it is said once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// `session_silent` stands: the heartbeat, or the later sign of work, after which nothing came,
+    /// ms since the epoch.
+    pub silent_since: Option<u64>,
+    /// `upload_unconfirmed` stands: the end after which no upload was reported, ms since the epoch.
+    pub unconfirmed_since: Option<u64>,
+    /// The watchdog's `abnormal_exit` stands: when the recorder was killed, ms since the epoch.
+    pub killed_since: Option<u64>,
+    /// How many alerts of callbacks were taken back.
+    pub taken_back: Option<u64>,
+    /// How many missing callbacks were counted when the session was closed.
+    pub missing_counted: Option<u64>,
+    /// When the last silence was taken back, ms since the epoch.
+    pub spoke_at: Option<u64>,
+    /// Which end programs were told of.
+    pub told_end: Option<ToldEnd>,
+}
+
+/// An end that programs were told of: that of which recorder, and which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToldEnd {
+    /// The recorder's place in the order.
+    pub generation: u64,
+    /// How it ended.
+    pub outcome: Ending,
+}
+
+/// How a recording ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As it should.
+    Normal,
+    /// The recorder at work had failed.
+    Failed,
+}
+
+impl Ending {
+    /// The word in the table, and for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Reads the word in the table.
+    #[must_use]
+    pub fn read(word: &str) -> Option<Self> {
+        let all = [Self::Normal, Self::Failed];
+        all.into_iter().find(|outcome| outcome.as_str() == word)
+    }
 }
 
 /// A session's item, and the key under which the index of channels lists it.

@@ -12,6 +12,8 @@ use lambda_http::http::HeaderMap;
 use sha1::Sha1;
 use sha2::Sha256;
 
+/// The largest body that Lambda hands over, in bytes.
+pub const MAX_BODY: usize = 6 * 1024 * 1024;
 /// The header of the HMAC-SHA256.
 pub const SIGNATURE_V2: &str = "agora-signature-v2";
 /// The header of the HMAC-SHA1.

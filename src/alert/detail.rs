@@ -4,8 +4,10 @@
 
 use super::words::Words;
 use super::{Action, Alert, Incident, Links};
-use crate::notice::SCHEMA;
 use serde_json::{Value, json};
+
+/// The version of `docs/recording-alert.schema.json`.
+const SCHEMA: u64 = 1;
 
 /// The `detail-type` on the bus.
 pub const DETAIL_TYPE: &str = "Recording Alert";

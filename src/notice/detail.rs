@@ -3,15 +3,15 @@
 //! Every field is always there, `null` where it isn't known: what transforms an event on a bus
 //! drops what is missing.
 
-use super::{News, Notice, Outcome, confirms, starts};
+use super::{News, Notice, confirms, starts};
 use crate::event::{EventType, Part};
 use crate::files::{Bucket, FileList, Moment};
-use crate::record::{Record, StoredEvent};
+use crate::record::{Ending, Record, StoredEvent};
 use crate::session::{Reported, Session, UploadState};
 use serde_json::{Map, Value, json};
 
 /// The version of what notices say.
-pub const SCHEMA: u64 = 1;
+const SCHEMA: u64 = 1;
 /// What one notice may say, in bytes of JSON; what is over that is left out, and said to be. With
 /// its names it stays below 256 KB, which any bus takes.
 pub const MAX_DETAIL: usize = 256 * 1024 - 256;
@@ -40,8 +40,8 @@ impl Notice {
             News::FilesReady { fact } => self.tell_files(fact, record, bucket),
             News::Ended(outcome) => {
                 let failure = match outcome {
-                    Outcome::Normal => None,
-                    Outcome::Failed => self.failure(&record.watched.session),
+                    Ending::Normal => None,
+                    Ending::Failed => self.failure(&record.watched.session),
                 };
                 let more = json!({"outcome": outcome.as_str(), "failure": failure});
                 Telling::Says(self.detail(record, more))

@@ -8,12 +8,12 @@
 
 mod detail;
 
-pub use detail::{MAX_DETAIL, SCHEMA, Telling};
+pub use detail::{MAX_DETAIL, Telling};
 
 use crate::event::{Event, EventType, Part};
 use crate::hash::short_hash;
 use crate::notification::Notification;
-use crate::record::StoredEvent;
+use crate::record::{Ending, StoredEvent};
 use crate::session::Upload;
 
 /// What a notice is about.
@@ -27,34 +27,7 @@ pub enum News {
         fact: String,
     },
     /// The recording is over.
-    Ended(Outcome),
-}
-
-/// How a recording ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// As it should.
-    Normal,
-    /// The recorder at work had failed.
-    Failed,
-}
-
-impl Outcome {
-    /// The word in the table, and for programs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Reads the word in the table.
-    #[must_use]
-    pub fn read(word: &str) -> Option<Self> {
-        let all = [Self::Normal, Self::Failed];
-        all.into_iter().find(|outcome| outcome.as_str() == word)
-    }
+    Ended(Ending),
 }
 
 /// A notice: who is to be told of what.
@@ -103,7 +76,7 @@ impl NoticeKey {
 
     /// What it is about. `outcome` is in the item of one about an end.
     #[must_use]
-    pub fn news(&self, outcome: Option<Outcome>) -> Option<News> {
+    pub fn news(&self, outcome: Option<Ending>) -> Option<News> {
         let (name, rest) = self.0.split_once('#')?;
         match name {
             News::STARTED => Some(News::Started),

@@ -144,9 +144,9 @@ fn each_news_is_named_once() {
         ..Notice::of(&start).unwrap()
     };
     let keys: std::collections::BTreeSet<_> = [
-        ended(Outcome::Normal, "5"),
-        ended(Outcome::Failed, "5"),
-        ended(Outcome::Normal, "6"),
+        ended(Ending::Normal, "5"),
+        ended(Ending::Failed, "5"),
+        ended(Ending::Normal, "6"),
     ]
     .iter()
     .map(|notice| notice.key().as_str().to_owned())
@@ -252,14 +252,14 @@ fn an_end_says_how_it_went() {
         uid: "5".to_owned(),
         at: 0,
     };
-    let said = detail(ended(Outcome::Failed).tell(&record, None));
+    let said = detail(ended(Ending::Failed).tell(&record, None));
     assert_eq!((&said["cname"], &said["at"]), (&Value::Null, &Value::Null));
     assert_eq!(said["outcome"], "failed");
     let failure = json!({
         "eventType": 1, "name": "cloud_recording_error", "sequence": 1, "at": AT + 1000,
     });
     assert_eq!(said["failure"], failure);
-    let said = detail(ended(Outcome::Normal).tell(&record, None));
+    let said = detail(ended(Ending::Normal).tell(&record, None));
     assert_eq!(
         (&said["outcome"], &said["failure"]),
         (&json!("normal"), &Value::Null)

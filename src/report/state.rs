@@ -6,9 +6,10 @@
 use super::{Line, Tone};
 use crate::alert::BACKUP_KEPT_MS;
 use crate::event::{ComponentStatus, EventType};
+use crate::record::Watched;
 use crate::session::{Phase, Reported, Upload, UploadState};
 use crate::text::utc;
-use crate::watchdog::{Rules, Watched, over_since};
+use crate::watchdog::{Rules, over_since};
 
 /// The failure in an item of an earlier version, which doesn't say what it was.
 const UNTOLD: EventType = EventType(0);

@@ -9,10 +9,11 @@ use super::alerts::ALERT;
 use super::{EVERY_MS, PUT_OFF_MS, Run, Sweep};
 use crate::error::chain;
 use crate::notification::Sid;
+use crate::record::Watched;
 use crate::store::{
     BATCH, Checked, Claimed, Due, Found, FoundSession, Item, ItemKey, LookWrite, Shard, StoreError,
 };
-use crate::watchdog::{Look, Watched, look, over_since};
+use crate::watchdog::{Look, look, over_since};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;

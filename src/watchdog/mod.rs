@@ -19,7 +19,8 @@
 
 use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, MAX_CODE, code};
 use crate::event::{EventType, LeaveCode, ServiceStatus};
-use crate::notice::{News, Notice, Outcome};
+use crate::notice::{News, Notice};
+use crate::record::{Ending, Standing, ToldEnd, Watched};
 use crate::session::{Phase, Recorder, Reported, Session, UploadState, Work};
 use crate::text::clean;
 use std::collections::BTreeSet;
@@ -85,52 +86,6 @@ impl Rules {
         let rules = [self.silent_ms, self.unconfirmed_ms];
         rules.into_iter().flatten().fold(LOOK_MS, u64::min)
     }
-}
-
-/// A session as the watchdog sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Watched {
-    /// The recording.
-    pub sid: String,
-    /// The channel.
-    pub cname: String,
-    /// What came.
-    pub session: Session,
-    /// When a callback was last written into it, ms since the epoch.
-    pub updated_at: u64,
-    /// When the newest heartbeat came, ms since the epoch.
-    pub heard_at: Option<u64>,
-    /// What was said and not taken back.
-    pub standing: Standing,
-}
-
-/// What the watchdog has said about a session, so that it is said once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// `session_silent` stands: the heartbeat, or the later sign of work, after which nothing came,
-    /// ms since the epoch.
-    pub silent_since: Option<u64>,
-    /// `upload_unconfirmed` stands: the end after which no upload was reported, ms since the epoch.
-    pub unconfirmed_since: Option<u64>,
-    /// The watchdog's `abnormal_exit` stands: when the recorder was killed, ms since the epoch.
-    pub killed_since: Option<u64>,
-    /// How many alerts of callbacks were taken back.
-    pub taken_back: Option<u64>,
-    /// How many missing callbacks were counted when the session was closed.
-    pub missing_counted: Option<u64>,
-    /// When the last silence was taken back, ms since the epoch.
-    pub spoke_at: Option<u64>,
-    /// Which end programs were told of.
-    pub told_end: Option<ToldEnd>,
-}
-
-/// An end that programs were told of: that of which recorder, and which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ToldEnd {
-    /// The recorder's place in the order.
-    pub generation: u64,
-    /// How it ended.
-    pub outcome: Outcome,
 }
 
 /// The result of a look at a session.
@@ -436,8 +391,8 @@ impl Moment<'_> {
             return EndRuling::default();
         };
         let outcome = match recorder.failure() {
-            Some(_) => Outcome::Failed,
-            None => Outcome::Normal,
+            Some(_) => Ending::Failed,
+            None => Ending::Normal,
         };
         let this = ToldEnd {
             generation: self.watched.session.generation(),

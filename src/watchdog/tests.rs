@@ -362,7 +362,7 @@ fn an_end_is_told_once_nothing_has_come_for_two_minutes_and_another_end_again() 
     assert_eq!(told(&mut scene, 6), (None, Some(T0 + 7 * MIN)));
     let (ended, next) = told(&mut scene, 7);
     let ended = ended.unwrap();
-    assert_eq!(ended.news, News::Ended(Outcome::Normal));
+    assert_eq!(ended.news, News::Ended(Ending::Normal));
     assert_eq!((ended.uid.as_str(), ended.at), ("5", T0 + 4 * MIN));
     assert_eq!((next, told(&mut scene, 9)), (None, (None, None)));
     // What comes later and changes nothing is no news, however late.
@@ -370,7 +370,7 @@ fn an_end_is_told_once_nothing_has_come_for_two_minutes_and_another_end_again() 
     assert_eq!(told(&mut scene, 30), (None, None));
     scene.callback(31, 4, 11, json!({"exitStatus": 1}));
     let failed = told(&mut scene, 33).0.unwrap();
-    assert_eq!(failed.news, News::Ended(Outcome::Failed));
+    assert_eq!(failed.news, News::Ended(Ending::Failed));
     assert_ne!(failed.key(), ended.key());
     // Another recorder takes over, and ends.
     scene.callback_of("6", 34, 0, 40, json!({"status": 0}));
@@ -380,7 +380,7 @@ fn an_end_is_told_once_nothing_has_come_for_two_minutes_and_another_end_again() 
     let again = told(&mut scene, 40).0.unwrap();
     assert_eq!(
         (again.uid.as_str(), again.news),
-        ("6", News::Ended(Outcome::Normal))
+        ("6", News::Ended(Ending::Normal))
     );
     // With no bus there is nobody to tell.
     scene.rules.tells_end = false;

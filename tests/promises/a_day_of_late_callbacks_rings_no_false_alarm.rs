@@ -4,8 +4,9 @@
 //! Through the core, a look a minute, as the sweeper does it.
 
 use crate::harness::{Callback, config, proof};
+use agora_recording_callbacks::record::Watched;
 use agora_recording_callbacks::session::{Fact, Session};
-use agora_recording_callbacks::watchdog::{Rules, Watched, look};
+use agora_recording_callbacks::watchdog::{Rules, look};
 use fastrand::Rng;
 use serde_json::{Value, json};
 

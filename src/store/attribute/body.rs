@@ -2,7 +2,7 @@
 //! large for an item as it is. What was compressed comes back whole, and never as more than a
 //! request can have been.
 
-use crate::receive::MAX_BODY;
+use crate::signature::MAX_BODY;
 use crate::store::attribute::{Item, text, value_size};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;

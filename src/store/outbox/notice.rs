@@ -2,8 +2,8 @@
 //! made when it is sent, from the other items.
 
 use crate::invocation::Invocation;
-use crate::notice::{News, Notice, Outcome};
-use crate::record::AlertState;
+use crate::notice::{News, Notice};
+use crate::record::{AlertState, Ending};
 use crate::store::Store;
 use crate::store::attribute::key::{ITEM, ItemKey, SID};
 use crate::store::attribute::{Item, number, read_number, read_text, text};
@@ -170,7 +170,7 @@ fn read_notice(item: &Item) -> Option<Notice> {
     let ItemKey::Notice(key) = ItemKey::parse(read_text(item, ITEM)?) else {
         return None;
     };
-    let outcome = read_text(item, "outcome").and_then(Outcome::read);
+    let outcome = read_text(item, "outcome").and_then(Ending::read);
     Some(Notice {
         news: key.news(outcome)?,
         sid: read_text(item, SID)?.to_owned(),
@@ -192,7 +192,7 @@ mod tests {
             News::FilesReady {
                 fact: "0000000003#4#0a1b2c3d4e5f6071".to_owned(),
             },
-            News::Ended(Outcome::Failed),
+            News::Ended(Ending::Failed),
         ] {
             let notice = Notice {
                 news,

@@ -6,7 +6,7 @@
 
 use crate::alert::AlertKey;
 use crate::invocation::Invocation;
-use crate::notice::Outcome;
+use crate::record::{Ending, Standing, ToldEnd, Watched};
 use crate::session::RegisterName;
 use crate::store::Store;
 use crate::store::attribute::key::{
@@ -19,7 +19,7 @@ use crate::store::error::{StoreError, failed, is_invalid, refused};
 use crate::store::outbox::alert::{Lease, alert_item};
 use crate::store::outbox::notice::{NoticeLease, notice_item};
 use crate::store::session::item::read_session;
-use crate::watchdog::{Look, Standing, ToldEnd, Watched};
+use crate::watchdog::Look;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure::AllOld,
     TransactWriteItem, Update,
@@ -353,7 +353,7 @@ fn read_told_end(text: &str) -> Option<ToldEnd> {
     let (generation, outcome) = text.split_once(' ')?;
     Some(ToldEnd {
         generation: generation.parse().ok()?,
-        outcome: Outcome::read(outcome)?,
+        outcome: Ending::read(outcome)?,
     })
 }
 
