@@ -1,19 +1,15 @@
-//! A real recording: the real receiver and store, on an engine of its own; and what its callbacks
-//! cost.
+//! A real recording: the real receiver and store, on an engine of its own.
 
 use crate::wire::{TABLE, Wire, config};
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::config::{Admission, SecretSource, UnsignedCheck};
 use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::invocation::Invocation;
-use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
 use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::signature::{Header, SignatureHeaders};
-use agora_recording_callbacks::store::{Store, size};
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::counted::Counts;
 use testkit::engine::AnyError;
 use testkit::sign;
 use tokio::time::Instant;
@@ -23,28 +19,12 @@ pub const SID: &str = "38f8e3cfdc474cd56fc1ceba380d7e1a";
 /// How far apart its callbacks are sent, ms.
 const PACE_MS: u64 = 1_000;
 
-/// What a stretch of callbacks cost, each on average.
-#[derive(Clone, Copy, Debug)]
-pub struct Point {
-    /// Age in callbacks, participants, or percent lost.
-    pub at: f64,
-    pub units: f64,
-    pub requests: f64,
-    /// The session's item, in bytes.
-    pub bytes: f64,
-    /// The middle callback's time, ms.
-    pub ms: f64,
-}
-
-/// The session, and what its callbacks have cost since the last [`Session::forget`].
+/// The session.
 pub struct Session {
     receiver: Receiver,
-    store: Store,
     wire: Wire,
     start_ms: u64,
     sequence: u64,
-    sent: u32,
-    times: Vec<Duration>,
 }
 
 impl Session {
@@ -66,12 +46,9 @@ impl Session {
         let secrets = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
         let mut session = Self {
             receiver: Receiver::new(admission, secrets, intake),
-            store: aws::store(&aws, &config),
             wire,
             start_ms,
             sequence: 0,
-            sent: 0,
-            times: Vec::new(),
         };
         let file = format!("recordings/2026/03/{SID}_math-101.m3u8");
         for (event_type, details) in [
@@ -92,45 +69,10 @@ impl Session {
         Ok(session)
     }
 
-    /// A heartbeat; if it is lost, only its number is gone.
-    pub async fn heartbeat(&mut self, is_lost: bool) -> Result<(), AnyError> {
-        if is_lost {
-            self.sequence += 1;
-        }
+    /// A heartbeat.
+    pub async fn heartbeat(&mut self) -> Result<(), AnyError> {
         self.send(33, &json!({"progress": self.sequence % 10_000}))
             .await
-    }
-
-    /// A participant's picture comes or goes.
-    pub async fn stream(&mut self, stream: u64, state: u64) -> Result<(), AnyError> {
-        let stream = (57_000 + stream).to_string();
-        let utc_ms = self.start_ms + self.sequence;
-        let details = json!({"streamUid": stream, "state": state, "utcMs": utc_ms});
-        self.send(44, &details).await
-    }
-
-    /// Counts from here.
-    pub fn forget(&mut self) {
-        self.wire.take();
-        self.sent = 0;
-        self.times.clear();
-    }
-
-    /// What it cost since then.
-    pub async fn point(&mut self, at: f64) -> Result<Point, AnyError> {
-        let Counts {
-            requests, units, ..
-        } = self.wire.take();
-        let sid = Sid::new(SID).ok_or("an illegal sid")?;
-        let item = self.store.session(&sid).await?.ok_or("no session")?;
-        self.times.sort();
-        Ok(Point {
-            at,
-            units: units / f64::from(self.sent),
-            requests: requests / f64::from(self.sent),
-            bytes: f64::from(u32::try_from(size(&item))?),
-            ms: self.times[self.times.len() / 2].as_secs_f64() * 1e3,
-        })
     }
 
     /// Its item, in the words of DynamoDB's API.
@@ -165,16 +107,14 @@ impl Session {
             },
             body: Body::Bytes(body.as_bytes()),
         };
-        let started = Instant::now();
+        let deadline = Instant::now() + Duration::from_secs(9);
         let id = format!("request-{}", self.sequence);
-        let invocation = Invocation::new(&id, sendts + 80, started + Duration::from_secs(9));
+        let invocation = Invocation::new(&id, sendts + 80, deadline);
         let handled = self.receiver.receive(request, invocation).await;
-        self.times.push(started.elapsed());
         if handled.reply.result() != "stored" {
             return Err(format!("{}: {:?}", handled.reply.result(), handled.error).into());
         }
         self.sequence += 1;
-        self.sent += 1;
         Ok(())
     }
 }

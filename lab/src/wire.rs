@@ -1,4 +1,4 @@
-//! The way to an engine in this process, without a socket: what was asked is counted.
+//! The way to an engine in this process, without a socket.
 
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::config::Config;
@@ -9,21 +9,21 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
-use testkit::counted::{Counted, Counts};
+use std::sync::Arc;
+use testkit::counted::Counted;
 use testkit::engine::{AnyError, create_table};
 
 /// The table on the engine.
 pub const TABLE: &str = "recordings";
 
-/// An engine, and what it was asked.
+/// An engine.
 #[derive(Clone)]
-pub struct Wire(Arc<(Counted, Mutex<Counts>)>);
+pub struct Wire(Arc<Counted>);
 
 impl Wire {
     /// To a new engine that has the table; and what makes clients that take this way.
     pub async fn open() -> Result<(Self, SdkConfig), AnyError> {
-        let wire = Self(Arc::new((Counted::new()?, Mutex::default())));
+        let wire = Self(Arc::new(Counted::new()?));
         let connector = SharedHttpConnector::new(wire.clone());
         let aws = aws::load_local("http://engine".to_owned()).await;
         let client = http_client_fn(move |_, _| connector.clone());
@@ -32,18 +32,10 @@ impl Wire {
         Ok((wire, aws))
     }
 
-    /// The counts since the last time.
-    #[allow(clippy::must_use_candidate, reason = "some only forget")]
-    pub fn take(&self) -> Counts {
-        std::mem::take(&mut *self.0.1.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Asks the engine past every client; its answer.
     pub fn ask(&self, operation: &str, request: &Value) -> Result<Value, AnyError> {
-        let answer = self
-            .0
-            .0
-            .carry_out(operation, request.to_string().as_bytes());
+        let request = request.to_string();
+        let answer = self.0.carry_out(operation, request.as_bytes());
         match answer.status {
             200 => Ok(serde_json::from_str(&answer.text)?),
             _ => Err(answer.text.into()),
@@ -70,9 +62,7 @@ impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let body = request.body().bytes().unwrap_or_default();
-        let (engine, counts) = &*self.0;
-        let answer = engine.carry_out(target, body);
-        counts.lock().unwrap().add(answer.counts);
+        let answer = self.0.carry_out(target, body);
         let status = answer.status.try_into().unwrap();
         let mut response = HttpResponse::new(status, SdkBody::from(answer.text));
         response

@@ -1,13 +1,10 @@
-//! How many recordings the sweeper keeps up with.
+//! How many recordings builds of the sweeper keep up with.
 //!
-//! With `--binary` it measures builds of the sweeper: each runs behind a Lambda Runtime API of its
+//! Each build runs behind a Lambda Runtime API of its
 //! own, held to the processor time of a Lambda function, and asks a DynamoDB that takes its time
 //! and has more healthy recordings than one run can look at. Builds and sizes take turns, so that
 //! what else the machine does meets all of them. A look counts if the table has served that
 //! session's attributes in this run, and the sweeper's own log line has to agree.
-//!
-//! Without, it shows how a sweep grows: the sweeper in this process, real items on an engine, from
-//! 1,000 to 200,000, drawn to `docs/sweep.svg`; and the units of watching a recording.
 
 #![allow(
     clippy::print_stdout,
@@ -17,8 +14,6 @@
 )]
 
 mod fleet;
-mod growth;
-mod picture;
 mod speed;
 
 use clap::Parser;
@@ -32,7 +27,7 @@ use std::path::PathBuf;
 struct Options {
     /// A build of the sweeper to measure: NAME=PATH; the others are compared with the first one.
     /// Needs root
-    #[arg(long = "binary", value_parser = binary)]
+    #[arg(long = "binary", value_parser = binary, required = true)]
     binaries: Vec<(String, PathBuf)>,
     /// The memory of the function, which decides its processor time, and how many recordings there
     /// are: MB:RECORDINGS
@@ -50,9 +45,6 @@ struct Options {
     /// No TLS between the sweeper and DynamoDB
     #[arg(long)]
     plain: bool,
-    /// Without a binary: the most items
-    #[arg(long, default_value_t = 200_000)]
-    up_to: u32,
 }
 
 fn binary(text: &str) -> Result<(String, PathBuf), String> {
@@ -71,13 +63,6 @@ fn at(text: &str) -> Result<(u64, u32), String> {
 
 fn main() -> Result<(), AnyError> {
     let options = Options::parse();
-    if options.binaries.is_empty() {
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        return { runtime }
-            .enable_all()
-            .build()?
-            .block_on(growth::show(options.up_to));
-    }
     // The last processor is the sweeper's, the others are ours: what we do doesn't slow it down.
     let mut ours = processors()?;
     let its_own = if ours.len() > 1 { ours.pop() } else { None };

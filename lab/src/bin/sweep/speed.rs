@@ -96,7 +96,7 @@ async fn play(
     let now = now_ms();
     let mut recording = Session::open(now - (CALLBACKS + 5) * 1_000).await?;
     for _ in 0..CALLBACKS {
-        recording.heartbeat(false).await?;
+        recording.heartbeat().await?;
     }
     let fleet = Arc::new(Fleet::new(sessions, recording.item()?, SID, now - 60_000));
     let table = Arc::clone(&fleet);
