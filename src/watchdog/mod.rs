@@ -21,7 +21,7 @@ use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, MAX_CODE, code};
 use crate::event::{EventType, LeaveCode, ServiceStatus};
 use crate::notice::{News, Notice};
 use crate::record::{Ending, Standing, ToldEnd, Watched};
-use crate::session::{Phase, Recorder, Reported, Session, UploadState, Work};
+use crate::session::{Phase, Recorder, Reported, UploadState, Work};
 use crate::text::clean;
 use std::collections::BTreeSet;
 
