@@ -128,8 +128,8 @@ pub enum DueClaim {
 }
 
 impl Store {
-    /// At most [`BATCH`](crate::store::BATCH) alerts, perhaps a moment old; those that are gone or can't be read aren't
-    /// among them.
+    /// Alerts, [`BATCH`](crate::store::BATCH) at most, perhaps a moment old; those that are gone or
+    /// can't be read aren't among them.
     ///
     /// # Errors
     /// [`StoreError::Call`].

@@ -96,8 +96,8 @@ pub struct Claimed {
 }
 
 impl Store {
-    /// Reads at most [`BATCH`](crate::store::BATCH) watched sessions, eventually consistent, only what the
-    /// rules need of them. Those that are gone aren't among them.
+    /// Watched sessions, [`BATCH`](crate::store::BATCH) at most, read eventually consistent, only
+    /// what the rules need of them. Those that are gone aren't among them.
     ///
     /// # Errors
     /// [`StoreError::Call`].
