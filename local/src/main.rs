@@ -19,10 +19,9 @@ use crate::pages::Pages;
 use agora_recording_callbacks::alert::AlertKind;
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
-use agora_recording_callbacks::config::{Admission, Config, SecretSource, UnsignedCheck};
+use agora_recording_callbacks::config::{Admission, Config};
 use agora_recording_callbacks::intake::Intake;
 use agora_recording_callbacks::invocation::Invocation;
-use agora_recording_callbacks::log::{Format, Level, Log};
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::send::{Outbox, PageKeys};
@@ -39,17 +38,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use testkit::bus::Bus;
 use testkit::engine::{self, AnyError};
+use testkit::local::setting;
 use testkit::sns::Sns;
 use testkit::{SESSIONS, sign};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-/// The table and the topics, as in `events/local.env`; that of critical alerts has `-critical` at
-/// its end.
-const TABLE: &str = "agora-recordings";
-const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts";
-const RETENTION_SECS: u64 = 90 * 24 * 60 * 60;
-
+/// The table.
+const TABLE: &str = setting("TABLE_NAME");
+/// The topic of all alerts.
+const TOPIC: &str = setting("ALERT_TOPIC_ARN");
 /// The bus on which programs are told.
 const BUS: &str = "agora-recordings";
 
@@ -220,11 +218,11 @@ impl World {
             bus: bus_url,
         };
         let rules = rules(options);
-        let (store, outbox) = clients(&urls, "", rules).await;
+        let (store, outbox) = clients(&urls, "").await?;
         let address = door.local_addr()?;
-        let receiver = Arc::new(receiver(store, with_links(outbox, address)));
-        let (store, _) = clients(&urls, "", rules).await;
-        let (pages_store, _) = clients(&urls, "", rules).await;
+        let receiver = Arc::new(receiver(store, with_links(outbox, address))?);
+        let (store, _) = clients(&urls, "").await?;
+        let (pages_store, _) = clients(&urls, "").await?;
         let key = Secret::new(sign::LOCAL_SECRET);
         let keys = Secrets::fixed(vec![key.clone()]);
         let pages = Pages {
@@ -233,7 +231,7 @@ impl World {
             key,
             rules,
         };
-        let (store, outbox) = clients(&urls, "", rules).await;
+        let (store, outbox) = clients(&urls, "").await?;
         let loud = Arc::new(AtomicBool::new(false));
         let door = door::serve(door, receiver, Some(pages), Arc::clone(&loud))?;
         Ok(Self {
@@ -263,33 +261,18 @@ fn rules(options: &Options) -> Rules {
 }
 
 /// Clients of a table, its topics and its bus; `suffix` tells them from others.
-async fn clients(urls: &Urls, suffix: &str, rules: Rules) -> (Store, Outbox) {
-    let config = Config {
-        table_name: format!("{TABLE}{suffix}"),
-        alert_topic_arn: format!("{TOPIC}{suffix}"),
-        critical_topic_arn: Some(format!("{TOPIC}{suffix}-critical")),
-        event_bus_name: Some(format!("{BUS}{suffix}")),
-        runbook_url: None,
-        recording_bucket: None,
-        pages: None,
-        retention_secs: RETENTION_SECS,
-        alert_kinds: AlertKind::DEFAULT.to_vec(),
-        rules,
-        log: Log {
-            level: Level::Info,
-            lambda_level: Level::Info,
-            format: Format::Json,
-            detail: false,
-            heartbeats: true,
-            function_name: String::new(),
-        },
-    };
+async fn clients(urls: &Urls, suffix: &str) -> Result<(Store, Outbox), AnyError> {
+    let config = Config::read(|name| match name {
+        "TABLE_NAME" => Some(format!("{TABLE}{suffix}")),
+        "ALERT_TOPIC_ARN" => Some(format!("{TOPIC}{suffix}")),
+        "CRITICAL_TOPIC_ARN" => Some(format!("{}{suffix}", setting("CRITICAL_TOPIC_ARN"))),
+        "EVENT_BUS_NAME" => Some(format!("{BUS}{suffix}")),
+        _ => None,
+    })?;
     let on = |url: &str| aws::load_local(url.to_owned());
     let (sns, bus) = (on(&urls.sns).await, on(&urls.bus).await);
-    (
-        aws::store(&on(&urls.dynamodb).await, &config),
-        aws::outbox_on(&sns, &bus, &config),
-    )
+    let store = aws::store(&on(&urls.dynamodb).await, &config);
+    Ok((store, aws::outbox_on(&sns, &bus, &config)))
 }
 
 /// Lets alerts lead to the pages at `door`.
@@ -300,16 +283,14 @@ fn with_links(outbox: Outbox, door: SocketAddr) -> Outbox {
 }
 
 /// A receiver configured as in `events/local.env`.
-fn receiver(store: Store, outbox: Outbox) -> Receiver {
-    let admission = Admission {
-        secret: SecretSource::Environment(Vec::new()),
-        require_signature_v2: false,
-        unsigned_check: UnsignedCheck::Test,
-        max_callback_age_ms: None,
-    };
+fn receiver(store: Store, outbox: Outbox) -> Result<Receiver, AnyError> {
+    let admission = Admission::read(|name| match name {
+        "AGORA_SECRET" | "MAX_CALLBACK_AGE_HOURS" => Some(setting(name).to_owned()),
+        _ => None,
+    })?;
     let secrets = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
     let intake = Intake::new(store, outbox, AlertKind::DEFAULT.to_vec());
-    Receiver::new(admission, secrets, intake)
+    Ok(Receiver::new(admission, secrets, intake))
 }
 
 async fn listen(port: u16, flag: &str) -> Result<TcpListener, AnyError> {
@@ -337,12 +318,12 @@ async fn replay(world: &World, is_new: bool) -> Result<bool, AnyError> {
     let shuffled_table = format!("{TABLE}{SHUFFLED}");
     let shuffled_topic = format!("{TOPIC}{SHUFFLED}");
     engine::create_table(&world.dynamodb, &shuffled_table).await?;
-    let (store, outbox) = clients(&world.urls, SHUFFLED, world.rules).await;
-    let (sweep_store, sweep_outbox) = clients(&world.urls, SHUFFLED, world.rules).await;
+    let (store, outbox) = clients(&world.urls, SHUFFLED).await?;
+    let (sweep_store, sweep_outbox) = clients(&world.urls, SHUFFLED).await?;
     let shuffled_sweeper = Sweeper::new(world.rules, sweep_store, sweep_outbox);
     let shuffled = door::serve(
         TcpListener::bind("127.0.0.1:0").await?,
-        Arc::new(receiver(store, outbox)),
+        Arc::new(receiver(store, outbox)?),
         None,
         Arc::default(),
     )?;

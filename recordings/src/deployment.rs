@@ -3,8 +3,8 @@
 //! What the tool writes has to be what the functions would have written. So the settings come from
 //! where the functions have them: their environment, which Lambda tells.
 
+use crate::local;
 use crate::outcome::AnyError;
-use crate::sign::{LOCAL_SECRET, LOCAL_URL};
 use agora_recording_callbacks::aws;
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::config::Config;
@@ -20,20 +20,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What the local example uses.
-const LOCAL: [(&str, &str); 3] = [
-    ("TABLE_NAME", "agora-recordings"),
-    (
-        "ALERT_TOPIC_ARN",
-        "arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts",
-    ),
-    (
-        "CRITICAL_TOPIC_ARN",
-        "arn:aws:sns:eu-central-1:000000000000:agora-recording-alerts-critical",
-    ),
-];
-const LOCAL_DYNAMODB: &str = "http://127.0.0.1:8000";
-const LOCAL_SNS: &str = "http://127.0.0.1:8001";
 /// What a callback's items depend on, beside the callback.
 const SETTINGS: [&str; 2] = ["ALERT_KINDS", "RETENTION_DAYS"];
 /// How long one item may take.
@@ -81,14 +67,11 @@ pub(crate) struct Deployment {
 impl Deployment {
     pub(crate) async fn open(place: &Place) -> Result<Self, AnyError> {
         if place.local {
-            let dynamodb = aws::load_local(LOCAL_DYNAMODB.to_owned()).await;
-            let sns = aws::load_local(LOCAL_SNS.to_owned()).await;
-            let config = Config::read(|name| {
-                let local = LOCAL.iter().find(|(local, _)| *local == name);
-                local
-                    .map(|(_, value)| (*value).to_owned())
-                    .or_else(|| variable(name))
-            })?;
+            let setting = |name: &str| local::setting(name).map(str::to_owned);
+            let config = Config::read(|name| setting(name).or_else(|| variable(name)))?;
+            let on = |name| aws::load_local(setting(name).unwrap_or_default());
+            let dynamodb = on("AWS_ENDPOINT_URL_DYNAMODB").await;
+            let sns = on("AWS_ENDPOINT_URL_SNS").await;
             return Ok(Self {
                 is_local: true,
                 ..Self::new(config, true, dynamodb, sns)
@@ -155,9 +138,10 @@ impl Deployment {
     /// Where its pages are, if it has any.
     pub(crate) fn viewer(&self) -> Option<Viewer> {
         if self.is_local {
+            let key = local::setting("AGORA_SECRET").map(Secret::new);
             return Some(Viewer {
-                url: LOCAL_URL.trim_end_matches('/').to_owned(),
-                keys: Secrets::fixed(vec![Secret::new(LOCAL_SECRET)]),
+                url: local::URL.trim_end_matches('/').to_owned(),
+                keys: Secrets::fixed(key.into_iter().collect()),
                 open_secs: 72 * 60 * 60,
             });
         }

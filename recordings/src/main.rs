@@ -8,6 +8,7 @@ mod deployment;
 mod files;
 mod link;
 mod list;
+mod local;
 mod outcome;
 mod quarantine;
 mod show;

@@ -1,6 +1,7 @@
 //! `recordings sign`: the headers that Agora would send with a body, or the whole `curl` command.
 
 use crate::deployment::variable;
+use crate::local;
 use crate::outcome::{AnyError, Outcome};
 use crate::terminal::say;
 use clap::Args;
@@ -10,10 +11,6 @@ use sha2::Sha256;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
-
-/// What the local example signs with, and where it listens.
-pub(crate) const LOCAL_SECRET: &str = "local-secret";
-pub(crate) const LOCAL_URL: &str = "http://127.0.0.1:9000/";
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -45,8 +42,7 @@ pub(crate) fn run(arguments: &Arguments, is_local: bool) -> Result<Outcome, AnyE
         say!("{}", headers.join("\n"));
         return Ok(Outcome::Done);
     }
-    let local = is_local.then_some(LOCAL_URL);
-    let url = arguments.url.as_deref().or(local);
+    let url = arguments.url.as_deref().or(is_local.then_some(local::URL));
     let url = url.ok_or("where to? Give --url, or --local for the local example")?;
     say!("{}", curl(url, &headers, &arguments.file)?);
     Ok(Outcome::Done)
@@ -58,7 +54,9 @@ pub(crate) fn secret(file: Option<&Path>, is_local: bool) -> Result<Zeroizing<St
         Some(file) => {
             std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
         }
-        None if is_local => LOCAL_SECRET.to_owned(),
+        None if is_local => local::setting("AGORA_SECRET")
+            .unwrap_or_default()
+            .to_owned(),
         None => variable("AGORA_SECRET")
             .ok_or("no secret: set AGORA_SECRET, or give --secret-file or --local")?,
     };

@@ -16,6 +16,7 @@ mod endpoint;
 pub mod engine;
 pub mod in_process;
 pub mod lambda;
+pub mod local;
 pub mod plain;
 pub mod queue;
 pub mod sign;

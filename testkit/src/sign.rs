@@ -1,11 +1,12 @@
 //! Signs a body as Agora does.
 
+use crate::local::setting;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::Sha256;
 
 /// The secret that the samples in `events/` are signed with.
-pub const LOCAL_SECRET: &str = "local-secret";
+pub const LOCAL_SECRET: &str = setting("AGORA_SECRET");
 
 /// The value of `Agora-Signature-V2`.
 pub fn v2(secret: &str, body: &[u8]) -> String {

@@ -7,8 +7,9 @@ mod queue;
 mod verify;
 
 use crate::deployment::{Deployment, Place};
+use crate::local;
 use crate::outcome::{AnyError, Outcome};
-use crate::sign::{LOCAL_URL, secret};
+use crate::sign::secret;
 use crate::terminal::say;
 use agora_recording_callbacks::clock::now_ms;
 use clap::Args;
@@ -107,8 +108,10 @@ fn part(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, AnyError> {
-    let local = place.local.then(|| LOCAL_URL.to_owned());
-    let url = arguments.url.or(local);
+    let is_local = place.local;
+    let url = arguments
+        .url
+        .or_else(|| is_local.then(|| local::URL.to_owned()));
     let url = url.ok_or("where to? Give --url, or --local for the local example")?;
     let secret = secret(arguments.secret_file.as_deref(), place.local)?;
     // Before anything is sent: without a table nothing can be verified.
