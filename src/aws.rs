@@ -77,7 +77,6 @@ pub fn store(aws: &SdkConfig, config: &Config) -> Store {
         config.table_name.clone(),
         config.retention_secs,
     )
-    .with_first_look(config.rules.first_look_ms())
     .with_bus(config.event_bus_name.is_some())
 }
 

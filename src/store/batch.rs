@@ -4,7 +4,7 @@
 use crate::store::Store;
 use crate::store::attribute::key::{ItemKey, SID};
 use crate::store::attribute::{Item, read_text};
-use crate::store::error::{StoreError, failed};
+use crate::store::error::{StoreError, Why, failed, unmade};
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -62,16 +62,12 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut items = Vec::with_capacity(keys.len());
-        let unasked = |source: aws_sdk_dynamodb::error::BuildError| StoreError::Call {
-            call: "BatchGetItem",
-            source: Box::new(source),
-        };
         let wanted = KeysAndAttributes::builder()
             .set_keys(Some(keys))
             .set_projection_expression(projection.map(|wanted| wanted.expression.clone()))
             .set_expression_attribute_names(projection.map(|wanted| wanted.names.clone()))
             .build()
-            .map_err(unasked)?;
+            .map_err(|error| unmade("BatchGetItem", error))?;
         let mut wanted = Some(HashMap::from([(self.table.clone(), wanted)]));
         for ask in 0..MAX_ASKS {
             let Some(request) = wanted.take().filter(|wanted| !wanted.is_empty()) else {
@@ -93,8 +89,9 @@ impl Store {
             wanted = got.unprocessed_keys;
         }
         if wanted.is_some_and(|left| !left.is_empty()) {
-            return Err(StoreError::Throttled {
+            return Err(StoreError::Call {
                 call: "BatchGetItem",
+                why: Why::Throttled,
                 source: "the table is throttled: keys were left unprocessed".into(),
             });
         }

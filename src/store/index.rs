@@ -79,9 +79,6 @@ pub struct DuePage {
 
 impl Store {
     /// Reads which items of a partition are due at `until_ms`, a page at a time.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn due(
         &self,
         shard: Shard,
@@ -108,9 +105,6 @@ impl Store {
     }
 
     /// Lists a partition, due or not, as much at a time as one request reads.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn watched(&self, shard: Shard, from: Option<Item>) -> Result<DuePage, StoreError> {
         let page = self
             .client
@@ -144,9 +138,6 @@ impl Store {
 
     /// Puts off an item that can't be handled until `later_ms`, so that it doesn't block the
     /// others.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn put_off(&self, due: &Due, later_ms: u64) -> Result<(), StoreError> {
         let update = self
             .client

@@ -33,7 +33,7 @@ pub use attribute::details::{KeptDetails, keep_details};
 pub use attribute::key::ItemKey;
 pub use attribute::{Item, size};
 pub use batch::BATCH;
-pub use error::StoreError;
+pub use error::{StoreError, Why};
 pub use index::{Due, DuePage, Shard};
 pub use outbox::alert::{Claim, DueClaim, Lease, read_alert};
 pub use outbox::digest::{Draft, MAX_MEMBERS, Membership, is_digest};
@@ -49,7 +49,6 @@ pub use session::{Came, Merge, SessionWrite};
 use crate::notification::Sid;
 use crate::store::conflict::MeetsTransaction;
 use crate::store::error::failed;
-use crate::watchdog::LOOK_MS;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 use std::collections::HashMap;
@@ -65,13 +64,15 @@ const LONGEST_RECORDING_SECS: u64 = 7 * 24 * 60 * 60;
 const ALERT_SECS: u64 = 7 * 24 * 60 * 60;
 
 /// The table.
+///
+/// # Errors
+/// Whatever it is asked fails with [`StoreError::Call`] where a request fails; with
+/// [`StoreError::Conflict`] only where that is said.
 #[derive(Debug)]
 pub struct Store {
     client: Client,
     table: String,
     retention_secs: u64,
-    /// How soon the watchdog looks at a new session, in ms.
-    first_look_ms: u64,
     /// Whether alerts go to a bus, too.
     has_bus: bool,
     /// Generations other than 0, by `sid`: a guess that lets the fast path label its registers; the
@@ -88,17 +89,9 @@ impl Store {
             client: Client::from_conf(client),
             table,
             retention_secs,
-            first_look_ms: LOOK_MS,
             has_bus: false,
             generations: Mutex::default(),
         }
-    }
-
-    /// Lets the watchdog look at a new session after another time than [`LOOK_MS`].
-    #[must_use]
-    pub fn with_first_look(mut self, first_look_ms: u64) -> Self {
-        self.first_look_ms = first_look_ms;
-        self
     }
 
     /// Lets alerts go to a bus, too.

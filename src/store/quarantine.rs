@@ -57,9 +57,6 @@ impl Quarantined {
 
 impl Store {
     /// Keeps an authentic body, whole if it fits.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn quarantine(
         &self,
         body: &Verified<'_>,
@@ -100,9 +97,6 @@ impl Store {
     }
 
     /// The bodies that were put into quarantine on the UTC day of `day_ms`, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn quarantined(&self, day_ms: u64) -> Result<Vec<Quarantined>, StoreError> {
         let mut items = self
             .client
@@ -123,9 +117,6 @@ impl Store {
     }
 
     /// Takes a body out of quarantine.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn release(&self, quarantined: &Quarantined) -> Result<(), StoreError> {
         self.client
             .delete_item()

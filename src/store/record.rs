@@ -29,9 +29,6 @@ pub struct Opened {
 impl Store {
     /// Everything about a session, read consistently in one query; `None` if there is no such
     /// session.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn record(&self, sid: &Sid) -> Result<Option<Record>, StoreError> {
         let mut items = self
             .client
@@ -88,9 +85,6 @@ impl Store {
     ///
     /// Costs a query of the channel's part of the index `channel`; without a channel a scan of that
     /// whole index, however old.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn session_keys(
         &self,
         cname: Option<&str>,
@@ -134,9 +128,6 @@ impl Store {
 
     /// The newest `limit` sessions of a channel, newest first. Costs one query of the channel's
     /// part of the index `channel`.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn newest_of(&self, cname: &str, limit: u16) -> Result<Vec<Opened>, StoreError> {
         let newest = self
             .client
@@ -155,9 +146,6 @@ impl Store {
 
     /// As many watched sessions as one request a partition reads, which is thousands; and whether
     /// there are more. Costs eight queries of the index `watch`.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn some_watched(&self) -> Result<(Vec<String>, bool), StoreError> {
         let pages = try_join_all(Shard::sessions().map(|shard| self.watched(shard, None))).await?;
         let has_more = pages.iter().any(|page| page.next.is_some());
@@ -169,9 +157,6 @@ impl Store {
     /// The sessions that the watchdog looks after: those that aren't over and have spoken within a
     /// day, and some that are waited for otherwise. Costs eight queries of the index `watch`, which
     /// holds no others.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn watched_sids(&self) -> Result<Vec<String>, StoreError> {
         let mut sids = Vec::new();
         for shard in Shard::sessions() {
@@ -186,9 +171,6 @@ impl Store {
     }
 
     /// The sessions under these `sid`s, in the same order; those that are gone aren't among them.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn sessions(&self, sids: &[String]) -> Result<Vec<StoredSession>, StoreError> {
         let mut sessions = Vec::with_capacity(sids.len());
         for batch in sids.chunks(BATCH) {

@@ -210,7 +210,7 @@ impl Run<'_> {
             look.standing.missing_counted = Some(missing).filter(|missing| *missing > 0);
             match store.note_look(&found, &look, self.invocation).await? {
                 LookWrite::Written(leases) => {
-                    sweep.closed += u64::from(look.next.is_none());
+                    sweep.closed += u64::from(!look.stays_watched);
                     sweep.missing_sequences += missing - counted;
                     self.send_found(&leases.alerts, sweep).await;
                     if let Some(lease) = &leases.notice {
@@ -250,7 +250,7 @@ impl Run<'_> {
     /// twice.
     async fn missing(&self, found: &FoundSession, look: &Look) -> Result<Option<u64>, StoreError> {
         let watched = &found.watched;
-        let is_closed = look.next.is_none() && over_since(watched).is_some();
+        let is_closed = !look.stays_watched && over_since(watched).is_some();
         let Some(sid) = Sid::new(&watched.sid).filter(|_| is_closed) else {
             return Ok(None);
         };
@@ -283,5 +283,5 @@ impl Run<'_> {
 
 /// True if something has to be written.
 fn is_news(watched: &Watched, look: &Look) -> bool {
-    !look.alerts.is_empty() || look.standing != watched.standing || look.next.is_none()
+    !look.alerts.is_empty() || look.standing != watched.standing || !look.stays_watched
 }

@@ -22,7 +22,7 @@ use crate::report::{
     List, Page, Report, Row, Served, json, list_page, page, printable, summary_page,
 };
 use crate::secrets::{Secret, Secrets, SecretsError};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Why};
 use crate::watchdog::Rules;
 use answer::Form;
 use lambda_http::http::Method;
@@ -342,9 +342,12 @@ impl From<Refusal> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let refusal = match error {
-            StoreError::Throttled { .. } => Refusal::Throttled,
-            StoreError::Timeout { .. } => Refusal::TooLate,
-            StoreError::Call { .. } | StoreError::Conflict { .. } => Refusal::Unreachable,
+            StoreError::Call { why, .. } => match why {
+                Why::Throttled => Refusal::Throttled,
+                Why::TimedOut => Refusal::TooLate,
+                Why::Failed => Refusal::Unreachable,
+            },
+            StoreError::Conflict { .. } => Refusal::Unreachable,
         };
         Self {
             error: Some(chain(&error)),

@@ -1,5 +1,5 @@
 //! The watchdog's rules: what it means when nothing comes. Pure: a session as it is stored and the
-//! time go in; what to say and when to look again come out.
+//! time go in; what to say, and whether it stays watched, come out.
 //!
 //! | rule | speaks when | takes it back when |
 //! | --- | --- | --- |
@@ -25,15 +25,8 @@ use crate::session::{Phase, Recorder, Reported, UploadState, Work};
 use crate::text::clean;
 use std::collections::BTreeSet;
 
-/// How often a recording that sends no heartbeats is looked at, and how soon a new one, in ms.
-pub const LOOK_MS: u64 = 5 * 60 * 1000;
-/// For how long a session that has gone quiet is looked at, in ms. A callback makes it be looked at
-/// again.
+/// How long a session that has gone quiet stays watched, in ms. A callback makes it watched again.
 pub const PATIENCE_MS: u64 = 24 * 60 * 60 * 1000;
-/// An alert that stands is looked at again after this part of the time it has stood, …
-const STANDING_LOOK_PART: u64 = 4;
-/// … within these bounds, in ms.
-const STANDING_LOOK_MS: std::ops::RangeInclusive<u64> = 60_000..=60 * 60 * 1000;
 /// Agora replaces a recorder that was killed within a minute and a half. In ms.
 const REPLACED_WITHIN_MS: u64 = 2 * 60 * 1000;
 
@@ -79,13 +72,6 @@ impl Rules {
             tells_end: false,
         }
     }
-
-    /// How soon a new session is looked at first, in ms.
-    #[must_use]
-    pub fn first_look_ms(&self) -> u64 {
-        let rules = [self.silent_ms, self.unconfirmed_ms];
-        rules.into_iter().flatten().fold(LOOK_MS, u64::min)
-    }
 }
 
 /// The result of a look at a session.
@@ -97,8 +83,8 @@ pub struct Look {
     pub ended: Option<Notice>,
     /// What stands when that is said.
     pub standing: Standing,
-    /// When to look again, ms since the epoch; `None`: not until a callback comes.
-    pub next: Option<u64>,
+    /// Whether it may have something to say before another callback comes.
+    pub stays_watched: bool,
 }
 
 /// A session at the moment that it is looked at.
@@ -116,8 +102,8 @@ struct Ruling {
     alerts: Vec<Alert>,
     /// Since when its alert stands, ms since the epoch.
     stands: Option<u64>,
-    /// When to look again, ms since the epoch.
-    look_at: Option<u64>,
+    /// Whether it may speak later though no callback comes.
+    waits: bool,
 }
 
 /// What is said of the end.
@@ -125,8 +111,8 @@ struct Ruling {
 struct EndRuling {
     notice: Option<Notice>,
     told: Option<ToldEnd>,
-    /// When to look again, ms since the epoch.
-    look_at: Option<u64>,
+    /// Whether it may speak later though no callback comes.
+    waits: bool,
 }
 
 /// A callback from which something follows.
@@ -159,13 +145,9 @@ pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
         .ok()
         .filter(|count| *count > 0);
     let is_news = count > watched.standing.taken_back;
-    let looks = [silence.look_at, upload.look_at, killed.look_at, end.look_at];
-    let mut due: Vec<_> = looks.into_iter().flatten().collect();
+    let waits = silence.waits || upload.waits || killed.waits || end.waits;
     let is_on = rules.tells_end || rules.silent_ms.or(rules.unconfirmed_ms).is_some();
     let was_heard_of = watched.updated_at.saturating_add(PATIENCE_MS) > now_ms;
-    if moment.end.is_none() && due.is_empty() && was_heard_of && is_on {
-        due.push(now_ms + LOOK_MS);
-    }
     Look {
         alerts: [silence.alerts, upload.alerts, killed.alerts]
             .into_iter()
@@ -185,7 +167,7 @@ pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
             },
             told_end: end.told,
         },
-        next: due.into_iter().min(),
+        stays_watched: waits || (moment.end.is_none() && was_heard_of && is_on),
     }
 }
 
@@ -212,7 +194,7 @@ impl Moment<'_> {
             let Some(cause) = self.end.or(has_spoken.then_some(heartbeat)) else {
                 return Ruling {
                     stands: Some(since),
-                    look_at: look_again(silent_at, self.now_ms),
+                    waits: is_recent(silent_at, self.now_ms),
                     ..Ruling::default()
                 };
             };
@@ -220,7 +202,7 @@ impl Moment<'_> {
             return Ruling {
                 alerts: vec![self.silence(kind, since, cause, cause.at)],
                 stands: None,
-                look_at: self.end.is_none().then_some(self.now_ms + threshold),
+                waits: self.end.is_none(),
             };
         }
         if self.end.is_some() {
@@ -228,7 +210,7 @@ impl Moment<'_> {
         }
         if silent_at > self.now_ms {
             return Ruling {
-                look_at: Some(silent_at),
+                waits: true,
                 ..Ruling::default()
             };
         }
@@ -241,7 +223,7 @@ impl Moment<'_> {
         Ruling {
             alerts: vec![self.silence(kind, since, heartbeat, silent_at)],
             stands: Some(since),
-            look_at: look_again(silent_at, self.now_ms),
+            waits: is_recent(silent_at, self.now_ms),
         }
     }
 
@@ -287,7 +269,7 @@ impl Moment<'_> {
         if let Some(since) = stands {
             return Ruling {
                 stands,
-                look_at: look_again(since.saturating_add(threshold), self.now_ms),
+                waits: is_recent(since.saturating_add(threshold), self.now_ms),
                 ..Ruling::default()
             };
         }
@@ -298,7 +280,7 @@ impl Moment<'_> {
         let late_at = end.at.saturating_add(threshold);
         if late_at > self.now_ms {
             return Ruling {
-                look_at: Some(late_at),
+                waits: true,
                 ..Ruling::default()
             };
         }
@@ -319,7 +301,7 @@ impl Moment<'_> {
         Ruling {
             alerts: vec![alert],
             stands: Some(end.at),
-            look_at: look_again(late_at, self.now_ms),
+            waits: is_recent(late_at, self.now_ms),
         }
     }
 
@@ -360,7 +342,7 @@ impl Moment<'_> {
         let due_at = cause.at.saturating_add(REPLACED_WITHIN_MS);
         if due_at > self.now_ms {
             return Ruling {
-                look_at: Some(due_at),
+                waits: true,
                 ..Ruling::default()
             };
         }
@@ -373,7 +355,7 @@ impl Moment<'_> {
         Ruling {
             alerts: vec![alert],
             stands: Some(cause.at),
-            look_at: look_again(due_at, self.now_ms),
+            waits: is_recent(due_at, self.now_ms),
         }
     }
 
@@ -408,7 +390,7 @@ impl Moment<'_> {
         if settled_at > self.now_ms {
             return EndRuling {
                 told,
-                look_at: Some(settled_at),
+                waits: true,
                 notice: None,
             };
         }
@@ -422,7 +404,7 @@ impl Moment<'_> {
         EndRuling {
             notice: Some(notice),
             told: Some(this),
-            look_at: None,
+            waits: false,
         }
     }
 
@@ -556,13 +538,9 @@ impl Moment<'_> {
     }
 }
 
-/// When to look again at a session with an alert that stands since `since`: promptly at first, for
-/// a day.
-fn look_again(since: u64, now_ms: u64) -> Option<u64> {
-    let stood = now_ms.saturating_sub(since);
-    let pause =
-        (stood / STANDING_LOOK_PART).clamp(*STANDING_LOOK_MS.start(), *STANDING_LOOK_MS.end());
-    (stood < PATIENCE_MS).then_some(now_ms + pause)
+/// Whether an alert that stands since `since` keeps its session watched.
+fn is_recent(since: u64, now_ms: u64) -> bool {
+    now_ms.saturating_sub(since) < PATIENCE_MS
 }
 
 /// The 41 of a recorder that a signal killed.

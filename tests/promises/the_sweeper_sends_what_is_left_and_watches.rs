@@ -430,7 +430,7 @@ async fn what_the_release_before_left_is_taken_along() {
 }
 
 #[tokio::test]
-async fn the_release_before_finds_what_is_written_now() {
+async fn sessions_and_what_has_to_leave_stand_in_partitions_of_their_own() {
     let world = World::new().await;
     let receiver = world.receiver();
     world.sns.set_mood(Mood::Down);
@@ -445,14 +445,13 @@ async fn the_release_before_finds_what_is_written_now() {
         );
         world.deliver_as(&receiver, body.as_bytes(), "r", T0).await;
     }
-    // It asks what is due: sessions in eight partitions, alerts in these and in "due".
     let session = world.session_item("a").await;
     assert!(text(&session, "watch_shard").parse::<u8>().unwrap() < 8);
-    assert_eq!(number(&session, "watch_at"), T0 + 5 * MIN);
+    assert_eq!(number(&session, "watch_at"), T0);
     let alert = world.items_with("a", "alert#").await.remove(0);
     assert_eq!(text(&alert, "watch_shard"), "due");
     assert_eq!(number(&alert, "watch_at"), number(&alert, "due_at"));
-    // What it moved by then is looked at all the same.
+    // A session is looked at whatever that says.
     world.look_now("a").await;
     let sweep = world.sweep_at(&world.sweeper(), T0 + 4 * MIN).await;
     assert_eq!(sweep.looked, 1);

@@ -8,7 +8,7 @@ use crate::record::{AlertState, Roll, StoredAlert};
 use crate::store::Store;
 use crate::store::attribute::key::{DAY, ItemKey, utc_name};
 use crate::store::attribute::{number, text};
-use crate::store::error::{StoreError, is_invalid, refused};
+use crate::store::error::{StoreError, is_invalid, reasons, refused, undone, unmade};
 use crate::store::outbox::Put;
 use crate::store::outbox::alert::{
     Lease, OPEN, SENT_IN, TO, TOOK_OFF, alert_item, alert_key, read_alert,
@@ -177,9 +177,10 @@ impl Store {
                 .transact_write_items()
                 .set_transact_items(Some(writes));
             if let Err(error) = transaction.send().await {
-                let error = aws_sdk_dynamodb::Error::from(error);
-                if !is_refused(&error) {
-                    return Err(untaken(error.into()));
+                let is_refused =
+                    |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
+                if !reasons(&error).iter().any(is_refused) {
+                    return Err(undone(TAKEN_BACK, error));
                 }
                 // Its own write, whose answer was lost, or the digest has no count.
                 let stored = self.stored_alert(&resolution.alert().id()).await?;
@@ -190,7 +191,7 @@ impl Store {
                         .await?
                         .is_some_and(|it| it.open.is_some())
                 {
-                    return Err(untaken(error.into()));
+                    return Err(undone(TAKEN_BACK, error));
                 }
             }
         }
@@ -206,6 +207,9 @@ impl Store {
         Ok(item.as_ref().and_then(read_alert))
     }
 }
+
+/// The transaction that takes members off a digest.
+const TAKEN_BACK: &str = "TransactWriteItems taken back";
 
 /// What the partition of a day's digests begins with.
 const DIGEST: &str = "digest#";
@@ -230,22 +234,6 @@ fn is_for(to: &Destinations, kind: AlertKind) -> String {
 }
 
 fn write(update: UpdateBuilder) -> Result<TransactWriteItem, StoreError> {
-    let update = update.build().map_err(|error| untaken(error.into()))?;
+    let update = update.build().map_err(|error| unmade(TAKEN_BACK, error))?;
     Ok(TransactWriteItem::builder().update(update).build())
-}
-
-fn untaken(source: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
-    StoreError::Call {
-        call: "TransactWriteItems taken back",
-        source,
-    }
-}
-
-/// True if a condition of ours didn't hold.
-fn is_refused(error: &aws_sdk_dynamodb::Error) -> bool {
-    let aws_sdk_dynamodb::Error::TransactionCanceledException(canceled) = error else {
-        return false;
-    };
-    let is = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
-    canceled.cancellation_reasons().iter().any(is)
 }

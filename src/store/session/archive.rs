@@ -92,9 +92,6 @@ impl Store {
 
     /// All callbacks of one recorder of a session that are missing, archive included, as sorted
     /// ranges.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn missing(&self, sid: &Sid, recorder: &Recorder) -> Result<Vec<Range>, StoreError> {
         let mut pages = Vec::new();
         if recorder.ledger.truncated {

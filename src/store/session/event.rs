@@ -19,9 +19,6 @@ pub enum EventWrite {
 
 impl Store {
     /// Stores the fact that `notification` reports, with its details verbatim.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn put_event(
         &self,
         notification: &Notification,

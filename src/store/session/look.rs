@@ -15,7 +15,7 @@ use crate::store::attribute::key::{
 };
 use crate::store::attribute::{Item, number, read_number, read_text, text};
 use crate::store::batch::Projection;
-use crate::store::error::{StoreError, failed, is_invalid, refused};
+use crate::store::error::{StoreError, failed, is_invalid, reasons, refused, undone, unmade};
 use crate::store::outbox::alert::{Lease, alert_item};
 use crate::store::outbox::notice::{NoticeLease, notice_item};
 use crate::store::session::item::read_session;
@@ -29,6 +29,9 @@ use std::sync::LazyLock;
 
 /// Which end programs were told of: generation and outcome.
 const TOLD_END: &str = "told_end";
+
+/// The transaction that notes what a look found.
+const LOOK: &str = "TransactWriteItems look";
 
 /// Where it is noted that heartbeats are subscribed.
 const RECEIVER: &str = "receiver#state";
@@ -98,9 +101,6 @@ pub struct Claimed {
 impl Store {
     /// Watched sessions, [`BATCH`](crate::store::BATCH) at most, read eventually consistent, only
     /// what the rules need of them. Those that are gone aren't among them.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn check_sessions(
         &self,
         sids: &[String],
@@ -122,9 +122,6 @@ impl Store {
     }
 
     /// When a heartbeat of any recording was last noted, ms since the epoch.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn heartbeat_seen_at(&self) -> Result<Option<u64>, StoreError> {
         let item = self
             .item(RECEIVER, &ItemKey::Other(HEARTBEAT.to_owned()))
@@ -133,9 +130,6 @@ impl Store {
     }
 
     /// Notes that a heartbeat of some recording came at `seen_at`.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn note_heartbeat(&self, seen_at: u64, now_ms: u64) -> Result<(), StoreError> {
         let put = self
             .client
@@ -152,9 +146,6 @@ impl Store {
     }
 
     /// Leaves a session alone until `until_ms`.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn quieten(&self, sid: &str, until_ms: u64) -> Result<(), StoreError> {
         let update = self
             .client
@@ -171,9 +162,6 @@ impl Store {
     }
 
     /// Reads a watched session, consistently and whole.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn watched_session(&self, sid: &str, now_ms: u64) -> Result<Found, StoreError> {
         let Some(item) = self.item(sid, &ItemKey::Session).await? else {
             return Ok(Found::NotWatched);
@@ -187,11 +175,8 @@ impl Store {
         })
     }
 
-    /// Notes the result of a check: what it found, leased to `invocation`, what stands, and when to
-    /// check again.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
+    /// Notes the result of a check: what it found, leased to `invocation`, what stands, and
+    /// whether it stays watched.
     pub async fn note_look(
         &self,
         found: &FoundSession,
@@ -242,7 +227,7 @@ impl Store {
                 .condition_expression(IS_NEW)
                 .return_values_on_condition_check_failure(AllOld)
                 .build()
-                .map_err(|error| unwritten(error.into()))?;
+                .map_err(|error| unmade(LOOK, error))?;
             writes.push(TransactWriteItem::builder().put(put).build());
         }
         let update = Update::builder()
@@ -252,7 +237,7 @@ impl Store {
             .condition_expression(IS_UNCHANGED)
             .set_expression_attribute_values(Some(values))
             .build()
-            .map_err(|error| unwritten(error.into()))?;
+            .map_err(|error| unmade(LOOK, error))?;
         writes.push(TransactWriteItem::builder().update(update).build());
         let transaction = self
             .client
@@ -261,15 +246,9 @@ impl Store {
         let error = match transaction.send().await {
             Ok(_) => return Ok(LookWrite::Written(leases)),
             Err(error) if is_invalid(&error) => return Ok(LookWrite::Unwritable),
-            Err(error) => aws_sdk_dynamodb::Error::from(error),
+            Err(error) => error,
         };
-        let write = match &error {
-            aws_sdk_dynamodb::Error::TransactionCanceledException(canceled) => {
-                cancellation(canceled.cancellation_reasons(), look)
-            }
-            _ => None,
-        };
-        write.ok_or_else(|| unwritten(error.into()))
+        cancellation(reasons(&error), look).ok_or_else(|| undone(LOOK, error))
     }
 }
 
@@ -309,7 +288,7 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
             None => remove.push(name),
         }
     }
-    if look.next.is_none() {
+    if !look.stays_watched {
         remove.extend([WATCH_AT, WATCH_SHARD]);
     }
     if !remove.is_empty() {
@@ -355,14 +334,6 @@ fn read_told_end(text: &str) -> Option<ToldEnd> {
         generation: generation.parse().ok()?,
         outcome: Ending::read(outcome)?,
     })
-}
-
-/// The error of a transaction that couldn't be made or written.
-fn unwritten(source: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
-    StoreError::Call {
-        call: "TransactWriteItems look",
-        source,
-    }
 }
 
 /// The attributes that the rules need; the ledgers, which are large, aren't among them.

@@ -118,14 +118,13 @@ struct Arrival<'a> {
     came: Came,
     now_ms: u64,
     expires_at: u64,
-    first_look_at: u64,
 }
 
 impl Store {
     /// Merges `notification` into its session.
     ///
     /// # Errors
-    /// [`StoreError::Call`], and [`StoreError::Conflict`] when it lost every race.
+    /// [`StoreError::Conflict`], too, when it lost every race.
     pub async fn write_session(
         &self,
         notification: &Notification,
@@ -139,7 +138,6 @@ impl Store {
             came,
             now_ms,
             expires_at: self.expires_at(now_ms),
-            first_look_at: now_ms + self.first_look_ms,
         };
         let fact = &arrival.fact;
         // A callback that announces another recorder says something about two of them: never the
@@ -294,9 +292,6 @@ impl Store {
     }
 
     /// The session's item, read consistently.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn session(&self, sid: &Sid) -> Result<Option<Item>, StoreError> {
         self.item(sid.as_str(), &ItemKey::Session).await
     }
@@ -349,7 +344,7 @@ impl Arrival<'_> {
     /// What lets the watchdog find the session.
     fn watch_entry(&self) -> [(String, AttributeValue); 2] {
         let shard = Shard::of(self.notification.sid.as_str());
-        watch_entry(shard, self.first_look_at)
+        watch_entry(shard, self.now_ms)
     }
 
     /// The channel as an index key, which can't be empty.
@@ -397,7 +392,7 @@ fn newest_update(arrival: &Arrival<'_>, generation: u64) -> Update {
         names.insert("#schema".to_owned(), "schema".to_owned());
         values.insert(":zero".to_owned(), number(0));
         values.insert(":watch_shard".to_owned(), shard.attribute());
-        values.insert(":watch_at".to_owned(), number(arrival.first_look_at));
+        values.insert(":watch_at".to_owned(), number(arrival.now_ms));
         let cname = arrival.cname();
         values.extend(cname.map(|cname| (":cname".to_owned(), text(cname))));
         for (name, value) in OPENING {
@@ -486,7 +481,6 @@ mod tests {
             came: Came::Now,
             now_ms: 1_000,
             expires_at: 9,
-            first_look_at: 2_000,
         };
         newest_update(&arrival, generation)
     }
