@@ -7,9 +7,9 @@ use serde_json::Value;
 use std::error::Error;
 use std::sync::OnceLock;
 
-/// Who says it.
+/// The `source` of our events.
 pub const SOURCE: &str = "agora-recording-callbacks";
-/// The codes by which EventBridge says that it is the event that it doesn't like.
+/// Error codes that reject the event itself.
 const REFUSALS: [&str; 3] = ["InvalidArgument", "MalformedDetail", "ValidationException"];
 
 /// Why an event isn't on the bus, or perhaps is: an answer can be lost. It is put again.

@@ -7,14 +7,14 @@ use crate::log::{Format, Level, Log};
 use crate::secrets::Secret;
 use crate::watchdog::Rules;
 
-/// The settings of every function.
+/// The settings of the receiver and of the sweeper.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `TABLE_NAME`: the DynamoDB table. Required.
     pub table_name: String,
     /// `ALERT_TOPIC_ARN`: the SNS topic of all alerts. Required.
     pub alert_topic_arn: String,
-    /// `CRITICAL_TOPIC_ARN`: the SNS topic of critical alerts and what takes them back. Default
+    /// `CRITICAL_TOPIC_ARN`: the SNS topic of critical alerts and their resolutions. Default
     /// none.
     pub critical_topic_arn: Option<String>,
     /// `EVENT_BUS_NAME`: the EventBridge bus on which programs are told, by name or ARN. Default

@@ -1,10 +1,13 @@
 //! An authentic body, from reading to alert: sort, write down, commit, alert. The path is the same
 //! whether it comes from Agora or out of quarantine.
 //!
-//! Invariants: an alert and a notice are written down before anything else, and sent only by their
-//! owner, a notice once the callback is stored; what
-//! is answered as stored has its event, its session and its alert in the table; what can't be
-//! stored is kept in quarantine.
+//! What always holds:
+//!
+//! - An alert and a notice are written down before anything is sent, and only their owner sends
+//!   them. The exception: a critical alert that can't be written down is published all the same.
+//! - A notice is sent once its callback is stored.
+//! - What is answered as stored has its event, its session and its alert in the table.
+//! - What can't be stored as a callback is kept in quarantine.
 
 use crate::alert::{Alert, AlertKind};
 use crate::error::chain;
@@ -21,7 +24,7 @@ use crate::store::{
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long writing an alert down may take. After that a critical one is told of all the same.
+/// How long writing an alert down may take. After that a critical one is published without it.
 const CLAIM: Duration = Duration::from_millis(2500);
 
 /// Where authentic bodies go: the two clients, which alerts are sent, and what is too old.
@@ -62,7 +65,7 @@ pub struct Outcome {
     pub session: Option<SessionWrite>,
     /// What became of the alert, if there is one.
     pub alert: Option<AlertOutcome>,
-    /// What became of what programs are told, if it was ours to tell.
+    /// What became of the notice, if it was ours to send.
     pub notice: Option<SendOutcome>,
     /// How much of the body is in quarantine, if it is there.
     pub quarantined: Option<QuarantineWrite>,
@@ -355,7 +358,7 @@ impl Intake {
         outcome
     }
 
-    /// Writes down what programs are to be told, if there is a bus and something to tell.
+    /// Writes down the callback's notice, if it has one and there is a bus.
     async fn claim_notice(
         &self,
         notification: &Notification,
@@ -370,7 +373,7 @@ impl Intake {
         }
     }
 
-    /// Writes event and session, then tells programs, so that what they are told includes them.
+    /// Writes event and session, then sends the notice, which is made from both.
     async fn commit_and_tell(
         &self,
         notification: &Notification,
@@ -399,8 +402,8 @@ impl Intake {
         }
     }
 
-    /// Tells of an alert that can't be written down, if it is critical. The callback isn't stored:
-    /// Agora sends it again.
+    /// Publishes an alert that can't be written down, if it is critical. The callback isn't stored,
+    /// so Agora sends it again.
     async fn cry(&self, alert: &Alert, error: String, invocation: Invocation<'_>) -> Outcome {
         let cry = self.outbox.cry(alert, invocation).await;
         let mut outcome = Outcome::not_stored(error);
@@ -412,8 +415,8 @@ impl Intake {
         outcome
     }
 
-    /// Sends an alert if this invocation holds its lease. A failure is none of the callback: the
-    /// alert is written down.
+    /// Sends an alert if this invocation holds its lease. A failure doesn't concern the callback,
+    /// because the alert is written down.
     async fn send(
         &self,
         claim: Option<Claim>,

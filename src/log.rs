@@ -120,7 +120,7 @@ pub enum Metric {
     Sweeps,
     /// Sessions that the watchdog looked at.
     SessionsLooked,
-    /// Sessions of which a heartbeat came within the last minute. `Stored` doesn't count
+    /// Sessions whose newest heartbeat came within the last minute. `Stored` doesn't count
     /// heartbeats where they have no line.
     SessionsHeard,
     /// Alerts that the watchdog raised or took back.

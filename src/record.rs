@@ -1,5 +1,5 @@
-//! What the table holds about a session, as plain data: `store` fills it in, `report` reads it.
-//! Pure.
+//! What the table holds about a session, as plain data: `store` reads and writes it, whoever wants
+//! to know about a recording reads it. Pure.
 //!
 //! Must not know: how it is stored, and what a person sees of it. Times are ms since the epoch.
 
@@ -20,7 +20,7 @@ pub struct Record {
     pub events: Vec<StoredEvent>,
     /// Every alert, in any order.
     pub alerts: Vec<StoredAlert>,
-    /// Programs were told of the files.
+    /// Whether a notice about files was sent.
     pub files_told: bool,
     /// How many items can't be read.
     pub unreadable: usize,
@@ -39,7 +39,7 @@ pub struct Watched {
     pub updated_at: u64,
     /// When the newest heartbeat came, ms since the epoch.
     pub heard_at: Option<u64>,
-    /// What was said and not taken back.
+    /// Alerts and notices that stand.
     pub standing: Standing,
 }
 
@@ -59,11 +59,11 @@ pub struct Standing {
     pub missing_counted: Option<u64>,
     /// When the last silence was taken back, ms since the epoch.
     pub spoke_at: Option<u64>,
-    /// Which end programs were told of.
+    /// The end of the newest notice `Recording Ended`.
     pub told_end: Option<ToldEnd>,
 }
 
-/// An end that programs were told of: that of which recorder, and which.
+/// An end that programs were told: whose, and how it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ToldEnd {
     /// The recorder's place in the order.
@@ -123,7 +123,7 @@ pub struct StoredEvent {
     pub sendts: u64,
     /// `serviceScene`: which stage of the recording it comes from.
     pub service_scene: Option<String>,
-    /// `details`, as they came.
+    /// `details` as they came; an array too deep for the table as its text.
     pub details: Value,
 }
 
@@ -148,9 +148,9 @@ pub struct StoredAlert {
     pub sent_in: Option<AlertId>,
     /// If it is a digest: what it is about.
     pub roll: Option<Roll>,
-    /// Of a digest that was sent: how many of its members aren't taken back.
+    /// For a digest that was sent: how many of its members aren't resolved.
     pub open: Option<u64>,
-    /// Of what takes members of a digest back: how many it has taken off that digest's `open`.
+    /// For a resolution: how many members it has subtracted from its digest's `open` so far.
     pub took_off: u64,
     /// How often its lease was taken.
     pub tries: u64,
@@ -160,14 +160,14 @@ pub struct StoredAlert {
     pub due_at: u64,
 }
 
-/// Whom a digest is about.
+/// The members of a digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roll {
     /// The alerts that it may stand for. Which of them it does is in their items.
     pub members: Vec<AlertId>,
     /// Whether at least half of all recordings that were watched when it was made are in it.
     pub is_widespread: bool,
-    /// If its members take alerts back: the digest that those were sent in.
+    /// If its members are resolutions: the digest that their alerts were sent in.
     pub resolves: Option<AlertId>,
 }
 

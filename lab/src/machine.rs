@@ -1,4 +1,4 @@
-//! The machine that measures, and the middle of what it measured.
+//! A description of this machine, and the median of what was measured.
 
 use std::fs;
 

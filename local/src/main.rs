@@ -1,7 +1,7 @@
 //! Everything on a laptop: a DynamoDB engine, endpoints of SNS and EventBridge, and the receiver
 //! behind HTTP; no account, nothing to install.
 //!
-//! Replays the sample sessions through the HTTP door, shows what became of them, then keeps
+//! Replays the sample sessions through the HTTP door, shows the outcome of each, then keeps
 //! listening.
 
 #![allow(

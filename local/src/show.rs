@@ -15,7 +15,7 @@ use testkit::{SampleSession, sign};
 
 /// A session, for a person, and what it is compared by.
 pub(crate) struct Row {
-    /// What is said of it elsewhere, too.
+    /// What `recordings list` says about it.
     told: report::Row,
     phase: &'static str,
     recorders: usize,

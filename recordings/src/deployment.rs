@@ -55,7 +55,7 @@ pub(crate) struct Viewer {
 /// A deployment, opened.
 pub(crate) struct Deployment {
     pub(crate) config: Config,
-    /// Whether the settings are those of the functions, as far as anybody can tell.
+    /// Whether the settings can be taken for those of the functions.
     knows_settings: bool,
     is_local: bool,
     aws_dynamodb: aws_config::SdkConfig,

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     playback: bool,
 }
 
-/// Says which files there are, confirmed or not; `show` says what became of them.
+/// Lists the files, confirmed or not; `show` says whether they arrived.
 pub(crate) async fn run(
     deployment: &Deployment,
     arguments: Arguments,

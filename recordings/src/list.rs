@@ -5,7 +5,7 @@ use crate::outcome::{AnyError, Outcome};
 use crate::terminal::{print, table};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::report::{Row, toned};
-use agora_recording_callbacks::store::{Opened, Store};
+use agora_recording_callbacks::store::{SessionKey, Store};
 use agora_recording_callbacks::text::{ago, utc};
 use agora_recording_callbacks::watchdog::Rules;
 use clap::Args;
@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     limit: u32,
     /// Go on after this one, as the page before says
     #[arg(long, value_name = "PLACE", value_parser = place)]
-    after: Option<Opened>,
+    after: Option<SessionKey>,
 }
 
 /// `2h` in ms.
@@ -58,10 +58,10 @@ pub(crate) fn time_span(text: &str) -> Result<u64, String> {
 }
 
 /// `<first_sendts>/<sid>`.
-fn place(text: &str) -> Result<Opened, String> {
+fn place(text: &str) -> Result<SessionKey, String> {
     let unreadable = || "it is what the page before ended with: `--after <ms>/<sid>`".to_owned();
     let (first_sendts, sid) = text.split_once('/').ok_or_else(unreadable)?;
-    Ok(Opened {
+    Ok(SessionKey {
         first_sendts: first_sendts.parse().map_err(|_| unreadable())?,
         sid: sid.to_owned(),
     })
@@ -100,13 +100,13 @@ async fn found(
     let since = arguments
         .since
         .map_or(0, |span| now_ms.saturating_sub(span));
-    let is_after = |row: &Opened| arguments.after.as_ref().is_none_or(|after| row < after);
+    let is_after = |row: &SessionKey| arguments.after.as_ref().is_none_or(|after| row < after);
     let fits =
         |row: &Row| (!arguments.active || row.is_active) && (!arguments.failed || row.is_failed);
     if arguments.active && arguments.channel.is_none() {
         let mut rows = active(&store, rules).await?;
         rows.retain(|row| {
-            let key = Opened {
+            let key = SessionKey {
                 first_sendts: row.began,
                 sid: row.sid.clone(),
             };

@@ -1,4 +1,4 @@
-//! `recordings test-alert`: a marked alert of each kind, and what takes it back, so that whoever
+//! `recordings test-alert`: a marked alert of each kind, and its resolution, so that whoever
 //! should get them can say so.
 
 use crate::advice::advice;

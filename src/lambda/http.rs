@@ -140,7 +140,7 @@ fn write_line(log: &Log, outcome: &Outcome, invocation: Invocation<'_>) {
     });
 }
 
-/// True for a heartbeat of which there is nothing to tell but that it was stored.
+/// True for a heartbeat that was stored, and did nothing else.
 fn is_plain_heartbeat(outcome: &Outcome, metrics: &[(Metric, u64)]) -> bool {
     let callback = outcome.callback.as_deref();
     let counted = metrics.iter().filter(|(_, count)| *count > 0);
@@ -150,8 +150,8 @@ fn is_plain_heartbeat(outcome: &Outcome, metrics: &[(Metric, u64)]) -> bool {
         && counted.eq([&(Metric::Stored, 1)])
 }
 
-/// What the line says on its own. The usual line says no more than a word, because its bytes are
-/// what a heartbeat pays for after its write; what an operator has to read is a sentence.
+/// The line's message. Routine lines say one word, because log bytes are a heartbeat's second cost;
+/// a line that needs attention is a sentence.
 fn message(outcome: &Outcome) -> (Level, Cow<'static, str>) {
     match (&outcome.reply, &outcome.error) {
         (Reply::NotStored, Some(error)) => (Level::Error, format!("not stored: {error}").into()),
@@ -169,7 +169,7 @@ fn message(outcome: &Outcome) -> (Level, Cow<'static, str>) {
     }
 }
 
-/// What a request counts as, but for refused signatures.
+/// What a request counts as; refused signatures are counted elsewhere.
 fn metrics(outcome: &Outcome, now_ms: u64) -> Vec<(Metric, u64)> {
     let is = |metric, is: bool| (metric, u64::from(is));
     let session = outcome.session;

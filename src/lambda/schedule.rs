@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A run that takes longer than this is in the way of the next one.
+/// A run that takes longer than this overlaps the next one.
 const PATIENCE: Duration = Duration::from_secs(50);
 /// What is left of the deadline for the log and the answer.
 const ANSWER: Duration = Duration::from_secs(1);

@@ -4,7 +4,8 @@
 //! made when it is sent, from everything that has come by then. So the last one is right, whatever
 //! came in which order.
 //!
-//! Must not know: the table, the bus, the clock.
+//! Knows how its keys are written in the table. Must not know: requests to the table or the bus,
+//! the clock.
 
 mod detail;
 
@@ -30,7 +31,7 @@ pub enum News {
     Ended(Ending),
 }
 
-/// A notice: who is to be told of what.
+/// What programs are to be told about a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// What it is about.

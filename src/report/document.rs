@@ -26,8 +26,6 @@ pub enum Page<'a> {
 pub struct Served<'a> {
     /// The address of the same for programs.
     pub json: Option<&'a str>,
-    /// The address of the list that it is on.
-    pub list: Option<&'a str>,
     /// How often it fetches itself again, in seconds, while there is something to come.
     pub refresh: Option<u32>,
 }

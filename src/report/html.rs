@@ -50,9 +50,6 @@ fn title(report: &Report) -> String {
 fn body(report: &Report, page: Page<'_>, rest: &Markup) -> Markup {
     let served = page.served();
     html! {
-        @if let Some(list) = served.list {
-            p.crumb { a href=(list) { "← all recordings" } }
-        }
         div.head {
             h1 { (channel(report)) }
             span class={ "badge " (report.tone.as_str()) } { (report.state.word()) }

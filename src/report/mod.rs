@@ -6,8 +6,7 @@
 //! direction characters, cut. Heartbeats (33) leave no item, so a report knows the newest only.
 //! Times are `sendts`, ms since the epoch, where nothing else is said.
 //!
-//! Must not know: the table, the clock, what the functions do. They don't use it, and it isn't
-//! linked into them.
+//! Must not know: the table, the clock. Of the functions only the viewer has it.
 
 mod answers;
 mod document;
@@ -49,7 +48,7 @@ use std::cmp::Reverse;
 
 /// A name from outside is cut to this many characters.
 const MAX_NAME: usize = 128;
-/// A session of which nothing has come for this long isn't waited for, in ms.
+/// How long the next callback of a session is waited for, in ms.
 const QUIET_MS: u64 = 5 * 60 * 1000;
 
 /// How good or bad something is; also its colour.
@@ -86,7 +85,7 @@ impl Tone {
 pub struct Line {
     /// The words.
     pub text: String,
-    /// How good it is what they say.
+    /// How good the news is.
     pub tone: Tone,
 }
 

@@ -140,7 +140,7 @@ impl Secrets {
         }
     }
 
-    /// The same, within a time. Whoever asks again soon after it took too long isn't kept waiting.
+    /// Like [`Secrets::current`], with a limit. After a timeout, calls fail at once for a while.
     ///
     /// # Errors
     /// There is none, and none can be fetched in time.

@@ -18,7 +18,7 @@ const PAGE: i32 = 200;
 pub enum Shard {
     /// Watched sessions whose `sid` has this hash.
     Hash(u8),
-    /// What has to be sent. Earlier versions put it where its session is.
+    /// What has to be sent.
     Due,
     /// Alerts that were given up: for people to find, not for the sweeper.
     Failed,
@@ -136,8 +136,7 @@ impl Store {
         }
     }
 
-    /// Puts off an item that can't be handled until `later_ms`, so that it doesn't block the
-    /// others.
+    /// Puts off an item that can't be handled until `later_ms`, so that it blocks no other.
     pub async fn put_off(&self, due: &Due, later_ms: u64) -> Result<(), StoreError> {
         let update = self
             .client

@@ -40,10 +40,10 @@ pub use outbox::digest::{Draft, MAX_MEMBERS, Membership, is_digest};
 pub use outbox::notice::{DueNotice, NoticeLease};
 pub use outbox::{Hold, LEASE_MS};
 pub use quarantine::{QuarantineWrite, Quarantined};
-pub use record::Opened;
+pub use record::SessionKey;
 pub use session::event::EventWrite;
 pub use session::item::read_session;
-pub use session::look::{Checked, Claimed, Found, FoundSession, Leases, LookWrite};
+pub use session::look::{Claimed, Found, FoundSession, Glance, Leases, LookWrite};
 pub use session::{Came, Merge, SessionWrite};
 
 use crate::notification::Sid;

@@ -1,4 +1,4 @@
-//! Reading for people: everything about one session, and which sessions there are. Writes nothing.
+//! What the table holds about a recording, and which recordings it holds. Writes nothing.
 
 use crate::notification::Sid;
 use crate::record::{Record, StoredEvent, StoredSession};
@@ -19,7 +19,7 @@ use serde_json::{Map, Number, Value};
 
 /// The key of a session in the index of channels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Opened {
+pub struct SessionKey {
     /// `sendts` of the callback that opened it, ms since the epoch.
     pub first_sendts: u64,
     /// The recording.
@@ -89,9 +89,9 @@ impl Store {
         &self,
         cname: Option<&str>,
         since: u64,
-    ) -> Result<Vec<Opened>, StoreError> {
+    ) -> Result<Vec<SessionKey>, StoreError> {
         let mut opened = Vec::new();
-        let mut read = |item: &Item| opened.extend(read_opened(item));
+        let mut read = |item: &Item| opened.extend(read_session_key(item));
         if let Some(cname) = cname {
             let mut items = self
                 .client
@@ -128,7 +128,7 @@ impl Store {
 
     /// The newest `limit` sessions of a channel, newest first. Costs one query of the channel's
     /// part of the index `channel`.
-    pub async fn newest_of(&self, cname: &str, limit: u16) -> Result<Vec<Opened>, StoreError> {
+    pub async fn newest_of(&self, cname: &str, limit: u16) -> Result<Vec<SessionKey>, StoreError> {
         let newest = self
             .client
             .query()
@@ -141,7 +141,7 @@ impl Store {
             .send()
             .await
             .map_err(|error| failed("Query channel", error))?;
-        Ok(newest.items().iter().filter_map(read_opened).collect())
+        Ok(newest.items().iter().filter_map(read_session_key).collect())
     }
 
     /// As many watched sessions as one request a partition reads, which is thousands; and whether
@@ -188,8 +188,8 @@ impl Store {
     }
 }
 
-fn read_opened(item: &Item) -> Option<Opened> {
-    Some(Opened {
+fn read_session_key(item: &Item) -> Option<SessionKey> {
+    Some(SessionKey {
         first_sendts: read_number(item, FIRST_SENDTS)?,
         sid: read_text(item, SID)?.to_owned(),
     })

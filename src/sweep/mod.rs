@@ -1,12 +1,12 @@
 //! One sweep, once a minute: alerts that are due are sent first, then every watched session is
-//! checked, until the time is up.
+//! looked at, until the time is up.
 //!
 //! Two sweeps at the same moment do no harm, even of one event that was delivered twice: an alert
 //! is sent by whoever holds its lease, and a finding counts only if nobody wrote the session since
 //! it was read. Must not know: what started it, HTTP.
 
 mod alerts;
-mod checks;
+mod looks;
 mod notices;
 
 use crate::error::chain;
@@ -53,11 +53,11 @@ const IN_FLIGHT: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sweep {
-    /// Sessions checked.
+    /// Sessions looked at.
     pub looked: u64,
-    /// Those among them of which a heartbeat came within the last minute.
+    /// Those among them whose newest heartbeat came within the last minute.
     pub heard: u64,
-    /// Sessions that aren't checked again unless a callback comes.
+    /// Sessions that aren't watched any more unless a callback comes.
     pub closed: u64,
     /// Missing callbacks of sessions that are over, each counted once.
     pub missing_sequences: u64,
@@ -86,7 +86,7 @@ pub struct Sweep {
     pub errors: u64,
     /// The age of the oldest alert that is due and wasn't sent, in ms.
     pub oldest_pending_ms: u64,
-    /// How late the sessions that waited longest for a check are by now, in ms.
+    /// How late the sessions that waited longest for a look are by now, in ms.
     pub lag_ms: u64,
     /// Subscriptions of the topics, if this run asked: confirmed ones.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,13 +191,12 @@ pub struct Sweeper {
     store: Store,
     outbox: Outbox,
     in_flight: usize,
-    /// How many sessions are watched, as far as this process knows.
+    /// How many sessions the last whole sweep of this process looked at.
     watched: AtomicU64,
-    /// In which hour SNS was last asked who listens, hours since the epoch.
+    /// The hour in which SNS was last asked who listens, in hours since the epoch.
     asked_in: AtomicU64,
-    /// Since when the sessions of a partition have all been checked, ms since the epoch, as far as
-    /// this process knows.
-    checked_at: Mutex<HashMap<Shard, u64>>,
+    /// When this process last looked at all sessions of each partition, ms since the epoch.
+    looked_at: Mutex<HashMap<Shard, u64>>,
 }
 
 /// One run of a sweep.
@@ -206,7 +205,7 @@ struct Run<'a> {
     invocation: Invocation<'a>,
     /// The rules of this run.
     rules: Rules,
-    /// When the newest heartbeat came of those that were seen, ms since the epoch.
+    /// The newest arrival of a heartbeat that this run has seen, ms since the epoch.
     newest_heartbeat: AtomicU64,
     /// Consecutive failed publishes.
     sns_failures: AtomicU32,
@@ -233,7 +232,7 @@ impl Sweeper {
             in_flight: IN_FLIGHT,
             watched: AtomicU64::new(0),
             asked_in: AtomicU64::new(0),
-            checked_at: Mutex::default(),
+            looked_at: Mutex::default(),
         }
     }
 
@@ -244,14 +243,14 @@ impl Sweeper {
         self
     }
 
-    /// Sends due alerts and notices, and checks no session.
+    /// Sends due alerts and notices, and looks at no session.
     pub async fn send_due(&self, invocation: Invocation<'_>) -> Sweep {
         let owner = owner_of_run(invocation);
         let run = self.begin(&owner, invocation, self.rules);
         run.send_due().await
     }
 
-    /// Sends what is due, then checks the watched sessions.
+    /// Sends what is due, then looks at the watched sessions.
     pub async fn sweep(&self, invocation: Invocation<'_>) -> Sweep {
         let seen_at = self.heartbeat_seen_at(invocation).await;
         let expects_heartbeats = seen_at.saturating_add(DAY_MS) > invocation.now_ms();
@@ -262,7 +261,7 @@ impl Sweeper {
         let owner = owner_of_run(invocation);
         let run = self.begin(&owner, invocation, rules);
         let mut sweep = run.send_due().await;
-        let checked = run.check_sessions().await;
+        let checked = run.look_at_sessions().await;
         if checked.finished {
             self.watched.store(checked.looked, Ordering::Relaxed);
         }

@@ -1,8 +1,8 @@
 //! The pages behind signed links: a recording's page, the same as JSON, and two lists. Reads, and
 //! writes nothing: whoever opens a link, a mail scanner for one, changes nothing by it.
 //!
-//! Invariant: nothing is read before the link's mac holds, and of what is read nothing is shown but
-//! the place that the link opens.
+//! Invariant: nothing is read before the link's mac holds, and only the place that the link opens
+//! is shown.
 //!
 //! Must not know: where requests come from, and what a page looks like.
 
@@ -204,7 +204,6 @@ impl Viewer {
         let json = link(Place::Json(sid.clone()));
         let served = Page::Served(Served {
             json: Some(&json),
-            list: None,
             refresh: (!report.done).then_some(self.refresh_secs),
         });
         let whole = page(&report, &record, served);
@@ -265,7 +264,7 @@ impl Viewer {
         } else {
             ""
         };
-        let sids: Vec<_> = newest.into_iter().map(|opened| opened.sid).collect();
+        let sids: Vec<_> = newest.into_iter().map(|key| key.sid).collect();
         let rows = self.rows(&sids, opened).await?;
         let title = "Recordings of one channel";
         Ok(list(title, note, rows, opened, link, now_ms))

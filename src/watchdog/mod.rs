@@ -11,10 +11,10 @@
 //!
 //! *Over* is a session whose recorder at work has left (41, 71, 72, status 6 to 8 or 20), exited
 //! (11), or uploaded (31, 32, 61) after the last sign of work. A fatal error only may end it.
-//! *Confirmed* and *expected* are `session`'s words. Times are `sendts`, but never later than when
-//! we were told, and that where there is none: a clock that is ahead must not hide a silence.
+//! *Confirmed* and *expected* are `session`'s words. Times are `sendts`, capped at `updated_at`,
+//! which also stands in where there is no `sendts`: a clock that is ahead must not hide a silence.
 //!
-//! What was said and not taken back stands in the session's item, so that it is said once.
+//! An alert that stands is noted in the session's item, so that it is raised once.
 //! Callbacks that are missing are no alarm: event types that aren't subscribed leave holes, too.
 
 use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, MAX_CODE, code};
@@ -27,13 +27,13 @@ use std::collections::BTreeSet;
 
 /// How long a session that has gone quiet stays watched, in ms. A callback makes it watched again.
 pub const PATIENCE_MS: u64 = 24 * 60 * 60 * 1000;
-/// Agora replaces a recorder that was killed within a minute and a half. In ms.
+/// How long Agora has to replace a recorder that was killed, in ms: it takes a minute and a half.
 const REPLACED_WITHIN_MS: u64 = 2 * 60 * 1000;
 
-/// A recording that is over has ended once nothing has come for so long, in ms.
+/// Quiet time after which a recording that is over has ended, in ms.
 const SETTLED_MS: u64 = 2 * 60 * 1000;
 
-/// The first heartbeat of a recording may come so much later than the others, in ms.
+/// Extra patience for a recording's first heartbeat, in ms.
 const FIRST_HEARTBEAT_MS: u64 = 3 * 60 * 1000;
 
 /// Which rules are on, and their thresholds.
@@ -77,11 +77,11 @@ impl Rules {
 /// The result of a look at a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// What has to be said now. The same finding always gets the same key.
+    /// Alerts to raise now. The same finding always gets the same key.
     pub alerts: Vec<Alert>,
-    /// What programs have to be told now.
+    /// The notice `Recording Ended`, if it is to be sent now.
     pub ended: Option<Notice>,
-    /// What stands when that is said.
+    /// What stands once that is noted.
     pub standing: Standing,
     /// Whether it may have something to say before another callback comes.
     pub stays_watched: bool,
@@ -96,26 +96,26 @@ struct Moment<'a> {
     now_ms: u64,
 }
 
-/// What a rule says.
+/// The verdict of one rule.
 #[derive(Default)]
 struct Ruling {
     alerts: Vec<Alert>,
     /// Since when its alert stands, ms since the epoch.
     stands: Option<u64>,
-    /// Whether it may speak later though no callback comes.
+    /// Whether it may find something later though no callback comes.
     waits: bool,
 }
 
-/// What is said of the end.
+/// The verdict of the rule on ends.
 #[derive(Default)]
 struct EndRuling {
     notice: Option<Notice>,
     told: Option<ToldEnd>,
-    /// Whether it may speak later though no callback comes.
+    /// Whether it may find something later though no callback comes.
     waits: bool,
 }
 
-/// A callback from which something follows.
+/// The callback that an alert follows from.
 #[derive(Clone, Copy)]
 struct Cause {
     sequence: u64,
@@ -186,7 +186,7 @@ impl Moment<'_> {
         let Some((heartbeat, heard_at)) = self.heard() else {
             return Ruling::default();
         };
-        // After a silence was taken back nothing new is said of it for one threshold.
+        // After a resolution the session isn't silent again for one threshold.
         let spoke_at = self.watched.standing.spoke_at.unwrap_or(0);
         let silent_at = heard_at.max(spoke_at).saturating_add(threshold);
         if let Some(since) = self.watched.standing.silent_since {
@@ -227,9 +227,9 @@ impl Moment<'_> {
         }
     }
 
-    /// What was heard last of a recording, and since when nothing has come: its newest heartbeat
-    /// counts from when it came, if that is later than when it was sent. One at work without any,
-    /// where others send some, counts as if its first had come late.
+    /// The newest heartbeat, and since when nothing has come. It counts from its arrival where that
+    /// is later than its `sendts`. A recording at work without any, where others send some, counts
+    /// as if its first had come late.
     fn heard(&self) -> Option<(Cause, u64)> {
         if let Some(heartbeat) = self.heartbeat() {
             let heard_at = self.watched.heard_at.unwrap_or(0).max(heartbeat.at);
@@ -408,7 +408,7 @@ impl Moment<'_> {
         }
     }
 
-    /// Alerts of callbacks that later callbacks take back: all that there are.
+    /// All resolutions of alerts that callbacks raised.
     fn alerts_taken_back(&self) -> Vec<Alert> {
         let recorders = &self.watched.session.recorders;
         let mut alerts = Vec::new();

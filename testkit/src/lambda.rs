@@ -1,4 +1,4 @@
-//! Lambda as far as the operator's tool asks it: the configuration of one function.
+//! The part of Lambda's API that the operator's tool asks: the configuration of one function.
 
 use crate::engine::AnyError;
 use axum::Router;

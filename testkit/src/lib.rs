@@ -1,7 +1,8 @@
 //! What the tests, the local receiver and the laboratory share: DynamoDB engines, endpoints of SNS,
 //! EventBridge and SQS, signatures, and the sample sessions.
 //!
-//! Must not know: the receiver. Whatever is here could test another one.
+//! Must not use the receiver, so whatever is here could test another one. What the sample sessions
+//! should come to is written in its words.
 
 #![allow(
     missing_docs,

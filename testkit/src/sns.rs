@@ -58,7 +58,7 @@ pub struct Sns {
 
 struct State {
     published: Kept<Published, Mood>,
-    /// What was asked for, and of which topic.
+    /// The questions about topics: the action, and the topic.
     actions: Mutex<Vec<(String, String)>>,
     /// By topic.
     subscribers: Mutex<BTreeMap<String, Vec<Subscriber>>>,
@@ -104,7 +104,7 @@ impl Sns {
         self.state.published.set_mood(mood);
     }
 
-    /// What was asked for since the last time, and of which topic.
+    /// The questions about topics since the last call: the action, and the topic.
     pub fn take_actions(&self) -> Vec<(String, String)> {
         std::mem::take(&mut *locked(&self.state.actions))
     }

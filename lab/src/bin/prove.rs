@@ -15,7 +15,7 @@ use std::time::Instant;
 struct Proof {
     claim: &'static str,
     target: Target,
-    /// Parts of tests' names, each of which has to match one; empty for all tests of the target.
+    /// Parts of tests' names. Each has to match a test; none at all stands for all of the target.
     filters: &'static [&'static str],
 }
 

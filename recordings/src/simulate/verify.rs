@@ -195,7 +195,7 @@ fn recorders(session: &Session) -> Vec<String> {
     uids
 }
 
-/// How it goes and what became of the files.
+/// The state of the recording and of its files.
 fn state(session: &Session, record: &Record) -> Vec<Row> {
     let stored = &record.watched.session;
     let word = |word: Option<String>| word.unwrap_or_else(|| list::<&str>([]));
@@ -272,7 +272,7 @@ fn alerts(session: &Session, record: &Record, kinds: &[AlertKind]) -> Row {
         .map(|(kind, sequence)| named(kind, sequence, "sent"))
         .collect();
     let stored = record.alerts.iter().filter(|stored| {
-        // Of a recorder that a signal killed the sweeper speaks.
+        // The sweeper raises the alert of a recorder that a signal killed.
         CALLBACK_ALERTS.contains(&stored.alert.kind) && stored.alert.event_type != 41
     });
     let stored: BTreeSet<_> = stored

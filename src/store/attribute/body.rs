@@ -25,7 +25,7 @@ pub(in crate::store) fn keep_body(body: &[u8]) -> Option<(&'static str, Attribut
     compress(body).map(|compressed| (BODY_DEFLATE, compressed))
 }
 
-/// The beginning of a body of which no more fits.
+/// The beginning of a body that doesn't fit, as much as fits.
 pub(in crate::store) fn keep_beginning(body: &[u8]) -> (&'static str, AttributeValue) {
     let beginning = body.get(..MAX_KEPT).unwrap_or(body);
     (BODY, AttributeValue::B(Blob::new(beginning)))

@@ -24,8 +24,8 @@ pub(in crate::store) const CNAME: &str = "cname";
 /// The index `channel`: `sendts` of the callback that opened the session, ms since the epoch.
 pub(in crate::store) const FIRST_SENDTS: &str = "first_sendts";
 
-/// Nothing is said of a session before that, ms since the epoch: it is only being redriven, or
-/// can't be read or written.
+/// Until when a session is left alone, ms since the epoch: it is being redriven, or can't be read
+/// or written.
 pub(in crate::store) const QUIET_UNTIL: &str = "quiet_until";
 /// When the newest heartbeat came, ms since the epoch.
 pub(in crate::store) const HEARD_AT: &str = "heard_at";
@@ -40,8 +40,7 @@ pub(in crate::store) const DAY: &str = "%Y-%m-%d";
 /// How a minute of UTC is written in a key.
 pub(in crate::store) const MINUTE: &str = "%Y-%m-%dT%H:%M";
 
-/// A time's part of a key. It is no text for people: no change of how dates are shown may change
-/// it.
+/// A time's part of a key. Not for display: it must survive a change of date formats.
 pub(in crate::store) fn utc_name(ms: u64, pattern: &str) -> String {
     let time = i64::try_from(ms)
         .ok()

@@ -1,6 +1,6 @@
-//! What the watchdog finds: a watched session is read, and what was found is noted in one write.
+//! Looks at watched sessions: they are read, and what a look finds is noted in one write.
 //!
-//! A check changes the session's item only on condition that no callback has come since it was
+//! A look changes the session's item only on condition that no callback has come since it was
 //! read, and what it found is written down in the same transaction: either all of it is noted, or
 //! nothing.
 
@@ -27,7 +27,7 @@ use aws_sdk_dynamodb::types::{
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// Which end programs were told of: generation and outcome.
+/// The end of the newest notice `Recording Ended`: generation and outcome.
 const TOLD_END: &str = "told_end";
 
 /// The transaction that notes what a look found.
@@ -37,12 +37,12 @@ const LOOK: &str = "TransactWriteItems look";
 const RECEIVER: &str = "receiver#state";
 const HEARTBEAT: &str = "heartbeat";
 
-/// What a check read under the key of a watched session.
+/// What a batch holds under the key of a watched session.
 #[derive(Debug)]
-pub enum Checked {
+pub enum Glance {
     /// A session, perhaps a moment old.
     Session(Box<Watched>),
-    /// One of which nothing is to be said yet.
+    /// A session that is left alone for now.
     Quiet,
     /// An item that can't be read as a session.
     Unreadable,
@@ -53,7 +53,7 @@ pub enum Checked {
 pub enum Found {
     /// A session.
     Session(Box<FoundSession>),
-    /// Nothing that is watched: the index was behind, or nothing is to be said of it yet.
+    /// Nothing that is watched: the index was behind, or the session is left alone for now.
     NotWatched,
     /// An item that can't be read as a session.
     Unreadable,
@@ -67,12 +67,12 @@ pub struct FoundSession {
     version: u64,
 }
 
-/// The outcome of noting a check.
+/// The outcome of noting a look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookWrite {
     /// It is noted, and what it found is ours to send.
     Written(Leases),
-    /// A callback came meanwhile: check again.
+    /// A callback came meanwhile: look again.
     Overtaken,
     /// These were written down before: they aren't ours to send.
     AlreadyClaimed(Claimed),
@@ -80,45 +80,45 @@ pub enum LookWrite {
     Unwritable,
 }
 
-/// What a check found, ours to send.
+/// What a look found, ours to send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
     /// Alerts.
     pub alerts: Vec<Lease>,
-    /// What programs are told.
+    /// The notice `Recording Ended`.
     pub notice: Option<NoticeLease>,
 }
 
-/// What a check found that was written down before.
+/// What a look found that was written down before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claimed {
     /// Alerts.
     pub alerts: Vec<AlertKey>,
-    /// What programs are told.
+    /// The notice `Recording Ended`.
     pub notice: bool,
 }
 
 impl Store {
     /// Watched sessions, [`BATCH`](crate::store::BATCH) at most, read eventually consistent, only
     /// what the rules need of them. Those that are gone aren't among them.
-    pub async fn check_sessions(
+    pub async fn glance_at(
         &self,
         sids: &[String],
         now_ms: u64,
-    ) -> Result<Vec<(String, Checked)>, StoreError> {
+    ) -> Result<Vec<(String, Glance)>, StoreError> {
         let items = self.session_items(sids, Some(&NEEDED)).await?;
-        let checked = items.into_iter().map(|(sid, item)| {
-            let checked = if is_quiet(&item, now_ms) {
-                Checked::Quiet
+        let glances = items.into_iter().map(|(sid, item)| {
+            let glance = if is_quiet(&item, now_ms) {
+                Glance::Quiet
             } else {
                 match read_session_item(&item) {
-                    Some((watched, _)) => Checked::Session(Box::new(watched)),
-                    None => Checked::Unreadable,
+                    Some((watched, _)) => Glance::Session(Box::new(watched)),
+                    None => Glance::Unreadable,
                 }
             };
-            (sid, checked)
+            (sid, glance)
         });
-        Ok(checked.collect())
+        Ok(glances.collect())
     }
 
     /// When a heartbeat of any recording was last noted, ms since the epoch.
@@ -175,7 +175,7 @@ impl Store {
         })
     }
 
-    /// Notes the result of a check: what it found, leased to `invocation`, what stands, and
+    /// Notes a look: what it found, leased to `invocation`, what stands, and
     /// whether it stays watched.
     pub async fn note_look(
         &self,
@@ -327,7 +327,7 @@ fn cancellation(reasons: &[CancellationReason], look: &Look) -> Option<LookWrite
     (claimed != Claimed::default()).then_some(LookWrite::AlreadyClaimed(claimed))
 }
 
-/// Reads which end programs were told of.
+/// Reads the end that programs were told.
 fn read_told_end(text: &str) -> Option<ToldEnd> {
     let (generation, outcome) = text.split_once(' ')?;
     Some(ToldEnd {

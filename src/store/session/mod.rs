@@ -27,8 +27,7 @@ use std::time::Duration;
 const MAX_GENERATIONS: usize = 256;
 /// After so many tries there is contention: the next one waits.
 const CONTENTION: u32 = 4;
-/// The first pause under contention is at most twice as long, and each further one twice that, in
-/// ms.
+/// Base of the random pause under contention, in ms: its bound is this times 2^tries.
 const PAUSE_MS: u64 = 5;
 /// The longest pause under contention, in ms.
 const MAX_PAUSE_MS: u64 = 400;
@@ -39,7 +38,7 @@ const IS_NEWEST: &str = "uid = :uid AND generation = :generation AND attribute_e
                          AND last_sequence < :n AND size(received) < :window";
 /// The session was not there when it was read.
 const HAS_NO_VERSION: &str = "attribute_not_exists(version)";
-/// How long nothing is said of a recording after it was redriven, in ms.
+/// How long a recording is left alone after it was redriven, in ms.
 const REDRIVEN_QUIET_MS: u64 = 60 * 60 * 1000;
 /// What only the callback that opens a session writes, and the placeholder of its value. A value
 /// that stands in several places is sent once.
@@ -327,13 +326,13 @@ impl Arrival<'_> {
         item
     }
 
-    /// When it was heard that the recording lives: a heartbeat's arrival, ms since the epoch.
+    /// When a heartbeat arrived, ms since the epoch; `None` for other callbacks.
     fn heard_at(&self) -> Option<u64> {
         let at_ms = self.came.at_ms(self.now_ms);
         self.notification.is_heartbeat().then_some(at_ms)
     }
 
-    /// Nothing is said of a recording that is only being redriven, ms since the epoch.
+    /// Until when a recording that is being redriven is left alone, ms since the epoch.
     fn quiet_until(&self) -> Option<u64> {
         match self.came {
             Came::Now => None,

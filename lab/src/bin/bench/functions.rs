@@ -21,7 +21,7 @@ pub(crate) struct Function {
     pub(crate) binary: PathBuf,
     /// What it is sent, in this order.
     pub(crate) kinds: &'static [Kind],
-    /// A build of the callback function: says what became of a callback.
+    /// A build of the callback function: its answer says whether a callback was stored.
     pub(crate) is_ours: bool,
     /// What it is given besides what all are given: where its secret is, above all.
     pub(crate) environment: &'static [(&'static str, &'static str)],

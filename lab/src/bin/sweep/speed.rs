@@ -1,4 +1,4 @@
-//! Runs of builds of the sweeper, and the table of what they came to.
+//! Runs builds of the sweeper, and prints the table of their figures.
 
 use crate::Options;
 use crate::fleet::{Asked, Fleet};
@@ -23,7 +23,7 @@ const UNCOUNTED: u64 = 5;
 /// Work ends that long before the time is up: a second for the answer, and what an item may need.
 const REST: Duration = Duration::from_millis(2_500);
 
-/// What a run came to.
+/// The figures of one run.
 struct Run {
     looked: f64,
     seconds: f64,
@@ -145,7 +145,7 @@ async fn play(
     })
 }
 
-/// The looks of a run, of which the sweeper's line and the table have to tell the same.
+/// The looks of a run: the sweeper's line and the table have to agree about them.
 fn agreed(line: &Value, served: u32) -> Result<f64, AnyError> {
     let looked = line["looked"]
         .as_u64()

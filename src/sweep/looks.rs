@@ -1,7 +1,7 @@
-//! Checking the watched sessions: all of them are listed and read in batches, and only what is
+//! Looks at the watched sessions: all of them are listed and read in batches, and only what is
 //! found is written.
 //!
-//! A check that finds nothing writes nothing. What one finds is verified by a consistent read,
+//! A look that finds nothing writes nothing. What one finds is verified by a consistent read,
 //! because a batch may be a moment old, and noted on condition that nobody wrote the session
 //! meanwhile.
 
@@ -11,7 +11,7 @@ use crate::error::chain;
 use crate::notification::Sid;
 use crate::record::Watched;
 use crate::store::{
-    BATCH, Checked, Claimed, Due, Found, FoundSession, Item, ItemKey, LookWrite, Shard, StoreError,
+    BATCH, Claimed, Due, Found, FoundSession, Glance, Item, ItemKey, LookWrite, Shard, StoreError,
 };
 use crate::watchdog::{Look, look, over_since};
 use futures_util::stream::{self, StreamExt};
@@ -20,15 +20,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::timeout_at;
 
-/// How often a session is checked anew when callbacks keep coming in between.
-const MAX_CHECKS: u32 = 5;
+/// How often a session is looked at anew when callbacks keep coming in between.
+const MAX_LOOKS: u32 = 5;
 /// Time reserved for a batch and what it finds; none is started with less.
 const BATCH_TIME: Duration = Duration::from_millis(2500);
 
 /// What one page of a partition holds.
 enum Listed {
     Sessions(Shard, Vec<String>),
-    /// An alert of an earlier version, or an item that nobody knows.
+    /// Whatever isn't a session: alerts are served here, too; the rest is put off.
     Others(Vec<Due>),
     /// The partition can't be read.
     Failed(Shard, Option<StoreError>),
@@ -41,8 +41,8 @@ struct Place {
 }
 
 impl Run<'_> {
-    /// Checks every watched session.
-    pub(super) async fn check_sessions(&self) -> Sweep {
+    /// Looks at every watched session.
+    pub(super) async fn look_at_sessions(&self) -> Sweep {
         let began_ms = self.invocation.began_at_ms();
         // Where the time isn't enough for all, it is enough for others each minute.
         let mut shards: Vec<_> = Shard::sessions().collect();
@@ -55,7 +55,7 @@ impl Run<'_> {
         };
         let parts = stream::unfold(place, |place| self.next_page(place))
             .flat_map(stream::iter)
-            .map(|listed| self.check_listed(listed))
+            .map(|listed| self.look_at_listed(listed))
             .buffer_unordered(self.sweeper.in_flight);
         let (mut sweep, mut behind) = (Sweep::default(), HashSet::new());
         let mut parts = std::pin::pin!(parts);
@@ -99,13 +99,13 @@ impl Run<'_> {
         Some((listed.collect(), place))
     }
 
-    async fn check_listed(&self, listed: Listed) -> (Option<Shard>, Sweep) {
+    async fn look_at_listed(&self, listed: Listed) -> (Option<Shard>, Sweep) {
         match listed {
             Listed::Others(due) => {
                 self.hold(due);
                 (None, Sweep::default())
             }
-            Listed::Sessions(shard, sids) => (Some(shard), self.check_batch(&sids).await),
+            Listed::Sessions(shard, sids) => (Some(shard), self.look_at_batch(&sids).await),
             Listed::Failed(shard, error) => {
                 let mut sweep = Sweep {
                     finished: false,
@@ -122,15 +122,15 @@ impl Run<'_> {
         }
     }
 
-    /// Reads a batch of sessions, and looks closer at those of which something is to be said.
-    async fn check_batch(&self, sids: &[String]) -> Sweep {
+    /// Reads a batch of sessions, and looks closer where a look finds something.
+    async fn look_at_batch(&self, sids: &[String]) -> Sweep {
         let mut sweep = Sweep::default();
         if self.table_is_down() || !self.has_time(BATCH_TIME + self.reserved_for_held()) {
             sweep.finished = false;
             return sweep;
         }
         let now_ms = self.invocation.now_ms();
-        let batch = self.sweeper.store.check_sessions(sids, now_ms);
+        let batch = self.sweeper.store.glance_at(sids, now_ms);
         let batch = match timeout_at(self.invocation.deadline, batch).await {
             Ok(Ok(batch)) => batch,
             Ok(Err(error)) => {
@@ -148,17 +148,17 @@ impl Run<'_> {
             }
         };
         self.table_failures.store(0, Ordering::Relaxed);
-        for (sid, checked) in batch {
-            let closer = match checked {
-                Checked::Session(watched) => {
+        for (sid, glance) in batch {
+            let closer = match glance {
+                Glance::Session(watched) => {
                     sweep.looked += 1;
                     let heard_at = watched.heard_at.unwrap_or(0);
                     sweep.heard += u64::from(heard_at.saturating_add(EVERY_MS) > now_ms);
                     self.newest_heartbeat.fetch_max(heard_at, Ordering::Relaxed);
                     self.is_news(&watched, now_ms)
                 }
-                Checked::Unreadable => true,
-                Checked::Quiet => false,
+                Glance::Unreadable => true,
+                Glance::Quiet => false,
             };
             if !closer {
                 continue;
@@ -187,11 +187,11 @@ impl Run<'_> {
         is_news(watched, &look)
     }
 
-    /// Reads a session consistently, checks it again, and notes and sends what is found.
+    /// Reads a session consistently, looks at it again, and notes and sends what is found.
     async fn look_closer(&self, sid: &str, sweep: &mut Sweep) -> Result<(), StoreError> {
         let store = &self.sweeper.store;
         let mut claimed_before = Claimed::default();
-        for _ in 0..MAX_CHECKS {
+        for _ in 0..MAX_LOOKS {
             let now_ms = self.invocation.now_ms();
             let found = match store.watched_session(sid, now_ms).await? {
                 Found::Session(found) => found,
@@ -228,7 +228,7 @@ impl Run<'_> {
         }
         Err(StoreError::Conflict {
             what: "the session",
-            tries: MAX_CHECKS,
+            tries: MAX_LOOKS,
         })
     }
 
@@ -245,9 +245,8 @@ impl Run<'_> {
         self.sweeper.store.quieten(sid, until_ms).await
     }
 
-    /// How many callbacks are missing of a session that is over and isn't checked again. Later
-    /// checks may close it again; `missing_counted` keeps what was counted from being counted
-    /// twice.
+    /// How many callbacks are missing from a session that is over and isn't watched any more. Later
+    /// looks may close it again; `missing_counted` keeps a callback from being counted twice.
     async fn missing(&self, found: &FoundSession, look: &Look) -> Result<Option<u64>, StoreError> {
         let watched = &found.watched;
         let is_closed = !look.stays_watched && over_since(watched).is_some();
@@ -262,19 +261,19 @@ impl Run<'_> {
         Ok(Some(missing))
     }
 
-    /// How late the partitions are that weren't all checked.
+    /// How late the partitions are whose sessions weren't all looked at.
     fn lag_ms(&self, behind: &HashSet<Shard>) -> u64 {
         let (began_ms, now_ms) = (self.invocation.began_at_ms(), self.invocation.now_ms());
-        let Ok(mut checked_at) = self.sweeper.checked_at.lock() else {
+        let Ok(mut looked_at) = self.sweeper.looked_at.lock() else {
             return 0;
         };
         let mut lag_ms = 0;
         for shard in Shard::sessions() {
-            let checked_at = checked_at.entry(shard).or_insert(began_ms);
+            let looked_at = looked_at.entry(shard).or_insert(began_ms);
             if behind.contains(&shard) {
-                lag_ms = lag_ms.max(now_ms.saturating_sub(*checked_at + EVERY_MS));
+                lag_ms = lag_ms.max(now_ms.saturating_sub(*looked_at + EVERY_MS));
             } else {
-                *checked_at = began_ms;
+                *looked_at = began_ms;
             }
         }
         lag_ms
