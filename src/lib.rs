@@ -28,14 +28,14 @@
 //! | [`receive`] | one request, who may send | what a callback says |
 //! | [`intake`] | the path of an authentic body | HTTP |
 //! | [`send`] | publishing, while the lease lasts | what an alert is about |
-//! | [`store`] | items and conditional writes | HTTP, SNS, EventBridge |
+//! | [`store`] | items and conditional writes | how requests come, SNS, EventBridge |
 //! | [`topic`], [`bus`] | requests to SNS, to EventBridge | the table |
 //! | [`config`] | every variable, and its default | callbacks, the environment |
 //! | [`report`] | a session for a person: words, a picture, a page | the table, the clock |
 //! | [`watchdog`] | sessions that have gone quiet | clock, I/O |
-//! | [`notice`] | what programs are told, and when | the table, the bus, the clock |
+//! | [`notice`] | what programs are told, and when | requests to the table or the bus, the clock |
 //! | [`files`] | a recording's files, from its callbacks | the table, who reads them |
-//! | [`record`] | what the table holds about a session, as data | the table, who reads it |
+//! | [`record`] | what the table holds about a session, as data | requests to the table, who reads it |
 //! | [`alert`] | what is alarming, and the words for it | clock, I/O, how callbacks merge |
 //! | [`session`] | recorders, registers, the ledger: how callbacks merge | clock, I/O, order of arrival |
 //! | [`reply`] | outcome to status and body | why |
@@ -55,12 +55,13 @@
 //! - Every write is conditional and idempotent: a crash at any point followed by a resend ends in
 //!   the same items.
 //! - 200 for a callback means that its event, its session and its alert are in the table.
-//! - An alert is written down before it is sent, and only its owner sends it.
-//! - A check of a session counts only if no callback came meanwhile, and is recorded together with
-//!   what it found.
+//! - An alert is written down before it is sent, and only its owner sends it. The exception: a
+//!   critical one that the table doesn't take is published all the same.
+//! - A look at a session counts only if no callback came meanwhile, and is noted together with what
+//!   it found.
 //! - Nothing authentic is dropped: what can't be stored as a callback is kept in quarantine.
-//! - No panic on anything that comes from outside; no secret, body, header or channel name in a
-//!   log.
+//! - No panic on anything that comes from outside; no secret, body or header in a log, and no
+//!   channel name unless `LOG_DETAIL` asks for it.
 
 pub mod alert;
 pub mod aws;
