@@ -56,8 +56,8 @@ fn loader() -> ConfigLoader {
         .http_client(http_client())
 }
 
-/// What the SDK would use, made once. By itself it makes two for each client, the first only to see
-/// that it can, and each of them reads all the system's roots.
+/// The connector of all clients, made once. By itself the SDK makes two for each client, the first
+/// only to see that it can, and each of them reads all the system's roots.
 fn http_client() -> SharedHttpClient {
     let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT);
     let connector = aws_smithy_http_client::Connector::builder()
@@ -129,7 +129,7 @@ fn patient() -> TimeoutConfig {
         .build()
 }
 
-/// What links to the pages of recordings are made with.
+/// The keys for links to the pages of recordings, if there is a viewer.
 #[must_use]
 pub fn page_keys(aws: &SdkConfig, pages: &PageSettings) -> PageKeys {
     PageKeys::new(
@@ -139,13 +139,13 @@ pub fn page_keys(aws: &SdkConfig, pages: &PageSettings) -> PageKeys {
     )
 }
 
-/// Where alerts and notices leave, as `config` says.
+/// The way out for alerts and notices that `config` describes.
 #[must_use]
 pub fn outbox(aws: &SdkConfig, config: &Config) -> Outbox {
     outbox_on(aws, aws, config)
 }
 
-/// The same, with the bus at another place than the topics.
+/// Like [`outbox`], with the bus at another place than the topics.
 #[must_use]
 pub fn outbox_on(topics_at: &SdkConfig, bus_at: &SdkConfig, config: &Config) -> Outbox {
     let pages = config.pages.as_ref();

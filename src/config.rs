@@ -1,4 +1,4 @@
-//! Configuration: every variable that is read, what it means, and its default. Reads through a
+//! Configuration: the functions' variables, what they mean, and their defaults. Reads through a
 //! lookup, never the environment.
 
 use crate::alert::AlertKind;
@@ -58,7 +58,7 @@ pub struct Viewing {
     /// `LINK_SECRET_ID`: the name or the ARN, in Secrets Manager, of the key that links are signed
     /// with. Required.
     pub link_secret: SecretSource,
-    /// What a failed recording isn't waited for, as in [`Config`].
+    /// The rules that decide what a recording's state is, as in [`Config`].
     pub rules: Rules,
     /// As in [`Config`].
     pub recording_bucket: Option<Bucket>,

@@ -40,7 +40,7 @@ impl Place {
         }
     }
 
-    /// The place with this path, which has no other.
+    /// The place with this path. Each place has one path.
     fn at(path: &str) -> Option<Self> {
         if path == "/" {
             return Some(Self::Watched);
@@ -69,14 +69,14 @@ impl Place {
     }
 }
 
-/// What a link turns out to open.
+/// A link that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// The place.
     pub place: Place,
     /// Until when, s since the epoch.
     pub expires_at: u64,
-    /// `failed=1`: of a list only what failed.
+    /// `failed=1`: the list shows only what failed.
     pub failed_only: bool,
 }
 
@@ -86,7 +86,7 @@ pub enum Refused {
     /// It isn't one of ours, or not as we made it. Which of its parts is wrong isn't told.
     #[error("not a link of this viewer")]
     Forged,
-    /// It was ours, and is over.
+    /// It is ours, and has expired.
     #[error("the link has expired")]
     Expired(Place),
 }

@@ -2,8 +2,8 @@
 //! for each problem. Knows the names of the metrics, not what makes them count.
 //!
 //! The line is in CloudWatch's embedded metric format: CloudWatch reads the metrics off it, and a
-//! person or a query the rest. Counts of 0 are left out, because log bytes are what a heartbeat
-//! pays for after its write. The one dimension is the function's name: what has many values, a
+//! person or a query the rest. Counts of 0 are left out, because log bytes are a heartbeat's
+//! second cost. The one dimension is the function's name: what has many values, a
 //! `sid` above all, is a field and never a dimension. There are crates for the format (metrique);
 //! with their queues and macros they are more than the few derived structs that one line an
 //! invocation needs.

@@ -43,7 +43,7 @@ pub struct Watched {
     pub standing: Standing,
 }
 
-/// What the watchdog has said about a session, so that it is said once.
+/// What the watchdog found about a session and has noted, so that it is raised once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// `session_silent` stands: the heartbeat, or the later sign of work, after which nothing came,

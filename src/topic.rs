@@ -32,16 +32,16 @@ pub struct ListError(#[source] Box<dyn Error + Send + Sync>);
 #[error("GetTopicAttributes failed")]
 pub struct CountError(#[source] Box<dyn Error + Send + Sync>);
 
-/// How many want alerts.
+/// Counts of subscriptions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subscribers {
-    /// To whom alerts are sent.
+    /// Those that alerts are sent to.
     pub confirmed: u64,
-    /// To whom nothing is sent, because they haven't agreed, or were suspended.
+    /// Those that nothing is sent to, because they weren't confirmed, or were suspended.
     pub pending: u64,
 }
 
-/// Somebody who wants alerts.
+/// A subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// `email`, `https`, `sms`, `sqs` …

@@ -1,6 +1,6 @@
 //! DynamoDB, SNS and Secrets Manager, counted. To measure time, DynamoDB's answers are canned:
-//! every write succeeds, every item is missing, unless who measures knows better. To measure units,
-//! they are an engine's.
+//! every write succeeds and every item is missing, unless the caller gives answers of its own. To
+//! measure units, they are an engine's.
 
 use crate::wire::TABLE;
 use axum::Router;
@@ -150,7 +150,7 @@ impl Backend {
         Arc::clone(&self.counts)
     }
 
-    /// How long the questions since the last time waited here for their answers.
+    /// How long the requests since the last call waited for their answers.
     #[must_use]
     pub fn waits(&self) -> Vec<Duration> {
         std::mem::take(&mut *self.waits.lock().unwrap_or_else(PoisonError::into_inner))

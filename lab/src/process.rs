@@ -90,14 +90,14 @@ impl Process {
         bind(Pid::from_raw(self.pid.try_into()?), &[processor])
     }
 
-    /// Waits for its end, which is a failure: the error says what it said last.
+    /// Waits for its end, which is a failure: the error has its last line.
     pub async fn ends_too_early(&mut self) -> AnyError {
         let status = self.child.wait().await;
         let said = (&mut self.said).await.unwrap_or_default();
         format!("it has ended: {status:?}: {said}").into()
     }
 
-    /// Ends it as Lambda does, so that a profiler around it can write its file; what it said last.
+    /// Ends it as Lambda does, so that a profiler around it can write its file; its last line.
     pub async fn end(mut self) -> Result<String, AnyError> {
         // The shell's own: small systems have no program of that name.
         let kill = format!("kill -TERM {}", self.pid);

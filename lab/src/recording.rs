@@ -28,7 +28,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session as it usually is at its begin, whose first callback was sent at `start_ms`.
+    /// A session after the usual first callbacks, sent from `start_ms` on.
     pub async fn open(start_ms: u64) -> Result<Self, AnyError> {
         let (wire, aws) = Wire::open().await?;
         let config = config()?;

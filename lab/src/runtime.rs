@@ -131,7 +131,7 @@ impl Api {
         self.session.over.notified().await;
     }
 
-    /// Lets go of the port, and tells what was seen.
+    /// Lets go of the port, and returns what was seen.
     fn end(self) -> Seen {
         self.server.abort();
         std::mem::take(&mut *self.session.seen())

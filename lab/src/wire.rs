@@ -21,7 +21,7 @@ pub const TABLE: &str = "recordings";
 pub struct Wire(Arc<Counted>);
 
 impl Wire {
-    /// To a new engine that has the table; and what makes clients that take this way.
+    /// The way to a new engine that has the table, and the configuration of clients that take it.
     pub async fn open() -> Result<(Self, SdkConfig), AnyError> {
         let wire = Self(Arc::new(Counted::new()?));
         let connector = SharedHttpConnector::new(wire.clone());

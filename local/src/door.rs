@@ -21,8 +21,8 @@ use testkit::sign;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-/// Serves `receiver` on `listener`, and prints a line for every callback while `loud` is set; the
-/// pages of the sessions in `pages`, to whoever asks with GET.
+/// Serves `receiver` on `listener`, and `pages` to whoever asks with GET. Prints a line for every
+/// callback while `loud` is set.
 pub(crate) fn serve(
     listener: TcpListener,
     receiver: Arc<Receiver>,

@@ -1,4 +1,5 @@
-//! What a person wants to see of a session, read from the table.
+//! The row of a sample session for a person, read from the table, and its comparison with the
+//! sample.
 
 use crate::World;
 use agora_recording_callbacks::notification::Sid;
@@ -13,7 +14,7 @@ use testkit::engine::AnyError;
 use testkit::plain::stable;
 use testkit::{SampleSession, sign};
 
-/// A session, for a person, and what it is compared by.
+/// A session's row, and what it is compared by.
 pub(crate) struct Row {
     /// What `recordings list` says about it.
     told: report::Row,
@@ -24,7 +25,7 @@ pub(crate) struct Row {
     alerts: Vec<String>,
     sent: usize,
     published: usize,
-    /// The items, without what depends on when they were written.
+    /// The items without the attributes that depend on the time of writing.
     pub(crate) items: Vec<serde_json::Value>,
 }
 
@@ -98,7 +99,7 @@ impl Row {
         })
     }
 
-    /// What isn't as the sample says. In a table that was kept, the alerts were sent when it was
+    /// The differences from the sample. In a table that was kept, the alerts were sent when it was
     /// new.
     pub(crate) fn problems(&self, sample: &SampleSession, is_new: bool) -> Vec<String> {
         let mut problems = Vec::new();

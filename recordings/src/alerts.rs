@@ -1,4 +1,4 @@
-//! `recordings alerts`: what wasn't sent, and sending it.
+//! `recordings alerts`: lists alerts that weren't sent, and sends them.
 
 use crate::deployment::{Deployment, PATIENCE};
 use crate::outcome::{AnyError, Outcome};

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a callback's items depend on, beside the callback.
+/// The settings that a callback's items depend on.
 const SETTINGS: [&str; 2] = ["ALERT_KINDS", "RETENTION_DAYS"];
 /// How long one item may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -115,7 +115,7 @@ impl Deployment {
         }
     }
 
-    /// For what writes as the functions do.
+    /// Fails unless the settings are known, which commands need that write as the functions do.
     ///
     /// # Errors
     /// The settings of the functions aren't known, and the defaults may not be theirs.

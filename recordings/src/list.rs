@@ -153,7 +153,7 @@ pub(crate) async fn active(store: &Store, rules: &Rules) -> Result<Vec<Row>, Any
     Ok(rows)
 }
 
-/// Rows as lines, in the colour of how good they are.
+/// Rows as lines, coloured by their state.
 pub(crate) fn lines(rows: &[Row], now_ms: u64) -> String {
     let header = [
         "channel", "sid", "state", "progress", "files", "began", "newest",

@@ -1,4 +1,4 @@
-//! `recordings quarantine`: what could not be read, and a second try with the parser of today.
+//! `recordings quarantine`: lists bodies in quarantine, and tries them again with today's parser.
 
 use crate::deployment::Deployment;
 use crate::outcome::{AnyError, Outcome};
@@ -114,7 +114,7 @@ async fn show(deployment: &Deployment, key: &str, raw: bool) -> Result<Outcome, 
     Ok(Outcome::Done)
 }
 
-/// The bodies under some keys, or all of the days asked for.
+/// The bodies under `keys`, or all of the days asked for if there are none.
 async fn bodies(
     deployment: &Deployment,
     keys: &[String],
@@ -228,7 +228,7 @@ async fn of_days(deployment: &Deployment, days: &Days) -> Result<Vec<Quarantined
     Ok(bodies)
 }
 
-/// The body under a key; the key begins with the time that it came.
+/// The body under a key, which begins with its arrival.
 async fn find(deployment: &Deployment, key: &str) -> Result<Quarantined, AnyError> {
     let received_at = key.split('#').next().and_then(|ms| ms.parse().ok());
     let received_at =

@@ -80,7 +80,7 @@ pub(crate) async fn read(deployment: &Deployment, sid: &str) -> Result<Option<Re
     }
 }
 
-/// Prints what is new every time it looks, until the recording is over and its files are accounted
+/// Prints what is new, again and again, until the recording is over and its files are accounted
 /// for.
 async fn follow(deployment: &Deployment, sid: &str, mut report: Report) -> Result<(), AnyError> {
     let rules = &deployment.config.rules;
@@ -114,7 +114,7 @@ async fn follow(deployment: &Deployment, sid: &str, mut report: Report) -> Resul
     Ok(())
 }
 
-/// What to say where there is no such session, with those that may be meant.
+/// The error where there is no such session, with those that may be meant.
 pub(crate) async fn no_such(deployment: &Deployment, sid: &str) -> String {
     let store = deployment.store();
     let named = clean(sid, 128);

@@ -5,7 +5,7 @@
 use crate::outcome::{AnyError, Outcome};
 use std::io::{ErrorKind, Write};
 
-/// Prints a line. A pipe that nobody reads any more (`| head`) doesn't stop what is being done.
+/// Prints a line. A pipe that nobody reads any more (`| head`) doesn't stop the command.
 macro_rules! say {
     ($($line:tt)*) => {{
         use std::io::Write as _;

@@ -11,10 +11,10 @@ use clap::Args;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// A screen of its own, without a cursor, so that what was there comes back.
+/// Switches to a screen of its own without a cursor; the old one comes back afterwards.
 const OWN_SCREEN: &str = "\u{1b}[?1049h\u{1b}[?25l";
 const OLD_SCREEN: &str = "\u{1b}[?25h\u{1b}[?1049l";
-/// To the top; each line clears what stood there, the last one the rest.
+/// Moves to the top. Each line clears the old one, and the last one clears the rest.
 const TOP: &str = "\u{1b}[H";
 const CLEAR_LINE: &str = "\u{1b}[K\n";
 const CLEAR_REST: &str = "\u{1b}[J";
@@ -98,7 +98,7 @@ fn table_at_top(table: &str) -> String {
     format!("{TOP}{table}{CLEAR_REST}")
 }
 
-/// Steers the terminal, whatever is said about colours.
+/// Sends a control sequence to the terminal, with colours or without.
 fn raw(codes: &str) -> Result<(), AnyError> {
     use std::io::Write;
     let mut out = std::io::stdout();

@@ -47,7 +47,7 @@ pub async fn invoke(
     Ok(outcome.reply.to_response())
 }
 
-/// What is logged of a request. No channel, file name, body, header or signature is in it, unless
+/// The log line of a request. No channel, file name, body, header or signature is in it, unless
 /// `LOG_DETAIL` asks for some.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

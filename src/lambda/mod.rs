@@ -34,7 +34,7 @@ where
     lambda_runtime::run(service).await
 }
 
-/// The invocation that `context` is of; it takes `patience` at most.
+/// The invocation of `context`, which may take `patience` at most.
 fn invocation(context: &Context, patience: Duration) -> Invocation<'_> {
     let now_ms = now_ms();
     let deadline = Instant::now() + time_left(context, now_ms, patience);

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(50);
 /// What is left of the deadline for the log and the answer.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// Handles one invocation, and answers with what the sweep came to.
+/// Handles one invocation, and answers with the sweep's counts.
 ///
 /// # Errors
 /// Nothing could be processed because the table can't be reached: the schedule's own retries and

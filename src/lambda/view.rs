@@ -47,7 +47,7 @@ struct Fields<'a> {
     outcome: &'static str,
     status: u16,
     milliseconds: u64,
-    /// How many forged links this line is about.
+    /// How many forged links this line counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

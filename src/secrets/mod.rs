@@ -32,7 +32,7 @@ const PAUSE_MS: u64 = 60 * 1000;
 const EMPTY_PAUSE_MS: u64 = 1000;
 /// How long a fetch may take.
 const FETCH: Duration = Duration::from_secs(3);
-/// How long the previous version may take, which isn't worth failing for.
+/// How long fetching the previous version may take; without it the current one is enough.
 const FETCH_PREVIOUS: Duration = Duration::from_secs(2);
 
 /// Why there is no secret to check a signature with.

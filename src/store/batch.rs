@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const BATCH: usize = 100;
 /// Keys that the table gives back unread are asked for again this often.
 const MAX_ASKS: u32 = 8;
-/// Before keys are asked for again there is a pause of about twice that; it doubles.
+/// Base of the pause before keys are asked for again: about this, times 2^asks.
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// Which attributes are wanted.

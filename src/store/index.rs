@@ -78,7 +78,7 @@ pub struct DuePage {
 }
 
 impl Store {
-    /// Reads which items of a partition are due at `until_ms`, a page at a time.
+    /// One page of the items of a partition that are due at `until_ms`.
     pub async fn due(
         &self,
         shard: Shard,
@@ -104,7 +104,7 @@ impl Store {
         })
     }
 
-    /// Lists a partition, due or not, as much at a time as one request reads.
+    /// One page of a partition, due or not: as much as one request reads.
     pub async fn watched(&self, shard: Shard, from: Option<Item>) -> Result<DuePage, StoreError> {
         let page = self
             .client

@@ -1,5 +1,5 @@
-//! Every answer of the viewer as HTTP has it. What is on a page is nobody's but the holder's of its
-//! link, so no cache keeps it, no search engine lists it, and no other site is told its address.
+//! Every answer of the viewer as an HTTP response. A page is for the holder of its link alone: no
+//! cache keeps it, no search engine lists it, and no other site is told its address.
 
 use super::refusal::Refusal;
 use crate::link::Place;

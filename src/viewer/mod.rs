@@ -54,7 +54,7 @@ pub struct Request<'a> {
     pub query: &'a str,
 }
 
-/// What a request comes to: the answer, and what failed.
+/// The outcome of a request.
 #[derive(Debug)]
 pub struct Viewed {
     /// The answer.
@@ -99,7 +99,7 @@ impl Viewer {
         Self { bucket, ..self }
     }
 
-    /// Lets the pages of recordings that aren't over fetch themselves that often.
+    /// Sets how often the page of a recording that isn't over fetches itself again, in seconds.
     #[must_use]
     pub fn with_refresh(self, refresh_secs: u32) -> Self {
         Self {

@@ -121,7 +121,7 @@ impl Refusal {
             Self::Throttled => (
                 "The table is busy",
                 "More is asked of the table just now than it takes, so it refused to be read. \
-                 Recordings go on all the same.",
+                 Recording itself is not affected.",
                 &[
                     "Open the link again in a minute.",
                     "If that doesn't help, see whether the alarm TableThrottles rings, and raise \

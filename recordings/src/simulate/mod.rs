@@ -18,7 +18,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// More alerts than that aren't sent to real subscribers without a warning.
+/// A plan with more alerts than this is warned about where subscribers are real.
 const FLOOD: usize = 5;
 /// How long a person has to think again.
 const SECOND_THOUGHTS: Duration = Duration::from_secs(5);
@@ -195,7 +195,7 @@ pub(crate) async fn run(place: &Place, arguments: Arguments) -> Result<Outcome, 
     }
 }
 
-/// Compares what the table says, and what programs were told, with what was sent.
+/// Compares the table, and the events of the bus, with what was sent.
 async fn compare(
     deployment: &Deployment,
     plan: &Plan,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// A heartbeat a minute, as Agora sends them, in ms.
 const HEARTBEAT_MS: u64 = 60_000;
-/// What comes after a recording's end has come by then, in ms.
+/// The time after a recording's end within which all its callbacks have come, in ms.
 const AFTER_MS: u64 = 15_000;
 
 /// How a session goes.
@@ -179,7 +179,7 @@ impl Plan {
         self.sessions.iter().flat_map(|session| &session.callbacks)
     }
 
-    /// What a person should see arrive, in words.
+    /// What a person should receive, in words.
     pub(crate) fn alerts_to_look_for(&self) -> Vec<String> {
         let alerts = self.alerts().into_iter();
         alerts
@@ -394,7 +394,7 @@ fn opening(session: &Session, shape: &Shape, began: u64, from: u64) -> Vec<Sched
     scheduled
 }
 
-/// A page that is loaded again and again, in vain.
+/// The recorder of a web page that never loads.
 fn web_page(end: u64) -> Vec<Scheduled> {
     let reload = || json!({"reason": "page_load_timeout"});
     vec![
@@ -404,7 +404,7 @@ fn web_page(end: u64) -> Vec<Scheduled> {
     ]
 }
 
-/// A recorder, and the one that takes over; it says itself that it died.
+/// A recorder that reports its own death, and the one that takes over.
 fn failover(session: &Session, shape: &Shape, began: u64, second_uid: &str) -> Vec<Scheduled> {
     let died = dies_at(shape);
     let mut scheduled = opening(session, shape, began, 0);

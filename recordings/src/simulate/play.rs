@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// So many callbacks are on their way at once.
+/// Callbacks under way at the same time, at most.
 const AT_ONCE: usize = 64;
 /// How long an answer is waited for, as Agora does.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,12 +27,12 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(4),
 ];
 
-/// What became of the copies that were sent.
+/// Counts of the answers to the copies that were sent.
 #[derive(Debug, Default)]
 pub(super) struct Played {
     accepted: usize,
     retried: usize,
-    /// Those that weren't accepted in the end, by what was said last.
+    /// Copies that weren't accepted in the end, by their last answer.
     refused: BTreeMap<String, usize>,
     /// Stopped before.
     unanswered: usize,
@@ -71,7 +71,7 @@ impl fmt::Display for Played {
 /// Plays a plan; Ctrl-C ends it early.
 ///
 /// # Errors
-/// The address is none, or the receiver refuses the signature: nothing more is sent then.
+/// The URL is malformed, or the receiver refuses the signature: nothing more is sent then.
 pub(super) async fn play(plan: &Plan, url: &str, secret: &str) -> Result<Played, AnyError> {
     let connector = Arc::new(
         Connector::builder()

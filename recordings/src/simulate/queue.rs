@@ -1,5 +1,5 @@
-//! What programs were told, read from a queue that a rule on the bus fills, and where it isn't what
-//! was sent. Like `verify` it looks at what came, and that's all.
+//! Compares the events of the bus, read from a queue that a rule fills, with what was sent. Like
+//! `verify` it judges by the callbacks that came, and by nothing else.
 
 use super::plan::{Plan, Session};
 use super::verify::{files, list};
@@ -24,8 +24,8 @@ struct Known {
     ready: Option<Value>,
 }
 
-/// Reads the queue until it says what was sent, or the patience is over; true if it does. Messages
-/// about the plan's sessions are taken out of the queue, others stay.
+/// Reads the queue until its events are as they should be, or the patience is over; true if they
+/// are. Messages about the plan's sessions are taken out of the queue, others stay.
 pub(super) async fn verify(
     sqs: &Client,
     queue_url: &str,
@@ -85,7 +85,7 @@ pub(super) async fn verify(
 }
 
 impl Known {
-    /// Takes in an event: of two about the files the newer one counts.
+    /// Takes in an event. The newer of two about the files counts.
     fn learn(&mut self, event: &Value) {
         let detail = &event["detail"];
         match event["detail-type"].as_str() {

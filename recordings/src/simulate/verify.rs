@@ -1,5 +1,5 @@
-//! What the table should say after a plan, by the definition, and where it says something else.
-//! Knows nothing of windows, folds or merging: it looks at what came, and that's all.
+//! Compares the table after a plan with what the definition says it should hold. Knows nothing of
+//! windows, folds or merging: it judges by the callbacks that came, and by nothing else.
 
 use super::plan::{Callback, Kind, Plan, Session};
 use crate::deployment::Deployment;
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Differences that are printed.
 const MOST: usize = 20;
 
-/// Compares every session; true if the table says what was sent. Prints what differs. Alerts that
+/// Compares every session; true if the table is right. Prints what differs. Alerts that
 /// are still pending are waited for.
 pub(super) async fn verify(
     deployment: &Deployment,
@@ -74,7 +74,7 @@ pub(super) async fn verify(
     Ok(false)
 }
 
-/// What the callbacks of a session that came add up to, and what the table makes of them.
+/// Compares the sum of a session's callbacks that came with the table.
 fn compare(session: &Session, record: Option<&Record>, kinds: &[AlertKind]) -> Vec<String> {
     let Some(record) = record else {
         let nothing = session.came().next().is_none();
@@ -239,7 +239,7 @@ fn state(session: &Session, record: &Record) -> Vec<Row> {
     ]
 }
 
-/// The kinds of alerts that a callback causes, in the sessions that are played. The sweeper may add
+/// The kinds of alerts that a callback of these plans causes. The sweeper may add
 /// its own.
 const CALLBACK_ALERTS: [AlertKind; 5] = [
     AlertKind::FatalError,
@@ -249,7 +249,7 @@ const CALLBACK_ALERTS: [AlertKind; 5] = [
     AlertKind::Failover,
 ];
 
-/// Each trouble rings once: in what is played, one callback of a recorder reports each.
+/// Each incident rings once, because one callback of a recorder reports each in these plans.
 fn alerts(session: &Session, record: &Record, kinds: &[AlertKind]) -> Row {
     let kind = |callback: &Callback| match callback.event_type {
         1 => Some(AlertKind::FatalError),
@@ -288,7 +288,7 @@ fn alerts(session: &Session, record: &Record, kinds: &[AlertKind]) -> Row {
     Row::new("alerts", list(&sent), list(&stored))
 }
 
-/// The callbacks of the recording itself that came of one recorder, by number.
+/// One recorder's callbacks that came and are about the recording itself, by number.
 fn own_of<'a>(session: &'a Session, uid: &str) -> Vec<&'a Callback> {
     let is_own = |callback: &&Callback| callback.scene.is_none_or(|scene| scene == "web_record");
     let came = session.came().filter(is_own);
@@ -297,25 +297,25 @@ fn own_of<'a>(session: &'a Session, uid: &str) -> Vec<&'a Callback> {
     own
 }
 
-/// What the newest callback of a recorder that says something about it says.
+/// The newest report of a recorder about something.
 fn newest<T>(callbacks: &[&Callback], says: impl Fn(&Callback) -> Option<T>) -> Option<T> {
     callbacks.iter().rev().find_map(|callback| says(callback))
 }
 
-/// The same of the newest recorder that says something about it.
+/// The newest report of the newest recorder that has one.
 fn newest_of_any<T>(session: &Session, says: impl Fn(&Callback) -> Option<T>) -> Option<T> {
     let recorders = recorders(session);
     let mut newest_first = recorders.iter().rev();
     newest_first.find_map(|uid| newest(&own_of(session, uid), &says))
 }
 
-/// The same of the recorder at work only.
+/// The newest report of the recorder at work.
 fn newest_at_work<T>(session: &Session, says: impl Fn(&Callback) -> Option<T>) -> Option<T> {
     let uid = recorders(session).pop()?;
     newest(&own_of(session, &uid), says)
 }
 
-/// The phase of the newest recorder that has one; one that was announced begins.
+/// The phase of the newest recorder that has one. A recorder that was only announced is starting.
 fn phase_of_session(session: &Session) -> Option<String> {
     let announced = |uid: &str| {
         let mut came = session.came();
@@ -339,7 +339,7 @@ fn phase(callback: &Callback) -> Option<String> {
     Some(phase.to_owned())
 }
 
-/// What failed, and was not seen at work since.
+/// The failure of the recorder at work, unless it was seen at work since.
 fn failure(session: &Session) -> Option<String> {
     newest_at_work(session, |callback| match callback.event_type {
         1 | 71 => Some(Some(callback.event_type)),
@@ -362,7 +362,7 @@ fn event_type_words(event_type: u32) -> String {
     format!("event {event_type}")
 }
 
-/// What became of the files of the newest recorder that recorded something.
+/// The state of the files of the newest recorder that recorded something.
 pub(super) fn files(session: &Session) -> &'static str {
     let recorded = |callback: &Callback| matches!(callback.event_type, 4 | 31 | 32 | 33 | 42..=44);
     for uid in recorders(session).iter().rev() {

@@ -90,7 +90,7 @@ impl Store {
         })
     }
 
-    /// All callbacks of one recorder of a session that are missing, archive included, as sorted
+    /// The missing callbacks of one recorder of a session, archive included, as sorted
     /// ranges.
     pub async fn missing(&self, sid: &Sid, recorder: &Recorder) -> Result<Vec<Range>, StoreError> {
         let mut pages = Vec::new();

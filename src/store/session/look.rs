@@ -33,7 +33,7 @@ const TOLD_END: &str = "told_end";
 /// The transaction that notes what a look found.
 const LOOK: &str = "TransactWriteItems look";
 
-/// Where it is noted that heartbeats are subscribed.
+/// The item of the newest heartbeat of any recording.
 const RECEIVER: &str = "receiver#state";
 const HEARTBEAT: &str = "heartbeat";
 
@@ -59,7 +59,7 @@ pub enum Found {
     Unreadable,
 }
 
-/// A session as it was read, and what its change is conditioned on.
+/// A session as it was read, and the version that its change is conditioned on.
 #[derive(Debug)]
 pub struct FoundSession {
     /// The session.
@@ -378,7 +378,7 @@ fn read_session_item(item: &Item) -> Option<(Watched, u64)> {
     (!watched.session.recorders.is_empty()).then_some((watched, version))
 }
 
-/// Reads what the watchdog needs of a session's item.
+/// Reads the part of a session's item that the watchdog needs.
 pub(in crate::store) fn read_watched(item: &Item) -> Watched {
     let string = |name| read_text(item, name).unwrap_or_default().to_owned();
     Watched {

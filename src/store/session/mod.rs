@@ -23,7 +23,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How many sessions with more than one recorder have their generation remembered, at most.
+/// Sessions with more than one recorder whose generation is remembered, at most.
 const MAX_GENERATIONS: usize = 256;
 /// After so many tries there is contention: the next one waits.
 const CONTENTION: u32 = 4;
@@ -100,7 +100,7 @@ pub enum Came {
 }
 
 impl Came {
-    /// When it came, ms since the epoch, where now is `now_ms`.
+    /// Its arrival, ms since the epoch, if it is `now_ms` now.
     #[must_use]
     pub fn at_ms(self, now_ms: u64) -> u64 {
         match self {

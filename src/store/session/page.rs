@@ -13,9 +13,9 @@ const WRITE_UNIT: usize = 1024;
 /// Where an item is larger than this many bytes, replaced recorders give their ranges to the
 /// archive, too.
 const MANY_RECORDERS: usize = 4 * WRITE_UNIT;
-/// More ranges than this of a replaced recorder don't stay in such an item. Those that came after
-/// its window was archived can't go there without a new name for their page, and are forgotten:
-/// only numbers that come in descending order make them.
+/// Ranges of a replaced recorder that stay in such an item, at most. More of them can't be archived
+/// once its window was, because there is no new name for their page, and are forgotten: only
+/// numbers that come in descending order make them.
 const MANY_RANGES: usize = 16;
 
 /// Makes room for more callbacks in a session as it is stored in `item`: folds a full window, and

@@ -16,7 +16,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) struct Measured {
     pub(crate) function: Function,
     pub(crate) rounds: Vec<Round>,
-    /// What it took where requests and units were counted; nothing of a function whose start alone
+    /// Requests and units, where they were counted; none for a function whose start alone
     /// is of interest.
     pub(crate) counted: Option<Round>,
 }

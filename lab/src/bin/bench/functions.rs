@@ -1,4 +1,4 @@
-//! What is measured: the callback function, its references, and the viewer's start, built here.
+//! The functions that are measured, built here: the callback function, its references, the viewer.
 
 use crate::callbacks::Kind;
 use lab::AnyError;
@@ -23,7 +23,7 @@ pub(crate) struct Function {
     pub(crate) kinds: &'static [Kind],
     /// A build of the callback function: its answer says whether a callback was stored.
     pub(crate) is_ours: bool,
-    /// What it is given besides what all are given: where its secret is, above all.
+    /// Variables beside those that all get: where its secret is, above all.
     pub(crate) environment: &'static [(&'static str, &'static str)],
     /// Only its start is of interest.
     pub(crate) is_start_only: bool,

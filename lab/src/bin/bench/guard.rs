@@ -1,4 +1,4 @@
-//! What doesn't depend on the machine, compared with what was recorded: size, requests and
+//! Compares figures that don't depend on the machine with recorded ones: size, requests and
 //! instructions of the release binary.
 //!
 //! Instructions are counted by callgrind, as the difference between a process with twice as many

@@ -16,19 +16,19 @@ const SHARDS: u32 = 8;
 const PAGE: u32 = 10_000;
 /// Keys that DynamoDB takes in one batch.
 const BATCH: usize = 100;
-/// One batch in so many isn't answered whole.
+/// One batch in this many isn't answered whole.
 const CUT_SHORT: u64 = 50;
-/// So many of its keys are handed back.
+/// The keys of such a batch that are handed back.
 const HANDED_BACK: usize = 10;
 
 /// The table.
 pub(crate) struct Fleet {
     sessions: u32,
-    /// The item of all of them, but for `sid` and shard.
+    /// The item that all sessions share, but for `sid` and shard.
     item: Value,
     /// The `sid` in it, which the others are made from.
     sid: &'static str,
-    /// Attributes that were asked for, by what they are asked by.
+    /// Projections that were asked for, by shard and expression.
     cuts: Mutex<HashMap<(u32, String), Arc<Cut>>>,
     /// A bit for each session whose attributes were served.
     served: Vec<AtomicU64>,
@@ -44,7 +44,7 @@ pub(crate) struct Asked {
     pub(crate) handed_back: u64,
     /// Bytes of all answers.
     pub(crate) bytes: u64,
-    /// What wasn't understood, first.
+    /// The first request that wasn't understood.
     pub(crate) refused: Option<String>,
 }
 
