@@ -24,7 +24,7 @@ const MAX_NAME: usize = 256;
 const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
 
 /// The identifier of a recording: 1 to 128 of `A-Z a-z 0-9 _ -`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sid(String);
 
 impl Sid {

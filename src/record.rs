@@ -5,11 +5,12 @@
 
 use crate::alert::{Alert, AlertId, Destinations};
 use crate::event::Event;
+use crate::notification::Sid;
 use crate::session::{Range, Session};
 use serde_json::Value;
 
 /// Everything the table holds about a session.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Record {
     /// The session's item.
     pub watched: Watched,
@@ -26,11 +27,26 @@ pub struct Record {
     pub unreadable: usize,
 }
 
+impl Record {
+    /// The record of a recording that the table holds nothing about.
+    #[must_use]
+    pub fn new(sid: Sid) -> Self {
+        Self {
+            watched: Watched::new(sid),
+            missing: Vec::new(),
+            events: Vec::new(),
+            alerts: Vec::new(),
+            files_told: false,
+            unreadable: 0,
+        }
+    }
+}
+
 /// A session as the watchdog sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
     /// The recording.
-    pub sid: String,
+    pub sid: Sid,
     /// The channel.
     pub cname: String,
     /// What came.
@@ -41,6 +57,21 @@ pub struct Watched {
     pub heard_at: Option<u64>,
     /// Alerts and notices that stand.
     pub standing: Standing,
+}
+
+impl Watched {
+    /// A session that nothing has come of.
+    #[must_use]
+    pub fn new(sid: Sid) -> Self {
+        Self {
+            sid,
+            cname: String::new(),
+            session: Session::default(),
+            updated_at: 0,
+            heard_at: None,
+            standing: Standing::default(),
+        }
+    }
 }
 
 /// What the watchdog found about a session and has noted, so that it is raised once.
@@ -100,7 +131,7 @@ impl Ending {
 }
 
 /// A session's item, and the key under which the index of channels lists it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredSession {
     /// The session's item.
     pub watched: Watched,

@@ -5,7 +5,6 @@ use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::link::Place;
-use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::report::{List, Page, Row, Served, list_page};
 use agora_recording_callbacks::secrets::Secret;
 use agora_recording_callbacks::store::{Store, StoreError};
@@ -59,10 +58,10 @@ async fn list(pages: &Pages) -> Result<String, StoreError> {
     let now_ms = now_ms();
     let expires_at = now_ms / 1000 + OPEN_SECS;
     let rows: Vec<_> = sessions
-        .filter_map(|session| {
+        .map(|session| {
             let row = Row::of(session, &pages.rules);
-            let place = Place::Recording(Sid::new(&row.sid)?);
-            Some((row, place.link(expires_at, &pages.key)))
+            let place = Place::Recording(row.sid.clone());
+            (row, place.link(expires_at, &pages.key))
         })
         .collect();
     let list = List {

@@ -41,7 +41,7 @@ impl Row {
         let sid = Sid::new(callback["payload"]["sid"].as_str().unwrap_or_default())
             .ok_or("a sample without a sid")?;
         let store = Store::new(world.dynamodb.config().to_builder(), table.to_owned(), 1);
-        let mut sessions = store.sessions(&[sid.to_string()]).await?;
+        let mut sessions = store.sessions(std::slice::from_ref(&sid)).await?;
         let stored = sessions.pop().ok_or("a session that isn't there")?;
         let session = stored.watched.session.clone();
         let told = report::Row::of(stored, &world.rules);
@@ -157,7 +157,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         };
         table.add_row([
             row.told.cname.clone(),
-            row.told.sid.clone(),
+            row.told.sid.to_string(),
             format!("{}{recorders}", row.told.state),
             row.told.progress.clone(),
             row.told.files.to_owned(),

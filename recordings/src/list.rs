@@ -4,6 +4,7 @@ use crate::deployment::Deployment;
 use crate::outcome::{AnyError, Outcome};
 use crate::terminal::{print, table};
 use agora_recording_callbacks::clock::now_ms;
+use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::report::{Row, toned};
 use agora_recording_callbacks::store::{SessionKey, Store};
 use agora_recording_callbacks::text::{ago, utc};
@@ -63,7 +64,7 @@ fn place(text: &str) -> Result<SessionKey, String> {
     let (first_sendts, sid) = text.split_once('/').ok_or_else(unreadable)?;
     Ok(SessionKey {
         first_sendts: first_sendts.parse().map_err(|_| unreadable())?,
-        sid: sid.to_owned(),
+        sid: Sid::new(sid).ok_or_else(unreadable)?,
     })
 }
 
@@ -165,7 +166,7 @@ pub(crate) fn lines(rows: &[Row], now_ms: u64) -> String {
             } else {
                 row.cname.clone()
             },
-            row.sid.clone(),
+            row.sid.to_string(),
             row.state.to_owned(),
             row.progress.clone(),
             row.files.to_owned(),

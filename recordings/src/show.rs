@@ -127,8 +127,8 @@ pub(crate) async fn no_such(deployment: &Deployment, sid: &str) -> String {
         ),
         Ok(_) | Err(_) => {
             let mut keys = store.session_keys(None, 0).await.unwrap_or_default();
-            if keys.iter().any(|key| key.sid.starts_with(sid)) {
-                keys.retain(|key| key.sid.starts_with(sid));
+            if keys.iter().any(|key| key.sid.as_str().starts_with(sid)) {
+                keys.retain(|key| key.sid.as_str().starts_with(sid));
             }
             (
                 format!(

@@ -106,7 +106,7 @@ impl Notice {
         let mut detail = json!({
             "schema": SCHEMA,
             "id": self.id(),
-            "sid": self.sid,
+            "sid": self.sid.as_str(),
             "cname": known(&self.cname),
             "uid": known(&self.uid),
             "at": Some(self.at).filter(|at| *at > 0),

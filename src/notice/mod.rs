@@ -13,7 +13,7 @@ pub use detail::{MAX_DETAIL, Telling};
 
 use crate::event::{Event, EventType, Part};
 use crate::hash::short_hash;
-use crate::notification::Notification;
+use crate::notification::{Notification, Sid};
 use crate::record::{Ending, StoredEvent};
 use crate::session::Upload;
 
@@ -37,7 +37,7 @@ pub struct Notice {
     /// What it is about.
     pub news: News,
     /// The recording.
-    pub sid: String,
+    pub sid: Sid,
     /// The channel; empty if it isn't known.
     pub cname: String,
     /// The recorder; empty if it isn't known.
@@ -123,7 +123,7 @@ impl Notice {
         };
         Some(Self {
             news,
-            sid: notification.sid.as_str().to_owned(),
+            sid: notification.sid.clone(),
             cname: notification.cname.clone(),
             uid: notification.uid.clone(),
             at: notification.sendts,

@@ -16,7 +16,7 @@ pub(super) fn notification(
     details: Value,
 ) -> Notification {
     Notification {
-        sid: crate::notification::Sid::new("lesson").unwrap(),
+        sid: Sid::new("lesson").unwrap(),
         cname: "room".to_owned(),
         uid: uid.to_owned(),
         sequence,
@@ -41,7 +41,7 @@ fn in_scene(scene: &str, notification: Notification) -> Notification {
 /// What the table holds when these have come.
 fn record(callbacks: &[Notification]) -> Record {
     let mut session = Session::default();
-    let mut record = Record::default();
+    let mut record = Record::new(Sid::new("a").unwrap());
     for callback in callbacks {
         session.apply(&Fact::of(callback));
         let stored = StoredEvent {
@@ -197,7 +197,7 @@ fn a_notice_waits_for_its_callback() {
     let start = notification("5", 1, 40, json!({"status": 0}));
     let files = notification("5", 3, 31, json!({"status": 0}));
     for callback in [&start, &files] {
-        let none = Record::default();
+        let none = Record::new(Sid::new("a").unwrap());
         assert_eq!(told(callback, &none), Telling::Waits, "{callback:?}");
     }
     let once = record(std::slice::from_ref(&start));
@@ -247,7 +247,7 @@ fn an_end_says_how_it_went() {
     ]);
     let ended = |outcome| Notice {
         news: News::Ended(outcome),
-        sid: "lesson".to_owned(),
+        sid: Sid::new("lesson").unwrap(),
         cname: String::new(),
         uid: "5".to_owned(),
         at: 0,
@@ -289,7 +289,7 @@ fn sample(lines: &str) -> Vec<Notification> {
         let payload = &callback["payload"];
         let text = |name: &str| payload[name].as_str().unwrap().to_owned();
         Notification {
-            sid: crate::notification::Sid::new(&text("sid")).unwrap(),
+            sid: Sid::new(&text("sid")).unwrap(),
             sendts: payload["sendts"].as_u64().unwrap(),
             service_scene: Some(text("serviceScene")),
             ..notification(

@@ -43,7 +43,7 @@ pub fn json(report: &Report, record: &Record) -> Value {
         .collect();
     let mut json = json!({
         "schema": 1,
-        "sid": record.watched.sid,
+        "sid": record.watched.sid.as_str(),
         "cname": record.watched.cname,
         "phase": report.phase_word(),
         "state": report.state.word(),

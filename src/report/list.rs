@@ -2,6 +2,7 @@
 
 use super::state::overall_tone;
 use super::{Files, MAX_NAME, State, Tone};
+use crate::notification::Sid;
 use crate::record::StoredSession;
 use crate::text::clean;
 use crate::watchdog::Rules;
@@ -10,7 +11,7 @@ use crate::watchdog::Rules;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The recording.
-    pub sid: String,
+    pub sid: Sid,
     /// The channel.
     pub cname: String,
     /// When it began: the index's key, `sendts` of the callback that opened it, ms since the
@@ -46,7 +47,7 @@ impl Row {
             .iter()
             .map(|recorder| recorder.last_sendts);
         Self {
-            sid: clean(&watched.sid, MAX_NAME),
+            sid: watched.sid.clone(),
             cname: clean(&watched.cname, MAX_NAME),
             began: stored.first_sendts,
             newest: newest.max().unwrap_or(0),

@@ -40,6 +40,7 @@ pub use text::{entry_line, text, toned};
 pub use timeline::{Entry, What};
 
 use crate::files::Bucket;
+use crate::notification::Sid;
 use crate::record::Record;
 use crate::session::Phase;
 use crate::text::clean;
@@ -169,7 +170,7 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The recording.
-    pub sid: String,
+    pub sid: Sid,
     /// The channel; empty if it isn't known.
     pub cname: String,
     /// The phase in the table, which knows nothing of failures before an orderly end.
@@ -255,7 +256,7 @@ impl Report {
             entry.map(|entry| (entry.severity(), Reverse(entry.at)))
         });
         let mut report = Self {
-            sid: clean(&record.watched.sid, MAX_NAME),
+            sid: record.watched.sid.clone(),
             cname: clean(&record.watched.cname, MAX_NAME),
             phase: session.phase().map(|phase| phase.value),
             state,

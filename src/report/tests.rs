@@ -40,12 +40,12 @@ fn notification(callback: &Value) -> Notification {
 
 /// What the table holds when these callbacks have come.
 pub(super) fn record(callbacks: &[Value]) -> Record {
-    let mut record = Record::default();
+    let mut record = Record::new(Sid::new("a").unwrap());
     let mut session = Session::default();
     for callback in callbacks {
         let notification = notification(callback);
         session.apply(&Fact::of(&notification));
-        record.watched.sid = notification.sid.as_str().to_owned();
+        record.watched.sid.clone_from(&notification.sid);
         record.watched.cname.clone_from(&notification.cname);
         let updated_at = record.watched.updated_at.max(notification.sendts);
         record.watched.updated_at = updated_at;

@@ -5,7 +5,7 @@ use crate::bus::{Bus, PutError};
 use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::notice::Telling;
-use crate::notification::Sid;
+use crate::record::Record;
 use crate::store::{NoticeLease, Store, StoreError};
 use tokio::time::{Instant, timeout_at};
 
@@ -62,11 +62,9 @@ impl Outbox {
 
     async fn tell_what(&self, store: &Store, lease: &NoticeLease) -> Result<Telling, StoreError> {
         let notice = lease.notice();
-        let record = match Sid::new(&notice.sid) {
-            Some(sid) => store.record(&sid).await?,
-            None => None,
-        };
-        Ok(notice.tell(&record.unwrap_or_default(), self.bucket.as_ref()))
+        let record = store.record(&notice.sid).await?;
+        let record = record.unwrap_or_else(|| Record::new(notice.sid.clone()));
+        Ok(notice.tell(&record, self.bucket.as_ref()))
     }
 }
 

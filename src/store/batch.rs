@@ -1,6 +1,7 @@
 //! Items read by the hundred, eventually consistent: half a read unit each, however many attributes
 //! are wanted.
 
+use crate::notification::Sid;
 use crate::store::Store;
 use crate::store::attribute::key::{ItemKey, SID};
 use crate::store::attribute::{Item, read_text};
@@ -43,12 +44,12 @@ impl Store {
     /// The items of at most [`BATCH`] sessions, by `sid`; those that are gone aren't among them.
     pub(in crate::store) async fn session_items(
         &self,
-        sids: &[String],
+        sids: &[Sid],
         projection: Option<&Projection>,
-    ) -> Result<HashMap<String, Item>, StoreError> {
-        let keys = sids.iter().map(|sid| ItemKey::Session.of(sid)).collect();
-        let items = self.items(keys, projection).await?.into_iter();
-        let by_sid = items.filter_map(|item| Some((read_text(&item, SID)?.to_owned(), item)));
+    ) -> Result<HashMap<Sid, Item>, StoreError> {
+        let keys = sids.iter().map(|sid| ItemKey::Session.of(sid.as_str()));
+        let items = self.items(keys.collect(), projection).await?.into_iter();
+        let by_sid = items.filter_map(|item| Some((Sid::new(read_text(&item, SID)?)?, item)));
         Ok(by_sid.collect())
     }
 

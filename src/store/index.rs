@@ -1,5 +1,6 @@
 //! The index `watch`: due items, oldest first, in partitions that are read at the same time.
 
+use crate::notification::Sid;
 use crate::store::Store;
 use crate::store::attribute::key::{ITEM, ItemKey, SID, WATCH_AT, WATCH_SHARD};
 use crate::store::attribute::{Item, number, read_number, read_text, text};
@@ -60,12 +61,20 @@ impl fmt::Display for Shard {
 /// An item that is due, by its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// The recording.
+    /// Its partition key: the recording, or whatever else it belongs to.
     pub sid: String,
     /// What the item is.
     pub key: ItemKey,
     /// Since when it is due, ms since the epoch.
     pub watch_at: u64,
+}
+
+impl Due {
+    /// The recording, if the item is a session.
+    #[must_use]
+    pub fn session(&self) -> Option<Sid> {
+        (self.key == ItemKey::Session).then(|| Sid::new(&self.sid))?
+    }
 }
 
 /// One page of due items.

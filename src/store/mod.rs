@@ -46,7 +46,6 @@ pub use session::item::read_session;
 pub use session::look::{Claimed, Found, FoundSession, Glance, Leases, LookWrite};
 pub use session::{Came, Merge, SessionWrite};
 
-use crate::notification::Sid;
 use crate::store::conflict::MeetsTransaction;
 use crate::store::error::failed;
 use aws_sdk_dynamodb::Client;
@@ -105,9 +104,8 @@ impl Store {
     /// callback comes. Whether it succeeds doesn't matter; it isn't waited for longer than a
     /// second.
     pub async fn warm(&self) {
-        if let Some(sid) = Sid::new("warm") {
-            let _ = tokio::time::timeout(Duration::from_secs(1), self.session(&sid)).await;
-        }
+        let read = self.item("warm", &ItemKey::Session);
+        let _ = tokio::time::timeout(Duration::from_secs(1), read).await;
     }
 
     /// One item, read consistently.

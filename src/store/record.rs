@@ -8,7 +8,7 @@ use crate::store::attribute::key::{FIRST_SENDTS, ITEM, ItemKey, SID};
 use crate::store::attribute::{Item, number, read_number, read_text, text};
 use crate::store::batch::BATCH;
 use crate::store::error::{StoreError, failed};
-use crate::store::index::Shard;
+use crate::store::index::{Due, Shard};
 use crate::store::outbox::alert::read_alert;
 use crate::store::outbox::notice::was_told;
 use crate::store::session::look::read_watched;
@@ -23,7 +23,7 @@ pub struct SessionKey {
     /// `sendts` of the callback that opened it, ms since the epoch.
     pub first_sendts: u64,
     /// The recording.
-    pub sid: String,
+    pub sid: Sid,
 }
 
 impl Store {
@@ -40,14 +40,14 @@ impl Store {
             .into_paginator()
             .items()
             .send();
-        let mut record = Record::default();
+        let mut record = Record::new(sid.clone());
         let (mut pages, mut found) = (Vec::new(), false);
         while let Some(item) = items.next().await {
             let item = item.map_err(|error| failed("Query session", error))?;
             found = true;
             let key = read_text(&item, ITEM).unwrap_or_default();
             match ItemKey::parse(key) {
-                ItemKey::Session => record.watched = read_watched(&item),
+                ItemKey::Session => record.watched = read_watched(sid.clone(), &item),
                 ItemKey::Event(fact) => match read_event(fact, &item) {
                     Some(event) => record.events.push(event),
                     None => record.unreadable += 1,
@@ -62,9 +62,6 @@ impl Store {
                 ItemKey::Missing(_) => pages.push((key.to_owned(), item)),
                 ItemKey::Other(_) => {}
             }
-        }
-        if record.watched.sid.is_empty() {
-            sid.as_str().clone_into(&mut record.watched.sid);
         }
         let recorders = record.watched.session.recorders.iter();
         record.missing = recorders
@@ -146,23 +143,21 @@ impl Store {
 
     /// As many watched sessions as one request a partition reads, which is thousands; and whether
     /// there are more. Costs eight queries of the index `watch`.
-    pub async fn some_watched(&self) -> Result<(Vec<String>, bool), StoreError> {
+    pub async fn some_watched(&self) -> Result<(Vec<Sid>, bool), StoreError> {
         let pages = try_join_all(Shard::sessions().map(|shard| self.watched(shard, None))).await?;
         let has_more = pages.iter().any(|page| page.next.is_some());
         let all = pages.into_iter().flat_map(|page| page.due);
-        let sessions = all.filter(|due| due.key == ItemKey::Session);
-        Ok((sessions.map(|due| due.sid).collect(), has_more))
+        Ok((all.filter_map(|due| due.session()).collect(), has_more))
     }
 
     /// The sessions that the watchdog looks after: those that aren't over and have spoken within a
     /// day, and some that are waited for otherwise. Costs eight queries of the index `watch`, which
     /// holds no others.
-    pub async fn watched_sids(&self) -> Result<Vec<String>, StoreError> {
+    pub async fn watched_sids(&self) -> Result<Vec<Sid>, StoreError> {
         let mut sids = Vec::new();
         for shard in Shard::sessions() {
-            let watched = self.all_in(shard).await?.into_iter();
-            let sessions = watched.filter(|due| due.key == ItemKey::Session);
-            sids.extend(sessions.map(|due| due.sid));
+            let watched = self.all_in(shard).await?;
+            sids.extend(watched.iter().filter_map(Due::session));
         }
         // One whose mark is moved meanwhile comes twice.
         sids.sort_unstable();
@@ -171,14 +166,14 @@ impl Store {
     }
 
     /// The sessions under these `sid`s, in the same order; those that are gone aren't among them.
-    pub async fn sessions(&self, sids: &[String]) -> Result<Vec<StoredSession>, StoreError> {
+    pub async fn sessions(&self, sids: &[Sid]) -> Result<Vec<StoredSession>, StoreError> {
         let mut sessions = Vec::with_capacity(sids.len());
         for batch in sids.chunks(BATCH) {
             let mut items = self.session_items(batch, None).await?;
             for sid in batch {
                 if let Some(item) = items.remove(sid) {
                     sessions.push(StoredSession {
-                        watched: read_watched(&item),
+                        watched: read_watched(sid.clone(), &item),
                         first_sendts: read_number(&item, FIRST_SENDTS).unwrap_or(0),
                     });
                 }
@@ -191,7 +186,7 @@ impl Store {
 fn read_session_key(item: &Item) -> Option<SessionKey> {
     Some(SessionKey {
         first_sendts: read_number(item, FIRST_SENDTS)?,
-        sid: read_text(item, SID)?.to_owned(),
+        sid: Sid::new(read_text(item, SID)?)?,
     })
 }
 

@@ -27,7 +27,7 @@ const BATCH_TIME: Duration = Duration::from_millis(2500);
 
 /// What one page of a partition holds.
 enum Listed {
-    Sessions(Shard, Vec<String>),
+    Sessions(Shard, Vec<Sid>),
     /// Whatever isn't a session: alerts are served here, too; the rest is put off.
     Others(Vec<Due>),
     /// The partition can't be read.
@@ -83,12 +83,14 @@ impl Run<'_> {
             Err(_) => return Some((vec![Listed::Failed(shard, None)], place)),
         };
         place.shard = page.next.map(|next| (shard, Some(next)));
-        let (sessions, mut others): (Vec<_>, Vec<_>) = page
-            .due
-            .into_iter()
-            .partition(|due| due.key == ItemKey::Session);
+        let (mut sids, mut others) = (Vec::new(), Vec::new());
+        for due in page.due {
+            match due.session() {
+                Some(sid) => sids.push(sid),
+                None => others.push(due),
+            }
+        }
         others.retain(|due| due.watch_at <= self.invocation.began_at_ms());
-        let sids: Vec<_> = sessions.into_iter().map(|due| due.sid).collect();
         let batches = sids.chunks(BATCH).map(|batch| {
             let mut batch = batch.to_vec();
             batch.sort_unstable();
@@ -123,7 +125,7 @@ impl Run<'_> {
     }
 
     /// Reads a batch of sessions, and looks closer where a look finds something.
-    async fn look_at_batch(&self, sids: &[String]) -> Sweep {
+    async fn look_at_batch(&self, sids: &[Sid]) -> Sweep {
         let mut sweep = Sweep::default();
         if self.table_is_down() || !self.has_time(BATCH_TIME + self.reserved_for_held()) {
             sweep.finished = false;
@@ -137,7 +139,7 @@ impl Run<'_> {
                 self.table_failures.fetch_add(1, Ordering::Relaxed);
                 sweep.errors += 1;
                 sweep.finished = false;
-                let first = sids.first().map_or("", String::as_str);
+                let first = sids.first().map_or("", Sid::as_str);
                 let item = ItemKey::Session.to_string();
                 sweep.remark(first, item, "batch not read", Some(chain(&error)));
                 return sweep;
@@ -174,7 +176,7 @@ impl Run<'_> {
                 Ok(Err(error)) => {
                     sweep.errors += 1;
                     let item = ItemKey::Session.to_string();
-                    sweep.remark(&sid, item, "not processed", Some(chain(&error)));
+                    sweep.remark(sid.as_str(), item, "not processed", Some(chain(&error)));
                 }
                 Err(_) => sweep.finished = false,
             }
@@ -188,7 +190,7 @@ impl Run<'_> {
     }
 
     /// Reads a session consistently, looks at it again, and notes and sends what is found.
-    async fn look_closer(&self, sid: &str, sweep: &mut Sweep) -> Result<(), StoreError> {
+    async fn look_closer(&self, sid: &Sid, sweep: &mut Sweep) -> Result<(), StoreError> {
         let store = &self.sweeper.store;
         let mut claimed_before = Claimed::default();
         for _ in 0..MAX_LOOKS {
@@ -235,12 +237,12 @@ impl Run<'_> {
     /// A session that can't be read or written is reported and left alone for a while.
     async fn quieten(
         &self,
-        sid: &str,
+        sid: &Sid,
         why: &'static str,
         sweep: &mut Sweep,
     ) -> Result<(), StoreError> {
         sweep.unreadable += 1;
-        sweep.remark(sid, ItemKey::Session.to_string(), why, None);
+        sweep.remark(sid.as_str(), ItemKey::Session.to_string(), why, None);
         let until_ms = self.invocation.now_ms() + PUT_OFF_MS;
         self.sweeper.store.quieten(sid, until_ms).await
     }
@@ -250,12 +252,12 @@ impl Run<'_> {
     async fn missing(&self, found: &FoundSession, look: &Look) -> Result<Option<u64>, StoreError> {
         let watched = &found.watched;
         let is_closed = !look.stays_watched && over_since(watched).is_some();
-        let Some(sid) = Sid::new(&watched.sid).filter(|_| is_closed) else {
+        if !is_closed {
             return Ok(None);
-        };
+        }
         let mut missing = 0;
         for recorder in &watched.session.recorders {
-            let ranges = self.sweeper.store.missing(&sid, recorder).await?;
+            let ranges = self.sweeper.store.missing(&watched.sid, recorder).await?;
             missing += ranges.iter().map(|(from, to)| to - from + 1).sum::<u64>();
         }
         Ok(Some(missing))

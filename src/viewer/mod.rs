@@ -271,7 +271,7 @@ impl Viewer {
     }
 
     /// The sessions as rows, newest first.
-    async fn rows(&self, sids: &[String], opened: &Opened) -> Result<Vec<Row>, StoreError> {
+    async fn rows(&self, sids: &[Sid], opened: &Opened) -> Result<Vec<Row>, StoreError> {
         let sessions = self.store.sessions(sids).await?.into_iter();
         let mut rows: Vec<_> = sessions
             .map(|session| Row::of(session, &self.rules))
@@ -296,9 +296,9 @@ fn list(
     rows.truncate(SHOWN);
     let rows: Vec<_> = rows
         .into_iter()
-        .filter_map(|row| {
-            let address = link(Place::Recording(Sid::new(&row.sid)?));
-            Some((row, address))
+        .map(|row| {
+            let address = link(Place::Recording(row.sid.clone()));
+            (row, address)
         })
         .collect();
     let address = link(opened.place.clone());

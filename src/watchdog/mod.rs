@@ -522,7 +522,7 @@ impl Moment<'_> {
         Alert {
             kind,
             key: AlertKey::new(kind, parts),
-            sid: self.watched.sid.clone(),
+            sid: self.watched.sid.to_string(),
             cname: self.watched.cname.clone(),
             uid: recorder.map_or_else(String::new, |recorder| recorder.uid.clone()),
             sequence: cause.sequence,

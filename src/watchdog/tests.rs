@@ -30,9 +30,8 @@ impl Scene {
     fn new() -> Self {
         Self {
             watched: Watched {
-                sid: "38f8e3cfdc474cd56fc1ceba380d7e1a".to_owned(),
                 cname: "math-101".to_owned(),
-                ..Watched::default()
+                ..Watched::new(Sid::new("38f8e3cfdc474cd56fc1ceba380d7e1a").unwrap())
             },
             is_watched: true,
             looks: 0,
@@ -74,7 +73,7 @@ impl Scene {
     ) -> Notification {
         let at = T0 + minute * MIN;
         Notification {
-            sid: Sid::new(&self.watched.sid).unwrap(),
+            sid: self.watched.sid.clone(),
             cname: self.watched.cname.clone(),
             uid: uid.to_owned(),
             sequence,

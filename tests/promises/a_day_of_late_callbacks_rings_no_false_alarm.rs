@@ -4,6 +4,7 @@
 //! Through the core, a look a minute, as the sweeper does it.
 
 use crate::harness::{Callback, config, proof};
+use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::record::Watched;
 use agora_recording_callbacks::session::{Fact, Session};
 use agora_recording_callbacks::watchdog::{Rules, look};
@@ -36,10 +37,7 @@ fn play(seed: u64) -> (Vec<u64>, Option<u64>) {
     let skew = rng.i64(-5..=5) * 60_000;
     let began = T0 + rng.u64(..MIN);
     let dies_at = rng.bool().then(|| began + rng.u64(..DAY));
-    let mut watched = Watched {
-        sid: "a".to_owned(),
-        ..Watched::default()
-    };
+    let mut watched = Watched::new(Sid::new("a").unwrap());
     let callback = |sequence, event_type, details: Value, at| Callback {
         uid: "5".to_owned(),
         sequence,

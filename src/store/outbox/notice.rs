@@ -3,6 +3,7 @@
 
 use crate::invocation::Invocation;
 use crate::notice::{News, Notice};
+use crate::notification::Sid;
 use crate::record::{AlertState, Ending};
 use crate::store::Store;
 use crate::store::attribute::key::{ITEM, ItemKey, SID};
@@ -26,7 +27,7 @@ impl NoticeLease {
     pub(in crate::store) fn new(notice: Notice, invocation: Invocation<'_>) -> Self {
         let key = ItemKey::Notice(notice.key());
         Self {
-            hold: Hold::new(&notice.sid, key, invocation),
+            hold: Hold::new(notice.sid.as_str(), key, invocation),
             notice,
         }
     }
@@ -173,7 +174,7 @@ fn read_notice(item: &Item) -> Option<Notice> {
     let outcome = read_text(item, "outcome").and_then(Ending::read);
     Some(Notice {
         news: key.news(outcome)?,
-        sid: read_text(item, SID)?.to_owned(),
+        sid: Sid::new(read_text(item, SID)?)?,
         cname: read_text(item, "channel")?.to_owned(),
         uid: read_text(item, "uid")?.to_owned(),
         at: read_number(item, "at")?,
@@ -196,7 +197,7 @@ mod tests {
         ] {
             let notice = Notice {
                 news,
-                sid: "38f8e3cfdc474cd56fc1ceba380d7e1a".to_owned(),
+                sid: Sid::new("38f8e3cfdc474cd56fc1ceba380d7e1a").unwrap(),
                 cname: "room".to_owned(),
                 uid: "5".to_owned(),
                 at: 1_772_460_000_123,

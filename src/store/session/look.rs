@@ -6,6 +6,7 @@
 
 use crate::alert::AlertKey;
 use crate::invocation::Invocation;
+use crate::notification::Sid;
 use crate::record::{Ending, Standing, ToldEnd, Watched};
 use crate::session::RegisterName;
 use crate::store::Store;
@@ -103,15 +104,15 @@ impl Store {
     /// what the rules need of them. Those that are gone aren't among them.
     pub async fn glance_at(
         &self,
-        sids: &[String],
+        sids: &[Sid],
         now_ms: u64,
-    ) -> Result<Vec<(String, Glance)>, StoreError> {
+    ) -> Result<Vec<(Sid, Glance)>, StoreError> {
         let items = self.session_items(sids, Some(&NEEDED)).await?;
         let glances = items.into_iter().map(|(sid, item)| {
             let glance = if is_quiet(&item, now_ms) {
                 Glance::Quiet
             } else {
-                match read_session_item(&item) {
+                match read_session_item(&sid, &item) {
                     Some((watched, _)) => Glance::Session(Box::new(watched)),
                     None => Glance::Unreadable,
                 }
@@ -146,12 +147,12 @@ impl Store {
     }
 
     /// Leaves a session alone until `until_ms`.
-    pub async fn quieten(&self, sid: &str, until_ms: u64) -> Result<(), StoreError> {
+    pub async fn quieten(&self, sid: &Sid, until_ms: u64) -> Result<(), StoreError> {
         let update = self
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(ItemKey::Session.of(sid)))
+            .set_key(Some(ItemKey::Session.of(sid.as_str())))
             .update_expression("SET quiet_until = :until")
             .condition_expression("attribute_exists(watch_at)")
             .expression_attribute_values(":until", number(until_ms));
@@ -162,14 +163,14 @@ impl Store {
     }
 
     /// Reads a watched session, consistently and whole.
-    pub async fn watched_session(&self, sid: &str, now_ms: u64) -> Result<Found, StoreError> {
-        let Some(item) = self.item(sid, &ItemKey::Session).await? else {
+    pub async fn watched_session(&self, sid: &Sid, now_ms: u64) -> Result<Found, StoreError> {
+        let Some(item) = self.item(sid.as_str(), &ItemKey::Session).await? else {
             return Ok(Found::NotWatched);
         };
         if !item.contains_key(WATCH_AT) || is_quiet(&item, now_ms) {
             return Ok(Found::NotWatched);
         }
-        Ok(match read_session_item(&item) {
+        Ok(match read_session_item(sid, &item) {
             Some((watched, version)) => Found::Session(Box::new(FoundSession { watched, version })),
             None => Found::Unreadable,
         })
@@ -184,7 +185,7 @@ impl Store {
         invocation: Invocation<'_>,
     ) -> Result<LookWrite, StoreError> {
         let (expression, values) = look_update(found, look);
-        let key = ItemKey::Session.of(&found.watched.sid);
+        let key = ItemKey::Session.of(found.watched.sid.as_str());
         if look.alerts.is_empty() && look.ended.is_none() {
             let update = self
                 .client
@@ -372,18 +373,17 @@ fn is_quiet(item: &Item, now_ms: u64) -> bool {
 }
 
 /// A session and its version; `None` if the item can't be read as one.
-fn read_session_item(item: &Item) -> Option<(Watched, u64)> {
+fn read_session_item(sid: &Sid, item: &Item) -> Option<(Watched, u64)> {
     let version = read_number(item, VERSION)?;
-    let watched = read_watched(item);
+    let watched = read_watched(sid.clone(), item);
     (!watched.session.recorders.is_empty()).then_some((watched, version))
 }
 
 /// Reads the part of a session's item that the watchdog needs.
-pub(in crate::store) fn read_watched(item: &Item) -> Watched {
-    let string = |name| read_text(item, name).unwrap_or_default().to_owned();
+pub(in crate::store) fn read_watched(sid: Sid, item: &Item) -> Watched {
     Watched {
-        sid: string(SID),
-        cname: string(CNAME),
+        sid,
+        cname: read_text(item, CNAME).unwrap_or_default().to_owned(),
         session: read_session(item),
         updated_at: read_number(item, "updated_at").unwrap_or(u64::MAX),
         heard_at: read_number(item, HEARD_AT),
