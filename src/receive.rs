@@ -96,6 +96,7 @@ impl Receiver {
             Ok(outcome) => outcome,
             Err(_) => too_late(),
         };
+        // The log line names the callback even where the deadline cut its handling off.
         let callback = match sorted {
             Sorted::Callback(callback) => Some(callback),
             Sorted::Check | Sorted::OtherProduct | Sorted::Rejected { .. } => None,

@@ -5,6 +5,7 @@ use crate::store::Store;
 use crate::store::attribute::key::{ITEM, ItemKey, SID, WATCH_AT, WATCH_SHARD};
 use crate::store::attribute::{Item, number, read_number, read_text, text};
 use crate::store::error::{StoreError, failed, refused};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -94,42 +95,27 @@ impl Store {
         until_ms: u64,
         from: Option<Item>,
     ) -> Result<DuePage, StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("watch")
+        let query = self
+            .query_watch(shard, from)
             .key_condition_expression("watch_shard = :shard AND watch_at <= :until")
-            .expression_attribute_values(":shard", shard.attribute())
             .expression_attribute_values(":until", number(until_ms))
-            .set_exclusive_start_key(from)
-            .limit(PAGE)
-            .send()
-            .await
-            .map_err(|error| failed("Query watch", error))?;
-        Ok(DuePage {
-            due: page.items().iter().filter_map(read_due).collect(),
-            next: page.last_evaluated_key,
-        })
+            .limit(PAGE);
+        read_page(query).await
     }
 
     /// One page of a partition, due or not: as much as one request reads.
     pub async fn watched(&self, shard: Shard, from: Option<Item>) -> Result<DuePage, StoreError> {
-        let page = self
-            .client
+        let query = self.query_watch(shard, from);
+        read_page(query.key_condition_expression("watch_shard = :shard")).await
+    }
+
+    fn query_watch(&self, shard: Shard, from: Option<Item>) -> QueryFluentBuilder {
+        self.client
             .query()
             .table_name(&self.table)
             .index_name("watch")
-            .key_condition_expression("watch_shard = :shard")
             .expression_attribute_values(":shard", shard.attribute())
             .set_exclusive_start_key(from)
-            .send()
-            .await
-            .map_err(|error| failed("Query watch", error))?;
-        Ok(DuePage {
-            due: page.items().iter().filter_map(read_due).collect(),
-            next: page.last_evaluated_key,
-        })
     }
 
     /// Everything in a partition, due or not.
@@ -160,6 +146,15 @@ impl Store {
             Err(error) => refused("UpdateItem put off", error).map(|_| ()),
         }
     }
+}
+
+async fn read_page(query: QueryFluentBuilder) -> Result<DuePage, StoreError> {
+    let page = query.send().await;
+    let page = page.map_err(|error| failed("Query watch", error))?;
+    Ok(DuePage {
+        due: page.items().iter().filter_map(read_due).collect(),
+        next: page.last_evaluated_key,
+    })
 }
 
 fn read_due(item: &Item) -> Option<Due> {
