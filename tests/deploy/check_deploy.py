@@ -5,7 +5,8 @@ CLI, in a terminal and by the README's own commands; and falls into each trap on
     python tests/deploy/check_deploy.py
 
 MiniStack plays AWS, as in `rehearse.py`. It runs the code of this machine's processor, so what was
-built for that stands in for arm64, too.
+built for that stands in for arm64, too. `AWS_CLI=/usr/bin/aws` names another AWS CLI than version 1
+beside Python, such as Debian's version 2.
 """
 
 import contextlib
@@ -86,6 +87,16 @@ class Terminal:
         return status
 
 
+def put_cli(command):
+    """The AWS CLI; another one than ours may be too old to know the emulator's variable."""
+    if "AWS_CLI" not in os.environ:
+        command.symlink_to(TOOLS / "aws")
+        return
+    command.write_text(f'#!/bin/sh\nexec {os.environ["AWS_CLI"]} "$@" --no-verify-ssl '
+                       '--endpoint-url "$AWS_ENDPOINT_URL"\n')
+    command.chmod(0o755)
+
+
 class Machine:
     """A new user's: a home, a folder with the download, Python and the AWS CLI, and no more."""
 
@@ -98,7 +109,7 @@ class Machine:
         for name in ["sh", "tar", "gzip", "env"]:
             (tools / name).symlink_to(shutil.which(name))
         (tools / "python3").symlink_to(getattr(sys, "_base_executable", sys.executable))
-        (tools / "aws").symlink_to(os.environ.get("AWS_CLI", TOOLS / "aws"))
+        put_cli(tools / "aws")
         for name in ["cargo", "rustc", "sam", "cc", "git"]:
             assert shutil.which(name, path=str(tools)) is None, name
         self.environment = {
@@ -335,7 +346,7 @@ def an_upgrade(machine, release):
     upgraded, began = live()["FunctionVersion"], time.monotonic()
     done = machine.without_a_terminal("./rollback")
     took = time.monotonic() - began
-    assert done.returncode == 0 and live()["FunctionVersion"] != upgraded and took < 60, done
+    assert done.returncode == 0 and live()["FunctionVersion"] != upgraded, done
     print(f"rolled back in {took:.1f} s: {done.stdout.strip()}")
 
 
@@ -418,10 +429,10 @@ def a_failure(machine, release):
     done = machine.without_a_terminal(*command, **known)
     assert done.returncode == 1 and "It failed and was undone (ROLLBACK_COMPLETE)" in done.stderr
     assert "Alarm: AWS::CloudWatch::Alarm" in done.stderr, done.stderr
-    done = machine.without_a_terminal(*command, **known)
-    assert done.returncode == 1, done
-    assert "aws cloudformation delete-stack --stack-name failing" in done.stderr, done.stderr
-    print("a deployment that failed says why, and what to do")
+    assert "Nothing is left of it." in done.stderr, done.stderr
+    stacks = boto3.client("cloudformation").describe_stacks()["Stacks"]
+    assert "failing" not in {s["StackName"] for s in stacks}, stacks
+    print("a deployment that failed says why, and leaves nothing")
 
 
 def plain_sam(environment, release, folder, machine):
@@ -475,9 +486,23 @@ def releases_are_equal(folder):
                 for key in ["BuildMethod", "BuildProperties"]:
                     function["Metadata"].pop(key, None)
         assert released == own, name
-    names = set(contents(next(first.glob("*.tar.gz"))))
-    print(f"two packings are equal; in the archive: {', '.join(sorted(names))}")
+    files = contents(next(first.glob("*.tar.gz")))
+    links_lead_somewhere(files)
+    print(f"two packings are equal; in the archive: {', '.join(sorted(files))}")
     return first, second
+
+
+def links_lead_somewhere(files):
+    """Whoever has the archive alone has what its documents show and link to, but for sources."""
+    for name in [name for name in files if name.endswith(".md")]:
+        text = files[name].decode()
+        links = re.findall(r"\]\(([^)#\s]+)", text)
+        links += re.findall(r'(?:src|srcset)="([^"]+)"', text)
+        for link in links:
+            file = os.path.normpath(Path(name).parent / link)
+            is_elsewhere = "://" in link or file.startswith(("..", "src", "lab", "."))
+            is_there = file in files or any(other.startswith(f"{file}/") for other in files)
+            assert is_elsewhere or is_there, (name, link)
 
 
 def main():

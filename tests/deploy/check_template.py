@@ -523,6 +523,32 @@ def existing_table(t):
     assert "Fn::If" in t["Outputs"]["TableName"]["Value"]
 
 
+USED_BEFORE = {"Ref": "UsedBefore"}
+
+
+def versions_before_keep_their_rights(t):
+    """While a change runs, and after a rollback, a role may do with the table, secrets and bus of
+    before what it may do with those of now, and nothing else."""
+    for role in ["CallbackRole", "SweeperRole", "ViewerRole"]:
+        now, before = set(), set()
+        (policy,) = t["Resources"][role]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            inner = statement["Fn::If"][1] if "Fn::If" in statement else statement
+            if inner["Resource"] == USED_BEFORE:
+                assert statement["Fn::If"][0] == "HasBefore", role
+                before.update(as_list(inner["Action"]))
+            elif as_list(inner["Action"])[0].split(":")[0] in [
+                    "dynamodb", "events", "secretsmanager"]:
+                now.update(as_list(inner["Action"]))
+        assert before == now, (role, before ^ now)
+    pattern = re.compile(t["Parameters"]["UsedBefore"]["AllowedPattern"])
+    for arn in ["", "arn:aws:dynamodb:eu-central-1:123456789012:table/t/index/watch",
+                "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:a-??????",
+                "arn:aws:events:eu-central-1:123456789012:event-bus/team/recordings.v2"]:
+        assert pattern.fullmatch(arn), arn
+    assert not pattern.fullmatch("*") and not pattern.fullmatch("arn:aws:s3:::bucket/*")
+
+
 def least_privilege(t):
     asked = json.loads(Path(sys.argv[1]).read_text())
     given = {name: set() for name in asked}
@@ -531,6 +557,8 @@ def least_privilege(t):
             continue
         for statement in statements(document):
             assert statement["Effect"] == "Allow"
+            if statement["Resource"] == USED_BEFORE:
+                continue
             for action in as_list(statement["Action"]):
                 for resource in as_list(statement["Resource"]):
                     given[name].add(f"{action} on {resource_name(t, resource)}")
@@ -777,6 +805,12 @@ CHECKS = [
         plant_in("CallbackFunction", "Properties", "Environment", "Variables", "TABLE_NAME",
                  {"Ref": "Table"}),
         plant_in("Table", "Condition", None),
+    ]),
+    (versions_before_keep_their_rights, [
+        plant_in(*STATEMENTS_OF_CALLBACK, 6, "Fn::If", 1, "Action", ["dynamodb:GetItem"]),
+        plant_in(*STATEMENTS_OF_SWEEPER, 6, None),
+        plant_in(*STATEMENTS_OF_SWEEPER, 1, "Action", "dynamodb:Scan"),
+        plant_parameter("UsedBefore", "AllowedPattern", "^.*$"),
     ]),
     (least_privilege, [
         plant_in(*STATEMENTS_OF_CALLBACK, 0, "Action", ["dynamodb:GetItem", "dynamodb:DeleteItem"]),

@@ -1,5 +1,5 @@
 """MiniStack, a process of its own that plays AWS, and a front that plays what it doesn't: addresses
-that have to agree before they get mail, and function URLs by https."""
+that have to agree before they get mail, function URLs by https, and refusals."""
 
 import contextlib
 import hashlib
@@ -97,6 +97,47 @@ def post(url, body, secret=SECRET):
         return error.code, json.load(error)
 
 
+# How the services that are asked by paths call it: method, path, action.
+PATHS = [
+    ("lambda", "PUT", r"/aliases/", "UpdateAlias"),
+    ("lambda", "GET", r"/configuration$", "GetFunctionConfiguration"),
+    ("lambda", "GET", r"/policy$", "GetPolicy"),
+    ("lambda", "GET", r"/concurrency$", "GetFunctionConcurrency"),
+    ("lambda", "POST", r"/invocations$", "InvokeFunction"),
+    ("scheduler", "GET", r"^/schedules/", "GetSchedule"),
+    ("s3", "HEAD", r"^/[^/]+/?$", "ListBucket"),
+    ("s3", "HEAD", r"^/[^/]+/.+", "GetObject"),
+    ("s3", "GET", r"^/[^/]+/.+", "GetObject"),
+    ("s3", "PUT", r"^/[^/]+/.+", "PutObject"),
+    ("s3", "PUT", r"^/[^/]+/?$", "CreateBucket"),
+]
+
+
+LOST = """<member><Type>Resource</Type><ResourceChange><Action>Remove</Action>
+<LogicalResourceId>{}</LogicalResourceId><ResourceType>{}</ResourceType>
+<PolicyAction>{}</PolicyAction></ResourceChange></member>"""
+
+
+def what_is_asked(method, path, headers, body):
+    """The service and the action of a request, as policies name them."""
+    credential = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", headers.get("Authorization", ""))
+    if not credential:
+        return "", ""
+    service = credential.group(1)
+    if "X-Amz-Target" in headers:
+        return service, headers["X-Amz-Target"].rpartition(".")[2]
+    form = re.search(rb"(?:^|&)Action=(\w+)", body)
+    if form:
+        return service, form.group(1).decode()
+    path, _, query = path.partition("?")
+    if "publicAccessBlock" in query:
+        return service, "PutBucketPublicAccessBlock"
+    for known, verb, pattern, action in PATHS:
+        if (known, verb) == (service, method) and re.search(pattern, urllib.parse.unquote(path)):
+            return service, action
+    return service, f"{method} {path}?{query}"
+
+
 class Front(http.server.ThreadingHTTPServer):
     """Between a program and the emulator: as `AWS_ENDPOINT_URL` and as `https_proxy`."""
 
@@ -105,6 +146,13 @@ class Front(http.server.ThreadingHTTPServer):
         self.emulator = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")
         # Whether the owner of the address has clicked in the mail.
         self.has_clicked = False
+        # What each change removes by the template's conditions, which the emulator doesn't show, as
+        # (logical id, type, policy).
+        self.lost = []
+        # What AWS was asked for, as (service, action).
+        self.asked = set()
+        # Asked whether a request is refused: what AWS answers then, as (status, text), or nothing.
+        self.refuse = lambda service, action, request, body: None
         self.certificate, key = folder / "front.pem", folder / "front.key"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
@@ -141,6 +189,12 @@ class Passage(http.server.BaseHTTPRequestHandler):
 
     def forward(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        service, action = what_is_asked(self.command, self.path, self.headers, body)
+        self.server.asked.add((service, action))
+        refused = self.server.refuse(service, action, self, body)
+        if refused:
+            self.answer(*refused)
+            return
         emulator = http.client.HTTPConnection(self.server.emulator, timeout=120)
         emulator.request(self.command, self.path, body, dict(self.headers))
         answer = emulator.getresponse()
@@ -150,13 +204,25 @@ class Passage(http.server.BaseHTTPRequestHandler):
                 rb"<SubscriptionArn>[^<]*(?=</SubscriptionArn>((?!</member>).)*<Protocol>email<)",
                 b"<SubscriptionArn>PendingConfirmation", text, flags=re.S,
             )
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
+        if action == "DescribeChangeSet":
+            members = "".join(LOST.format(*lost) for lost in self.server.lost)
+            text = text.replace(b"</Changes>", members.encode() + b"</Changes>")
+        if action == "DescribeTimeToLive" and b"DISABLED" in text and b"expires_at" not in text:
+            # It forgets the template's.
+            self.answer(200, b'{"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", '
+                             b'"AttributeName": "expires_at"}}')
+            return
+        self.answer(answer.status, text, answer.getheaders())
+
+    def answer(self, status, text, headers=()):
+        self.send_response(status)
+        length = len(text)
+        for name, value in headers:
             if name.lower() not in ["content-length", "transfer-encoding", "connection"]:
                 self.send_header(name, value)
-        is_head = self.command == "HEAD"
-        length = answer.getheader("Content-Length", "0") if is_head else str(len(text))
-        self.send_header("Content-Length", length)
+            if name.lower() == "content-length" and self.command == "HEAD":
+                length = value
+        self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.write(text)
 

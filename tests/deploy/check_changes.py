@@ -1,0 +1,663 @@
+"""What comes after the first deployment: each parameter changed alone, random sequences of
+deployments, failures and rollbacks, and faults that `./deploy` has to see.
+
+    sam build --parameter-overrides Architecture=x86_64
+    python tests/deploy/check_changes.py [parameters] [sequences] [faults] [--seeds 1,2,3]
+
+MiniStack plays AWS, as in `rehearse.py`. It doesn't ask whether a role allows a request: here the
+policies are read, at every step, and while a change runs.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import fnmatch
+import io
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import ClientError
+
+import cli
+import programs
+import stack
+from check_deploy import Terminal
+from emulator import REGION, Front, running
+from stack import ROOT, as_list
+
+BUILD = ROOT / ".aws-sam/build"
+SECRET = "-".join(["typed", "and", "never", "written"])
+FUNCTIONS = ["callback", "sweeper", "viewer"]
+# What a version asks of its role, by the variable that names what it is asked of.
+ASKED = {
+    "TABLE_NAME": "dynamodb:Query", "EVENT_BUS_NAME": "events:PutEvents",
+    "AGORA_SECRET_ID": "secretsmanager:GetSecretValue",
+    "LINK_SECRET_ID": "secretsmanager:GetSecretValue",
+}
+# Another value of what no sample of the functions' variables gives.
+OTHERS = {
+    "Architecture": "x86_64", "MemorySize": "512", "SweeperMemorySize": "640", "Tracing": "true",
+    "Viewer": "false", "EventBus": "own", "ExistingTable": "restored-0",
+}
+
+
+# ------------------------------------------------------------------------------------------- a user
+class User:
+    """Whoever has unpacked a release."""
+
+    has_failed = False
+
+    def __init__(self, folder, front, tools):
+        self.folder, self.front = folder, front
+        folder.mkdir()
+        for name in ["deploy", "rollback", "deployment.py"]:
+            shutil.copy(ROOT / name, folder)
+        self.environment = {
+            "PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(folder), "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", **front.environment(),
+        }
+        self.takes(template())
+
+    def takes(self, template, code=b""):
+        """A release: the template, and functions that differ from another release by `code`."""
+        for function in stack.of_type(template, "AWS::Serverless::Function").values():
+            name = function["Metadata"]["BuildProperties"]["Binary"]
+            resource = f"{name.capitalize()}Function"
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                entry = zipfile.ZipInfo("bootstrap")
+                entry.create_system, entry.external_attr = 3, 0o100755 << 16
+                archive.writestr(entry, (BUILD / resource / "bootstrap").read_bytes() + code)
+            (self.folder / f"{name}.zip").write_bytes(packed.getvalue())
+            function["Properties"]["CodeUri"] = f"{name}.zip"
+        for suffix in ["", "-x86_64"]:
+            (self.folder / f"template.release{suffix}.yaml").write_text(json.dumps(template))
+
+    def run(self, *command, **more):
+        assert not User.has_failed, "another part has failed"
+        return subprocess.run(
+            command, cwd=self.folder, env={**self.environment, **more}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True,
+        )
+
+    def does(self, *command, **more):
+        done = self.run(*command, **more)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout
+
+    def fails(self, words, *command, **more):
+        done = self.run(*command, **more)
+        assert done.returncode == 1 and words in done.stderr, (words, done)
+        assert "Traceback" not in done.stderr, done
+        return done.stderr
+
+
+def template():
+    """The template as the emulator can create it."""
+    read = stack.read()
+    alarms = stack.of_type(read, "AWS::CloudWatch::Alarm")
+    for name in [name for name, alarm in alarms.items() if "Metrics" in alarm["Properties"]]:
+        del read["Resources"][name]
+    return programs.without_what_is_created_here(read)
+
+
+def that_fails():
+    """A template that is refused after the aliases have been moved."""
+    broken = template()
+    broken["Resources"]["Impossible"] = {
+        "Type": "AWS::Lambda::Alias", "DependsOn": [f"{n.capitalize()}FunctionAliaslive"
+                                                    for n in FUNCTIONS],
+        "Properties": {"FunctionName": {"Ref": "CallbackFunction"}, "Name": "live",
+                       "FunctionVersion": "1"},
+    }
+    return broken
+
+
+def live(name):
+    """The configuration that is live, by function."""
+    found = {}
+    for function in FUNCTIONS:
+        with contextlib.suppress(ClientError):
+            found[function] = boto3.client("lambda").get_function_configuration(
+                FunctionName=f"{name}-{function}", Qualifier="live")
+    return found
+
+
+def versions(name):
+    return {function: there["Version"] for function, there in live(name).items()}
+
+
+def held(configuration):
+    """What a version holds and its description doesn't name."""
+    left_out = ["FunctionArn", "Version", "RevisionId", "LastModified", "Description",
+                "ResponseMetadata", "CodeSha256", "CodeSize", "MasterArn"]
+    return {key: value for key, value in configuration.items() if key not in left_out}
+
+
+def refusals(name):
+    """What the live versions use, and their roles' policies don't allow."""
+    for function, configuration in live(name).items():
+        statements = statements_of(configuration["Role"])
+        variables = configuration["Environment"]["Variables"]
+        for variable, action in ASKED.items():
+            used = variables.get(variable)
+            if used and not any(
+                    action in as_list(s["Action"])
+                    and any(names(resource, used) for resource in as_list(s["Resource"]))
+                    for s in statements):
+                yield f"version {configuration['Version']} of {function} may not {action} {used}"
+
+
+def statements_of(role):
+    role, iam = role.rpartition("/")[2], boto3.client("iam")
+    for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        found = iam.get_role_policy(RoleName=role, PolicyName=policy)
+        yield from found["PolicyDocument"]["Statement"]
+
+
+def names(resource, used):
+    """Whether a policy's resource is what a variable names, by name or ARN."""
+    name = resource.partition("/")[2] or resource.rpartition(":")[2]
+    return resource == used or name == used or fnmatch.fnmatchcase(f"{used}-??????", name)
+
+
+@contextlib.contextmanager
+def nothing_is_refused(name, planted=False):
+    """While a change runs, what is live may always do what it has to."""
+    seen, done = set(), threading.Event()
+
+    def watch():
+        is_last = False
+        while not is_last:
+            is_last = done.wait(0.05)
+            before = versions(name)
+            refused = set(refusals(name))
+            # Else the alias has moved between two questions.
+            if before == versions(name):
+                seen.update(refused)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+    assert bool(seen) == planted, seen
+
+
+# ---------------------------------------------------------------------------------- each parameter
+def make_surroundings():
+    """Tables, secrets and buses that somebody else has made."""
+    table = json.loads((ROOT / "testkit/src/table.json").read_text())
+    table.pop("TimeToLiveSpecification")
+    for number in range(2):
+        boto3.client("dynamodb").create_table(TableName=f"restored-{number}", **table)
+        boto3.client("secretsmanager").create_secret(Name=f"agora-{number}", SecretString=SECRET)
+        boto3.client("events").create_event_bus(Name=f"bus-{number}")
+    boto3.client("events").create_event_bus(Name="bus-2")
+
+
+def secret_arn(number):
+    return boto3.client("secretsmanager").describe_secret(SecretId=f"agora-{number}")["ARN"]
+
+
+def of_versions(template):
+    """The parameters that versions hold."""
+    expanded = stack.expand(template)
+    text = ""
+    for function in stack.of_type(expanded, "AWS::Lambda::Function").values():
+        text += json.dumps({k: v for k, v in function["Properties"].items() if k not in [
+            "FunctionName", "ReservedConcurrentExecutions", "Role", "Tags", "Description"]})
+    for condition in set(re.findall(r'"Fn::If": \["(\w+)"', text)):
+        text += json.dumps(expanded["Conditions"][condition])
+    return [name for name in expanded["Parameters"] if f'{{"Ref": "{name}"}}' in text]
+
+
+def each_parameter(user, name="parameters"):
+    """Changed alone, it is live in the versions that run."""
+    samples = json.loads((ROOT / "tests/deploy/parameters.json").read_text())
+    user.does("./deploy", "--stack", name, "AlertEmail=", AGORA_SECRET=SECRET)
+    defaults = {n: str(p.get("Default", "")) for n, p in template()["Parameters"].items()}
+    changed = of_versions(template())
+    # The secret itself is no version's: it is in Secrets Manager.
+    for parameter in [p for p in changed if p != "DeployFunctions"]:
+        value = OTHERS.get(parameter) or next(
+            v for v in samples.get(parameter, {"accepted": [secret_arn(0)]})["accepted"]
+            if v not in ["", defaults[parameter]]
+        ) if parameter != "AgoraSecretArn" else secret_arn(0)
+        before = live(name)
+        user.does("./deploy", "--stack", name, "--yes", f"{parameter}={value}")
+        after = live(name)
+        assert any(held(after[f]) != held(before[f]) for f in after), (parameter, value)
+        for function, configuration in after.items():
+            latest = boto3.client("lambda").get_function_configuration(
+                FunctionName=f"{name}-{function}")
+            assert held(configuration) == held(latest), (parameter, function)
+        given = [v for f in after.values() for v in f["Environment"]["Variables"].values()]
+        told = {*given, *(str(f["MemorySize"]) for f in after.values()),
+                *(f["Architectures"][0] for f in after.values()),
+                *({"true"} if after["callback"]["TracingConfig"]["Mode"] == "Active" else set())}
+        expected = {"EventBus": name, "Viewer": ""}.get(parameter, value)
+        assert expected in told, (parameter, value, told)
+        assert not list(refusals(name)), list(refusals(name))
+    print(f"changed alone, each is live: {', '.join(changed)}")
+
+
+# --------------------------------------------------------------------------------------- sequences
+class Sequence:
+    """A user who deploys, fails and goes back, at random, and knows what has to be live."""
+
+    def __init__(self, user, name, seed):
+        self.user, self.name, self.random = user, name, random.Random(seed)
+        self.steps = [f"seed {seed}"]
+        # What was live before the last deployment, and on either side of the last rollback.
+        self.before, self.back = None, None
+
+    def play(self, steps):
+        try:
+            for number in range(steps):
+                step = self.random.choice([
+                    self.deploy, self.deploy, self.change, self.change, self.change, self.fail,
+                    self.rollback, self.rollback, self.undo, self.rollback_fails, self.nothing])
+                self.note(step.__name__)
+                step()
+                refused = list(refusals(self.name))
+                assert not refused, refused
+        except BaseException:
+            print(f"{self.name}: " + " | ".join(self.steps), flush=True)
+            raise
+
+    def note(self, what):
+        self.steps.append(what)
+
+    def does(self, program, *arguments):
+        with nothing_is_refused(self.name):
+            return self.user.does(program, "--stack", self.name, *arguments)
+
+    def deploys(self, *parameters):
+        before = versions(self.name)
+        self.does("./deploy", "--yes", *parameters)
+        now = versions(self.name)
+        if now != before:
+            self.before, self.back = before, None
+        return before, now
+
+    def deploy(self):
+        """Another release."""
+        self.user.takes(template(), code=self.random.randbytes(4))
+        before, now = self.deploys()
+        assert all(now[f] != before[f] for f in now), (before, now)
+
+    def change(self):
+        """One parameter, of those that a role depends on, too."""
+        parameter, value = self.random.choice([
+            ("LogLevel", self.random.choice(["INFO", "WARN", "ERROR"])),
+            ("RunbookUrl", f"https://wiki/{self.random.random()}"),
+            ("ExistingTable", self.random.choice(["restored-0", "restored-1"])),
+            ("AgoraSecretArn", secret_arn(self.random.choice([0, 1]))),
+            ("EventBus", self.random.choice(["bus-0", "bus-1"])),
+        ])
+        self.note(f"{parameter}={value}")
+        self.deploys(f"{parameter}={value}")
+        variables = live(self.name)["callback"]["Environment"]["Variables"]
+        assert value in variables.values(), variables
+
+    def fail(self):
+        """CloudFormation refuses half-way and undoes it: what was live is."""
+        before = versions(self.name)
+        parameter = f"ExistingTable=restored-{self.random.choice([0, 1])}"
+        self.user.takes(that_fails())
+        self.user.fails("It failed and was undone", "./deploy", "--stack", self.name, "--yes",
+                        parameter, f"RunbookUrl=https://wiki/{self.random.random()}")
+        self.user.takes(template())
+        assert versions(self.name) == before, (before, versions(self.name))
+
+    def nothing(self):
+        """A run without anything to change leaves it, or moves on what was rolled back."""
+        before, now = self.deploys()
+        is_rolled_back = self.back and before == self.back[1] != self.back[0]
+        assert is_rolled_back or now == before, (before, now)
+
+    def is_possible(self, target):
+        """CloudFormation deletes the stack's own secret once another one is given."""
+        callback = boto3.client("lambda").get_function_configuration(
+            FunctionName=f"{self.name}-callback", Qualifier=target["callback"])
+        secret = callback["Environment"]["Variables"]["AGORA_SECRET_ID"]
+        with contextlib.suppress(ClientError):
+            found = boto3.client("secretsmanager").describe_secret(SecretId=secret)
+            return "DeletedDate" not in found
+        return False
+
+    def rollback(self):
+        live = versions(self.name)
+        target = self.back[1] if self.back else self.before
+        if not target:
+            self.user.fails("nothing to go back to", "./rollback", "--stack", self.name)
+            return
+        if not self.is_possible(target):
+            self.user.fails("There is no secret", "./rollback", "--stack", self.name)
+            assert versions(self.name) == live
+            return
+        if live != target:
+            self.back = (live, target)
+        for _ in range(2):
+            self.does("./rollback")
+            assert versions(self.name) == target, (live, target, versions(self.name))
+
+    def rollback_fails(self):
+        """One alias isn't moved: none is."""
+        live = versions(self.name)
+        target = self.back[1] if self.back else self.before
+        if not target or target == live or not self.is_possible(target):
+            return
+        self.back = (live, target)
+        refuse = f"{self.name}-sweeper/aliases"
+        self.user.front.refuse = lambda service, action, request, body: (
+            (429, b'{"Type": "User", "message": "planted"}')
+            if action == "UpdateAlias" and refuse in request.path else None)
+        # The CLI tries again by itself.
+        moved = self.user.run("./rollback", "--stack", self.name, AWS_MAX_ATTEMPTS="1")
+        self.user.front.refuse = lambda *_: None
+        is_asked = live["sweeper"] != target.get("sweeper")
+        assert moved.returncode == int(is_asked), moved
+        assert versions(self.name) == (live if is_asked else target), (live, versions(self.name))
+
+    def undo(self):
+        if not self.back:
+            self.user.fails("no rollback since", "./rollback", "--undo", "--stack", self.name)
+            return
+        self.does("./rollback", "--undo")
+        assert versions(self.name) == self.back[0], (self.back, versions(self.name))
+
+
+def sequences(user, seeds, steps=6):
+    for seed in seeds:
+        name = f"sequence-{seed}"
+        user.takes(template())
+        user.does("./deploy", "--stack", name, "AlertEmail=", AGORA_SECRET=SECRET)
+        sequence = Sequence(user, name, seed)
+        sequence.play(steps)
+        print(" | ".join(sequence.steps), flush=True)
+
+
+# ------------------------------------------------------------------------------------------ faults
+def a_changed_nothing(user, name, words, *arguments, **more):
+    """It refuses, and the stack is as it was."""
+    describe = lambda: boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    before = describe()
+    said = user.fails(words, "./deploy", "--stack", name, *arguments, **more)
+    assert "Nothing was changed." in said and describe() == before, said
+    return said
+
+
+def refused_before(user, name):
+    """What is given and can't be used."""
+    dynamodb, secrets = boto3.client("dynamodb"), boto3.client("secretsmanager")
+    table = json.loads((ROOT / "testkit/src/table.json").read_text())
+    keys = {name: table[name] for name in ["KeySchema", "BillingMode"]}
+    dynamodb.create_table(TableName="bare", AttributeDefinitions=table["AttributeDefinitions"][:2],
+                          **keys)
+    dynamodb.create_table(
+        TableName="orders", BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}])
+    secrets.create_secret(Name="shapeless", SecretString='{"key": "x"}')
+    shapeless = secrets.describe_secret(SecretId="shapeless")["ARN"]
+    gone = shapeless.replace("shapeless", "gone")
+    for parameter, words in [
+        ("ExistingTable=no-such-table", "There is no table no-such-table"),
+        ("ExistingTable=bare", "The table bare has no index watch by watch_shard S, watch_at N"),
+        ("ExistingTable=orders", "The table orders has the keys id S instead of sid S, item S"),
+        (f"AgoraSecretArn={gone}", "There is no secret"),
+        (f"AgoraSecretArn={shapeless}", "isn't of a shape that is read"),
+        ("EventBus=no-such-bus", "There is no bus no-such-bus"),
+    ]:
+        a_changed_nothing(user, name, words, parameter)
+    user.front.lost = [("ViewerFunction", "AWS::Lambda::Function", "Delete")]
+    a_changed_nothing(user, name, "with --yes", "Viewer=false")
+    user.front.lost = []
+    first = ["./deploy", "--stack", "never", "AlertEmail="]
+    user.fails("There is no secret", *first, f"AgoraSecretArn={gone}")
+    user.fails("55 at most", *first[:2], "n" * 56)
+    refuse_in(user, "HEAD", 403)
+    user.fails("The bucket agora-recording-callbacks-000000000000-eu-central-1-an can't be used",
+               *first, AGORA_SECRET=SECRET)
+    user.front.refuse = lambda *_: None
+    print("what can't be used is refused before anything is changed")
+
+
+def refuse_in(user, method, status):
+    user.front.refuse = lambda service, action, request, body: (
+        (status, b"") if (service, request.command) == ("s3", method) else None)
+
+
+def seen_after(user, name):
+    """What somebody has broken in AWS's console is told, with what to do."""
+    outputs = {o["OutputKey"]: o["OutputValue"] for o in boto3.client("cloudformation")
+               .describe_stacks(StackName=name)["Stacks"][0]["Outputs"]}
+    callback = f"{name}-callback"
+    sees = lambda words, **more: user.fails(words, "./deploy", "--stack", name, **more)
+    sees("isn't the one that the receiver", AGORA_SECRET="another")
+
+    functions, scheduler = boto3.client("lambda"), boto3.client("scheduler")
+    (schedule,) = [s["Name"] for s in scheduler.list_schedules()["Schedules"]
+                   if s["Name"].startswith(f"{name}-")]
+    kept = scheduler.get_schedule(Name=schedule)
+    kept = {k: kept[k] for k in ["Name", "FlexibleTimeWindow", "ScheduleExpression", "Target"]}
+    scheduler.update_schedule(**kept, State="DISABLED")
+    sees(f"The schedule {schedule} is off")
+    scheduler.update_schedule(**kept, State="ENABLED")
+
+    at_url = lambda status: lambda service, action, request, body: (
+        (status, b"{}") if "lambda-url" in request.headers.get("Host", "") else None)
+    policy = json.loads(functions.get_policy(FunctionName=callback, Qualifier="live")["Policy"])
+    for statement in policy["Statement"]:
+        if statement["Action"] == "lambda:InvokeFunctionUrl":
+            functions.remove_permission(
+                FunctionName=callback, Qualifier="live", StatementId=statement["Sid"])
+    user.front.refuse = at_url(403)
+    said = sees("answers the console's Check with 403 instead of 200")
+    command = re.search(r"    (aws lambda add-permission .*\\\n.*)", said).group(1)
+    user.does("sh", "-c", f"AWS_DEFAULT_REGION={REGION} {command}")
+    user.front.refuse = at_url(429)
+    functions.put_function_concurrency(FunctionName=callback, ReservedConcurrentExecutions=0)
+    sees(f"delete-function-concurrency --function-name {callback}")
+    functions.delete_function_concurrency(FunctionName=callback)
+    user.front.refuse = lambda service, action, request, body: (
+        (200, b'{"logGroups": []}') if action == "DescribeLogGroups" else None)
+    sees(f"create-log-group --log-group-name /aws/lambda/{callback}")
+    user.front.refuse = lambda *_: None
+    user.does("./deploy", "--stack", name)
+
+    boto3.client("dynamodb").update_time_to_live(
+        TableName=outputs["TableName"],
+        TimeToLiveSpecification={"AttributeName": "expires_at", "Enabled": False})
+    sees("its expiry is off")
+    boto3.client("dynamodb").update_time_to_live(
+        TableName=outputs["TableName"],
+        TimeToLiveSpecification={"AttributeName": "expires_at", "Enabled": True})
+
+    topic = outputs["AlertTopicArn"]
+    user.front.has_clicked = True
+    said = user.does("./deploy", "--stack", name)
+    command = re.search(r"    (aws sns subscribe --topic-arn .*\\\n.*)", said).group(1)
+    user.does("sh", "-c", f"AWS_DEFAULT_REGION={REGION} {command}")
+    assert "Nobody listens to AlertTopic" not in user.does("./deploy", "--stack", name)
+    boto3.client("sns").delete_topic(TopicArn=topic)
+    sees(f"aws sns create-topic --name {topic.rpartition(':')[2]}")
+    boto3.client("sns").create_topic(Name=topic.rpartition(":")[2])
+
+    user.does("./deploy", "--stack", name, "EventBus=bus-2")
+    boto3.client("events").delete_event_bus(Name="bus-2")
+    sees("There is no bus bus-2")
+    boto3.client("events").create_event_bus(Name="bus-2")
+
+    secrets = boto3.client("secretsmanager")
+    secrets.delete_secret(SecretId=outputs["LinkSecretArn"])
+    sees(f"restore-secret --secret-id {outputs['LinkSecretArn']}")
+    secrets.restore_secret(SecretId=outputs["LinkSecretArn"])
+    secrets.delete_secret(SecretId=outputs["SecretArn"], ForceDeleteWithoutRecovery=True)
+    sees("There is no secret")
+    user.does("./deploy", "--stack", name, "--yes", f"AgoraSecretArn={secret_arn(0)}")
+
+    boto3.client("dynamodb").update_table(
+        TableName=outputs["TableName"], DeletionProtectionEnabled=False)
+    boto3.client("dynamodb").delete_table(TableName=outputs["TableName"])
+    sees(f"There is no table {outputs['TableName']}")
+    user.does("./deploy", "--stack", name, "--yes", "ExistingTable=restored-0")
+    print("what was broken by hand is told, with what to do")
+
+
+def a_first_that_fails(user):
+    """It leaves nothing that stops the second."""
+    tables = set(boto3.client("dynamodb").list_tables()["TableNames"])
+    user.takes(that_fails())
+    first = ["./deploy", "--stack", "second", "AlertEmail="]
+    said = user.fails("It failed and was undone", *first, AGORA_SECRET=SECRET)
+    assert "Nothing is left of it." in said, said
+    assert set(boto3.client("dynamodb").list_tables()["TableNames"]) == tables
+    user.takes(template())
+    user.does(*first, AGORA_SECRET=SECRET)
+    print("after a first deployment that failed the second one works")
+
+
+def by_hand(user, name):
+    """Without a note of what was live it goes where it is told to, and nowhere else."""
+    user.fails("nothing to go back to", "./rollback", "--stack", name)
+    user.does("./deploy", "--stack", name, "LogLevel=WARN")
+    now = versions(name)
+    boto3.client("s3").delete_object(Bucket=bucket(), Key=f"live/{name}.json")
+    user.fails("./rollback --to", "./rollback", "--stack", name)
+    user.fails("--to takes a version of each function", "./rollback", "--stack", name, "--to", "1")
+    user.fails("isn't there any more", "./rollback", name, "--to", "999,999,999")
+    back = ",".join(str(int(v) - 1) for v in now.values())
+    user.does("./rollback", "--stack", name, "--region", REGION, "--to", back)
+    assert ",".join(versions(name).values()) == back, (now, versions(name))
+    user.does("./rollback", name, "--undo")
+    assert versions(name) == now
+    user.fails("There is no stack", "./rollback", "--stack", "no-such-stack")
+    print("without a note ./rollback goes where it is told to")
+
+
+def bucket():
+    (name,) = [b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]]
+    return name
+
+
+def the_readme_s_rule(user, name):
+    """Its commands make a rule that may call the function."""
+    readme = (ROOT / "README.md").read_text()
+    commands = re.search(r"```sh\n(BUS=.*?)```", readme, re.S).group(1)
+    commands = commands.replace("BUS=agora-recording-callbacks ", "BUS=bus-0 ")
+    function = live(name)["sweeper"]["FunctionArn"].rpartition(":")[0]
+    user.does("sh", "-e", "-c", commands, AWS_DEFAULT_REGION=REGION, FUNCTION_ARN=function)
+    found = boto3.client("events").list_targets_by_rule(Rule="files-ready", EventBusName="bus-0")
+    assert [target["Arn"] for target in found["Targets"]] == [function], found
+    policy = boto3.client("lambda").get_policy(FunctionName=function)["Policy"]
+    assert "rule/bus-0/files-ready" in policy, policy
+    print("the README's rule may call its function")
+
+
+def the_watch_sees(user, name):
+    """A check that can't fail is none: where the roles keep nothing, a rollback shows it."""
+    planted = template()
+    planted["Conditions"]["HasBefore"] = {"Fn::Equals": ["a", "b"]}
+    user.takes(planted)
+    user.does("./deploy", "--stack", name, "--yes", "ExistingTable=restored-0")
+    with nothing_is_refused(name, planted=True):
+        user.does("./rollback", "--stack", name)
+    user.takes(template())
+    print("the watch sees a version that lacks its table")
+
+
+def faults(user, name="faults"):
+    user.does("./deploy", "--stack", name, "AlertEmail=", AGORA_SECRET=SECRET)
+    refused_before(user, name)
+    in_a_terminal(user, name)
+    a_first_that_fails(user)
+    seen_after(user, name)
+    by_hand(user, "second")
+    the_readme_s_rule(user, "second")
+    the_watch_sees(user, "second")
+
+
+# ------------------------------------------------------------------------------------------ policy
+def not_allowed(policy, asked):
+    """What was asked for, and what CloudFormation asks for with the same credentials, that the
+    policy of whoever deploys doesn't allow."""
+    allowed = [action for s in policy["Statement"] for action in as_list(s["Action"])]
+    for service, action in sorted(asked - {("", "")}):
+        if not any(fnmatch.fnmatchcase(f"{service}:{action}", pattern) for pattern in allowed):
+            yield f"{service}:{action}"
+    for resource in stack.expand(stack.read())["Resources"].values():
+        service = resource["Type"].split("::")[1].lower()
+        if not any(re.match(rf"{service}:(\*|Create)", pattern) for pattern in allowed):
+            yield resource["Type"]
+
+
+def whoever_deploys_may(asked):
+    policy = json.loads((ROOT / "docs/deployer-policy.json").read_text())
+    assert not list(not_allowed(policy, asked)), list(not_allowed(policy, asked))
+    for statement in policy["Statement"]:
+        rest = [s for s in policy["Statement"] if s is not statement]
+        assert list(not_allowed({"Statement": rest}, asked)), statement["Sid"]
+    # AWS takes no longer one for a managed policy.
+    assert len(json.dumps(policy, separators=(",", ":"))) <= 6_144
+    print(f"whoever has docs/deployer-policy.json may do all {len(asked)} that was asked for")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parts = {"parameters": each_parameter, "faults": faults}
+    parser.add_argument("parts", nargs="*", default=[*parts, "sequences"])
+    parser.add_argument("--seeds", default=",".join(map(str, range(10))))
+    arguments = parser.parse_args()
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    tasks = [(part, parts[part]) for part in arguments.parts if part in parts]
+    if "sequences" in arguments.parts:
+        tasks += [(f"sequences-{n}", lambda user, n=n: sequences(user, seeds[n::2]))
+                  for n in range(2)]
+    with tempfile.TemporaryDirectory() as folder, running():
+        folder = Path(folder)
+        make_surroundings()
+        with cli.loaded(folder / "cli") as tools:
+            # Most of the time each of them waits.
+            with concurrent.futures.ThreadPoolExecutor(len(tasks)) as pool:
+                done = [pool.submit(play, folder / name, tools, task) for name, task in tasks]
+                concurrent.futures.wait(done, return_when=concurrent.futures.FIRST_EXCEPTION)
+                failed = [one.exception() for one in done if one.done() and one.exception()]
+                if failed:
+                    raise failed[0]
+                fronts = [one.result() for one in done]
+        if "faults" in arguments.parts:
+            whoever_deploys_may(set().union(*(front.asked for front in fronts)))
+
+
+def play(folder, tools, task):
+    """One part, by a user of its own."""
+    folder.mkdir()
+    began, front = time.monotonic(), Front(folder)
+    front.has_clicked = True
+    try:
+        task(User(folder / "release", front, tools))
+    except BaseException:
+        # The others would go on for minutes.
+        User.has_failed = True
+        raise
+    print(f"{folder.name}: {time.monotonic() - began:.0f} s", flush=True)
+    return front
+
+
+if __name__ == "__main__":
+    main()
