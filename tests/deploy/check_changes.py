@@ -581,6 +581,48 @@ def the_watch_sees(user, name):
     print("the watch sees a version that lacks its table")
 
 
+def in_a_terminal(user, name):
+    """A stack of somebody else's, a table that would go, and a Region that doesn't exist."""
+    at = lambda *command, **more: Terminal(command, user.folder, {**user.environment, **more})
+    topic = {"Resources": {"TheirTopic": {"Type": "AWS::SNS::Topic"}}}
+    boto3.client("cloudformation").create_stack(StackName="shop", TemplateBody=json.dumps(topic))
+    theirs = boto3.client("cloudformation").describe_stack_resources(StackName="shop")
+    terminal = at("./deploy", "--stack", "shop", AGORA_SECRET=SECRET)
+    assert terminal.end() == 1 and "The stack shop isn't this receiver's" in terminal.said
+    assert theirs["StackResources"] == boto3.client("cloudformation").describe_stack_resources(
+        StackName="shop")["StackResources"]
+
+    table = live(name)["callback"]["Environment"]["Variables"]["TABLE_NAME"]
+    user.front.lost = [("Table", "AWS::DynamoDB::Table", "Retain")]
+    for answer, status in [("no", 1), ("yes", 0)]:
+        before = versions(name)
+        terminal = at("./deploy", "--stack", name, "ExistingTable=restored-1")
+        terminal.expect("Table (AWS::DynamoDB::Table) is removed, which is kept")
+        terminal.expect("Type yes to go on: ")
+        terminal.type(answer)
+        assert terminal.end() == status, terminal.said
+        assert (versions(name) == before) == (answer == "no")
+    user.front.lost = []
+    assert table in boto3.client("dynamodb").list_tables()["TableNames"]
+    user.does("./rollback", "--stack", name)
+    user.does("./deploy", "--stack", name, "ExistingTable=")
+
+    nowhere = {key: value for key, value in user.environment.items()
+               if key not in ["AWS_ENDPOINT_URL", "https_proxy", "AWS_REGION"]}
+    for region, environment, words in [
+        ("eu-central-9", nowhere, "which your answer names: is it spelt right?"),
+        (REGION, {**nowhere, **user.front.environment()}, f"Stack {name} in {REGION}"),
+    ]:
+        assert not (user.folder / ".deploy.json").exists()
+        terminal = Terminal(["./deploy", "--stack", name], user.folder, environment)
+        terminal.expect("Region: ")
+        terminal.type(region)
+        terminal.expect(words)
+        terminal.end()
+    assert json.loads((user.folder / ".deploy.json").read_text()) == {"region": REGION}
+    print("in a terminal: another's stack is left alone, a table asked for, a Region not kept")
+
+
 def faults(user, name="faults"):
     user.does("./deploy", "--stack", name, "AlertEmail=", AGORA_SECRET=SECRET)
     refused_before(user, name)
