@@ -2,16 +2,17 @@
 
 #![no_main]
 
-use agora_recording_callbacks::alert::{Alert, AlertKind, Incident, Links, message};
+use agora_recording_callbacks::alert::{Alert, AlertKey, AlertKind, Incident, Links, message};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
 
 fuzz_target!(|data: (u8, String, String, String, u64, i64)| {
     let (kind, cname, uid, text, at, code) = data;
     let kinds: Vec<AlertKind> = AlertKind::ALL.to_vec();
+    let alarm = kinds[usize::from(kind) % kinds.len()];
     let alert = Alert {
-        kind: kinds[usize::from(kind) % kinds.len()],
-        item: "alert#0000000001#1#00000000".to_owned(),
+        kind: alarm,
+        key: AlertKey::from_stored(&format!("{}#0123456789abcdef", alarm.as_str())),
         sid: "a".to_owned(),
         cname,
         uid,
