@@ -123,13 +123,13 @@ def that_fails():
     return broken
 
 
-def live(name):
-    """The configuration that is live, by function."""
+def live(name, versions={}):
+    """The configuration that is live, or that of these versions, by function."""
     found = {}
     for function in FUNCTIONS:
         with contextlib.suppress(ClientError):
             found[function] = boto3.client("lambda").get_function_configuration(
-                FunctionName=f"{name}-{function}", Qualifier="live")
+                FunctionName=f"{name}-{function}", Qualifier=versions.get(function, "live"))
     return found
 
 
@@ -144,9 +144,9 @@ def held(configuration):
     return {key: value for key, value in configuration.items() if key not in left_out}
 
 
-def refusals(name):
-    """What the live versions use, and their roles' policies don't allow."""
-    for function, configuration in live(name).items():
+def refusals(name, versions={}):
+    """What the live versions, or these, use and their roles' policies don't allow."""
+    for function, configuration in live(name, versions).items():
         statements = statements_of(configuration["Role"])
         variables = configuration["Environment"]["Variables"]
         for variable, action in ASKED.items():
@@ -291,6 +291,9 @@ class Sequence:
         now = versions(self.name)
         if now != before:
             self.before, self.back = before, None
+            # Roles change before aliases do: in between they have to allow what was live.
+            refused = list(refusals(self.name, before))
+            assert not refused, refused
         return before, now
 
     def deploy(self):
@@ -427,6 +430,8 @@ def refused_before(user, name):
     user.front.lost = [("ViewerFunction", "AWS::Lambda::Function", "Delete")]
     a_changed_nothing(user, name, "with --yes", "Viewer=false")
     user.front.lost = []
+    left = boto3.client("cloudformation").list_change_sets(StackName=name)["Summaries"]
+    assert all(s["ExecutionStatus"] != "AVAILABLE" for s in left), left
     first = ["./deploy", "--stack", "never", "AlertEmail="]
     user.fails("There is no secret", *first, f"AgoraSecretArn={gone}")
     user.fails("55 at most", *first[:2], "n" * 56)
@@ -535,8 +540,10 @@ def a_first_that_fails(user):
 def by_hand(user, name):
     """Without a note of what was live it goes where it is told to, and nowhere else."""
     user.fails("nothing to go back to", "./rollback", "--stack", name)
-    user.does("./deploy", "--stack", name, "LogLevel=WARN")
+    first = versions(name)
+    user.does("./deploy", "--stack", name, "Deployment=again")
     now = versions(name)
+    assert all(now[function] != first[function] for function in now), (first, now)
     boto3.client("s3").delete_object(Bucket=bucket(), Key=f"live/{name}.json")
     user.fails("./rollback --to", "./rollback", "--stack", name)
     user.fails("--to takes a version of each function", "./rollback", "--stack", name, "--to", "1")
