@@ -46,7 +46,7 @@
 //! | [`log`] | the form of a line, the names of its metrics | what makes them count |
 //! | [`invocation`] | id, clock and deadline of one invocation | what runs under it |
 //! | [`text`] | times for people, names from outside made harmless | what they are about |
-//! | [`clock`], [`error`], [`hash`], `tolerant` | the time, an error in a line, hashes, lenient reading of JSON | all others |
+//! | [`clock`], [`error`], [`hash`], `tolerant`, `named` | the time, an error in a line, hashes, lenient reading of JSON, enums of words | all others |
 //!
 //! # What always holds
 //!
@@ -77,6 +77,7 @@ pub mod invocation;
 pub mod lambda;
 pub mod link;
 pub mod log;
+mod named;
 pub mod notice;
 pub mod notification;
 pub mod receive;

@@ -14,7 +14,8 @@
 //! filter lets through. With `AWS_LAMBDA_LOG_FORMAT` `Text` the fields are a line of text and the
 //! metrics a line of JSON beside it.
 
-use serde::Serialize;
+use crate::named::named;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The namespace of all metrics.
@@ -65,107 +66,80 @@ pub enum Format {
     Text,
 }
 
-/// Everything that is counted or measured, under its name in CloudWatch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Metric {
-    /// A callback stored, and the newest of its session.
-    Stored,
-    /// A callback that was stored already.
-    Duplicate,
-    /// A callback stored after newer ones.
-    Late,
-    /// An authentic body that isn't stored as a callback and is kept in quarantine.
-    Quarantined,
-    /// A callback of an event type that isn't documented.
-    UnknownEventType,
-    /// A wrong signature, or none.
-    SignatureInvalid,
-    /// Authentic, but sent longer ago than `MAX_CALLBACK_AGE_HOURS`: kept in quarantine.
-    Stale,
-    /// Authentic, but too large for an item even compressed: only its beginning is in quarantine.
-    Cut,
-    /// A callback whose sender's clock is more than five minutes ahead.
-    ClockAhead,
-    /// A body too large to be looked at: without any signature header, or over what Lambda takes.
-    TooLarge,
-    /// Not stored: the sender was asked to come again.
-    NotStored,
-    /// A known number with a new fact.
-    SequenceConflicts,
-    /// Tries lost to another writer of the same session.
-    WriteConflicts,
-    /// Alerts published.
-    AlertsPublished,
-    /// Alerts that couldn't be published and stay pending.
-    AlertsDeferred,
-    /// Alerts that were tried for a day and given up.
-    AlertsFailed,
-    /// The age of the oldest alert that is due and isn't sent.
-    OldestPendingAlert,
-    /// Notices that programs were told.
-    NoticesSent,
-    /// Notices that couldn't be told and stay pending.
-    NoticesDeferred,
-    /// Notices that were tried for a day and given up.
-    NoticesFailed,
-    /// How late the sessions are that waited longest for a check.
-    SweepLag,
-    /// Callbacks that never came, of sessions that are over.
-    MissingSequences,
-    /// Confirmed subscriptions of the topics, asked for once an hour.
-    Subscribers,
-    /// Subscriptions that nobody has confirmed, or that SNS has suspended.
-    SubscribersPending,
-    /// Sweeps that came to an end.
-    Sweeps,
-    /// Sessions that the watchdog looked at.
-    SessionsLooked,
-    /// Sessions whose newest heartbeat came within the last minute. `Stored` doesn't count
-    /// heartbeats where they have no line.
-    SessionsHeard,
-    /// Alerts that the watchdog raised or took back.
-    WatchdogFound,
-    /// Items that the sweeper can't read.
-    UnreadableItems,
-    /// Requests to the table that failed in a sweep.
-    TableErrors,
+named! {
+    /// Everything that is counted or measured, under its name in CloudWatch.
+    pub enum Metric {
+        /// A callback stored, and the newest of its session.
+        Stored = "Stored",
+        /// A callback that was stored already.
+        Duplicate = "Duplicate",
+        /// A callback stored after newer ones.
+        Late = "Late",
+        /// An authentic body that isn't stored as a callback and is kept in quarantine.
+        Quarantined = "Quarantined",
+        /// A callback of an event type that isn't documented.
+        UnknownEventType = "UnknownEventType",
+        /// A wrong signature, or none.
+        SignatureInvalid = "SignatureInvalid",
+        /// Authentic, but sent longer ago than `MAX_CALLBACK_AGE_HOURS`: kept in quarantine.
+        Stale = "Stale",
+        /// Authentic, but too large for an item even compressed: quarantine has its beginning.
+        Cut = "Cut",
+        /// A callback whose sender's clock is more than five minutes ahead.
+        ClockAhead = "ClockAhead",
+        /// A body too large to be looked at: without a signature header, or over what Lambda takes.
+        TooLarge = "TooLarge",
+        /// Not stored: the sender was asked to come again.
+        NotStored = "NotStored",
+        /// A known number with a new fact.
+        SequenceConflicts = "SequenceConflicts",
+        /// Tries lost to another writer of the same session.
+        WriteConflicts = "WriteConflicts",
+        /// Alerts published.
+        AlertsPublished = "AlertsPublished",
+        /// Alerts that couldn't be published and stay pending.
+        AlertsDeferred = "AlertsDeferred",
+        /// Alerts that were tried for a day and given up.
+        AlertsFailed = "AlertsFailed",
+        /// The age of the oldest alert that is due and isn't sent.
+        OldestPendingAlert = "OldestPendingAlert",
+        /// Notices that programs were told.
+        NoticesSent = "NoticesSent",
+        /// Notices that couldn't be told and stay pending.
+        NoticesDeferred = "NoticesDeferred",
+        /// Notices that were tried for a day and given up.
+        NoticesFailed = "NoticesFailed",
+        /// How late the sessions are that waited longest for a check.
+        SweepLag = "SweepLag",
+        /// Callbacks that never came, of sessions that are over.
+        MissingSequences = "MissingSequences",
+        /// Confirmed subscriptions of the topics, asked for once an hour.
+        Subscribers = "Subscribers",
+        /// Subscriptions that nobody has confirmed, or that SNS has suspended.
+        SubscribersPending = "SubscribersPending",
+        /// Sweeps that came to an end.
+        Sweeps = "Sweeps",
+        /// Sessions that the watchdog looked at.
+        SessionsLooked = "SessionsLooked",
+        /// Sessions whose newest heartbeat came within the last minute. `Stored` doesn't count
+        /// heartbeats where they have no line.
+        SessionsHeard = "SessionsHeard",
+        /// Alerts that the watchdog raised or took back.
+        WatchdogFound = "WatchdogFound",
+        /// Items that the sweeper can't read.
+        UnreadableItems = "UnreadableItems",
+        /// Requests to the table that failed in a sweep.
+        TableErrors = "TableErrors",
+    }
+}
+
+impl Serialize for Metric {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 impl Metric {
-    /// All of them.
-    pub const ALL: [Self; 30] = [
-        Self::Stored,
-        Self::Duplicate,
-        Self::Late,
-        Self::Quarantined,
-        Self::UnknownEventType,
-        Self::SignatureInvalid,
-        Self::Stale,
-        Self::Cut,
-        Self::ClockAhead,
-        Self::TooLarge,
-        Self::NotStored,
-        Self::SequenceConflicts,
-        Self::WriteConflicts,
-        Self::AlertsPublished,
-        Self::AlertsDeferred,
-        Self::AlertsFailed,
-        Self::OldestPendingAlert,
-        Self::NoticesSent,
-        Self::NoticesDeferred,
-        Self::NoticesFailed,
-        Self::SweepLag,
-        Self::MissingSequences,
-        Self::Subscribers,
-        Self::SubscribersPending,
-        Self::Sweeps,
-        Self::SessionsLooked,
-        Self::SessionsHeard,
-        Self::WatchdogFound,
-        Self::UnreadableItems,
-        Self::TableErrors,
-    ];
-
     /// True for what an alarm counts runs in a row of, and where 0 is the trouble; any other 0
     /// isn't worth its bytes.
     fn is_kept_when_zero(self) -> bool {

@@ -6,7 +6,7 @@
 //! fact needs, a `sid`, a `sequence` and an `eventType`. All the rest may be missing. Times are ms
 //! since the epoch.
 
-use crate::event::{Event, EventType, ServiceType};
+use crate::event::{Event, EventType, Meaning, ServiceType};
 use crate::hash::short_hash;
 use crate::signature::Verified;
 use crate::tolerant::{Fields, text, time_ms, uint};
@@ -99,6 +99,13 @@ impl Notification {
         let mut text = String::new();
         canonical_json(&self.details, &mut text);
         short_hash(text.as_bytes(), 8)
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn meaning(&self) -> Meaning<'_> {
+        let scene = self.service_scene.as_deref();
+        self.event.meaning(self.event_type, scene)
     }
 
     /// True if the sender's clock is more than five minutes ahead of `now_ms`.

@@ -4,7 +4,8 @@
 //! Must not know: how it is stored, and what a person sees of it. Times are ms since the epoch.
 
 use crate::alert::{Alert, AlertId, Destinations};
-use crate::event::Event;
+use crate::event::{Event, Meaning};
+use crate::named::named;
 use crate::notification::Sid;
 use crate::session::{Range, Session};
 use serde_json::Value;
@@ -103,30 +104,13 @@ pub struct ToldEnd {
     pub outcome: Ending,
 }
 
-/// How a recording ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// As it should.
-    Normal,
-    /// The recorder at work had failed.
-    Failed,
-}
-
-impl Ending {
-    /// The word in the table, and for programs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Reads the word in the table.
-    #[must_use]
-    pub fn read(word: &str) -> Option<Self> {
-        let all = [Self::Normal, Self::Failed];
-        all.into_iter().find(|outcome| outcome.as_str() == word)
+named! {
+    /// How a recording ended.
+    pub enum Ending {
+        /// As it should.
+        Normal = "normal",
+        /// The recorder at work had failed.
+        Failed = "failed",
     }
 }
 
@@ -163,6 +147,12 @@ impl StoredEvent {
     #[must_use]
     pub fn event(&self) -> Event {
         Event::read(self.event_type, &self.details)
+    }
+
+    /// What it says; `event` is what [`StoredEvent::event`] has read.
+    #[must_use]
+    pub fn meaning<'a>(&self, event: &'a Event) -> Meaning<'a> {
+        event.meaning(self.event_type, self.service_scene.as_deref())
     }
 }
 

@@ -3,6 +3,7 @@
 #![no_main]
 
 use agora_recording_callbacks::alert::{Alert, AlertKey, AlertKind, Incident, Links, message};
+use agora_recording_callbacks::event::CodeName;
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
 
@@ -21,13 +22,13 @@ fuzz_target!(|data: (u8, String, String, String, u64, i64)| {
         at,
         // Numbers are numbers by the time they are here, and texts are clean.
         codes: BTreeMap::from([
-            ("module".to_owned(), (code % 9).to_string()),
-            ("errorCode".to_owned(), code.to_string()),
-            ("startUtcMs".to_owned(), at.to_string()),
-            ("discontinueUtcMs".to_owned(), code.to_string()),
-            ("lastHeartbeat".to_owned(), at.to_string()),
+            (CodeName::Module, (code % 9).to_string()),
+            (CodeName::ErrorCode, code.to_string()),
+            (CodeName::StartUtcMs, at.to_string()),
+            (CodeName::DiscontinueUtcMs, code.to_string()),
+            (CodeName::LastHeartbeat, at.to_string()),
             (
-                "errorMsg".to_owned(),
+                CodeName::ErrorMsg,
                 agora_recording_callbacks::text::clean(&text, 300),
             ),
         ]),

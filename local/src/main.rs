@@ -253,7 +253,7 @@ fn rules(options: &Options) -> Rules {
     Rules {
         tells_end: true,
         ..Rules::new(
-            &AlertKind::DEFAULT,
+            &AlertKind::by_default(),
             ms(options.silent_after),
             ms(options.unconfirmed_after),
         )
@@ -289,7 +289,7 @@ fn receiver(store: Store, outbox: Outbox) -> Result<Receiver, AnyError> {
         _ => None,
     })?;
     let secrets = Secrets::fixed(vec![Secret::new(sign::LOCAL_SECRET)]);
-    let intake = Intake::new(store, outbox, AlertKind::DEFAULT.to_vec());
+    let intake = Intake::new(store, outbox, AlertKind::by_default());
     Ok(Receiver::new(admission, secrets, intake))
 }
 

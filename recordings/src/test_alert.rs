@@ -48,16 +48,13 @@ pub(crate) async fn run(
 ) -> Result<Outcome, AnyError> {
     let outbox = deployment.outbox();
     let kinds = match (arguments.all, arguments.kind.as_slice()) {
-        (true, _) => AlertKind::CONFIGURABLE.to_vec(),
+        (true, _) => AlertKind::configurable(),
         (false, []) => deployment.config.alert_kinds.clone(),
         (false, kinds) => kinds.to_vec(),
     };
-    let with_resolutions = kinds.into_iter().flat_map(|kind| {
-        let resolution = AlertKind::RESOLVED
-            .into_iter()
-            .find(|resolution| resolution.alarm() == kind && *resolution != kind);
-        [Some(kind), resolution].into_iter().flatten()
-    });
+    let with_resolutions = kinds
+        .into_iter()
+        .flat_map(|kind| [Some(kind), kind.resolution()].into_iter().flatten());
     let with_resolutions: Vec<_> = with_resolutions.collect();
     list_subscriptions(&outbox.topics).await;
     say!(

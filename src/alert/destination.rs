@@ -1,42 +1,26 @@
 //! Where an alert is published. Pure; the topics themselves are `topic`'s.
 
 use super::{AlertKind, Severity};
+use crate::named::named;
 use std::collections::BTreeSet;
 
-/// A topic, by what it is for, or the bus; in the order in which they are served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Destination {
-    /// Critical alerts, and what takes them back: what a pager subscribes to.
-    Critical,
-    /// All alerts.
-    Alerts,
-    /// The bus for programs, where there is one.
-    Bus,
+named! {
+    /// A topic, by what it is for, or the bus; in the order in which they are served. Its word
+    /// stands in the table.
+    pub enum Destination {
+        /// Critical alerts, and what takes them back: what a pager subscribes to.
+        Critical = "critical",
+        /// All alerts.
+        Alerts = "alerts",
+        /// The bus for programs, where there is one.
+        Bus = "bus",
+    }
 }
 
 /// What an alert still has to be published to.
 pub type Destinations = BTreeSet<Destination>;
 
 impl Destination {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Critical, Self::Alerts, Self::Bus];
-
-    /// The word in the table.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Alerts => "alerts",
-            Self::Bus => "bus",
-        }
-    }
-
-    /// Reads the word of the table.
-    #[must_use]
-    pub fn read(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|to| to.as_str() == word)
-    }
-
     /// The topics that an alert of this kind is published to.
     #[must_use]
     pub fn of(kind: AlertKind) -> Destinations {

@@ -4,7 +4,7 @@
 
 use super::words::Words;
 use super::{Action, Alert, Incident, Links};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The version of `docs/recording-alert.schema.json`.
 const SCHEMA: u64 = 1;
@@ -37,6 +37,10 @@ pub(super) fn detail(
         // There may be many.
         id = format!("{id}/{}", alert.key.hash());
     }
+    let codes = alert.codes.iter();
+    let codes: Map<_, _> = codes
+        .map(|(name, code)| (name.as_str().to_owned(), Value::from(code.as_str())))
+        .collect();
     json!({
         "schema": SCHEMA,
         "id": id,
@@ -53,7 +57,7 @@ pub(super) fn detail(
         "title": words.title,
         "what": words.what,
         "steps": words.steps,
-        "codes": alert.codes,
+        "codes": codes,
         "viewUrl": match members {
             Some(_) => links.failed(),
             None => links.recording(&alert.sid),

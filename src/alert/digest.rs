@@ -100,10 +100,7 @@ impl Digest<'_> {
 
     fn closing(&self) -> Option<&'static str> {
         let kind = self.alert.kind;
-        let can_close = AlertKind::RESOLVED
-            .iter()
-            .any(|resolution| resolution.alarm() == kind);
-        match (kind.alarm() == kind, can_close) {
+        match (kind.alarm() == kind, kind.resolution().is_some()) {
             (false, _) => None,
             (true, true) => Some(
                 "Leave this alert open: it closes by itself when the last of them is taken back.",

@@ -6,7 +6,7 @@
 //! crosses the edge of a span rings once in each. *Recorder* is the uid.
 
 use super::AlertKind;
-use crate::event::Part;
+use crate::event::{CodeName, Part};
 use crate::hash::short_hash;
 use std::fmt;
 
@@ -18,14 +18,15 @@ const MINUTE_MS: u64 = 60 * 1000;
 pub struct AlertKey(String);
 
 impl AlertKey {
-    /// The key of an incident.
+    /// The key of an incident, by what tells it from others of its kind.
     #[must_use]
-    pub(crate) fn new(kind: AlertKind, parts: &[KeyPart]) -> Self {
+    pub(crate) fn new(kind: AlertKind, parts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut prefixed = Vec::new();
         for part in parts {
-            let length = u64::try_from(part.value.len()).unwrap_or(u64::MAX);
+            let part = part.as_ref();
+            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
             prefixed.extend(length.to_be_bytes());
-            prefixed.extend(part.value.as_bytes());
+            prefixed.extend(part.as_bytes());
         }
         Self(format!("{}#{}", kind.as_str(), short_hash(&prefixed, 8)))
     }
@@ -107,46 +108,36 @@ impl fmt::Display for AlertId {
 /// A part of a key, under the name it has among an alert's codes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyPart {
-    pub(crate) name: &'static str,
+    pub(crate) name: CodeName,
     pub(crate) value: String,
 }
 
-impl KeyPart {
-    /// Names of parts that are nothing Agora said.
-    pub(crate) const OWN_NAMES: [&'static str; 8] = [
-        "recorder",
-        "minute",
-        "tenMinutes",
-        "hour",
-        "stage",
-        "reportedBy",
-        "detailsHash",
-        "pushAddress",
-    ];
+impl AsRef<str> for KeyPart {
+    fn as_ref(&self) -> &str {
+        &self.value
+    }
+}
 
-    pub(crate) fn new(name: &'static str, value: impl ToString) -> Self {
+impl KeyPart {
+    pub(crate) fn new(name: CodeName, value: impl ToString) -> Self {
         let value = value.to_string();
         Self { name, value }
     }
 
-    pub(crate) fn code(name: &'static str, code: Option<i64>) -> Self {
-        Self::new(name, code.map_or_else(String::new, |code| code.to_string()))
-    }
-
     pub(crate) fn recorder(uid: &str) -> Self {
-        Self::new("recorder", uid)
+        Self::new(CodeName::Recorder, uid)
     }
 
     pub(crate) fn minute(at: u64) -> Self {
-        Self::span("minute", at, MINUTE_MS)
+        Self::span(CodeName::Minute, at, MINUTE_MS)
     }
 
     pub(crate) fn ten_minutes(at: u64) -> Self {
-        Self::span("tenMinutes", at, 10 * MINUTE_MS)
+        Self::span(CodeName::TenMinutes, at, 10 * MINUTE_MS)
     }
 
     pub(crate) fn hour(at: u64) -> Self {
-        Self::span("hour", at, 60 * MINUTE_MS)
+        Self::span(CodeName::Hour, at, 60 * MINUTE_MS)
     }
 
     /// Whether it is about the recording itself or about a stage beside it.
@@ -155,12 +146,12 @@ impl KeyPart {
             Part::Recording | Part::OnDemand => "recording",
             Part::Beside => "other",
         };
-        Self::new("stage", stage)
+        Self::new(CodeName::Stage, stage)
     }
 
     /// The beginning of the span that `at` is in; empty, once a session, for a callback without a
     /// time.
-    fn span(name: &'static str, at: u64, length_ms: u64) -> Self {
+    fn span(name: CodeName, at: u64, length_ms: u64) -> Self {
         match at {
             0 => Self::new(name, ""),
             at => Self::new(name, at - at % length_ms),
@@ -174,13 +165,7 @@ mod tests {
 
     #[test]
     fn a_key_depends_on_every_part_and_on_where_one_ends() {
-        let key = |values: &[&str]| {
-            let parts: Vec<_> = values
-                .iter()
-                .map(|value| KeyPart::new("part", value))
-                .collect();
-            AlertKey::new(AlertKind::FatalError, &parts).to_string()
-        };
+        let key = |values: &[&str]| AlertKey::new(AlertKind::FatalError, values).to_string();
         assert_eq!(key(&["5", "0"]), key(&["5", "0"]));
         for other in [&["50"][..], &["5", "0", ""], &["", "50"], &["5", "1"]] {
             assert_ne!(key(&["5", "0"]), key(other), "{other:?}");

@@ -8,6 +8,7 @@ use super::detail::detail;
 use super::links::{Links, sms_words};
 use super::words::{Words, in_words};
 use super::{Alert, AlertKind, Severity};
+use crate::event::CodeName;
 use crate::text::{ascii, clean, utc};
 use serde_json::{Value, json};
 
@@ -176,7 +177,7 @@ fn email(alert: &Alert, words: &Words, links: &Links) -> String {
         ("Callback", &callback),
         (
             "Agora's text",
-            alert.codes.get("errorMsg").map_or("", String::as_str),
+            alert.code(CodeName::ErrorMsg).unwrap_or_default(),
         ),
     ] {
         if !value.is_empty() {
@@ -259,7 +260,7 @@ fn context(alert: &Alert, incident: &Incident, links: &Links) -> Value {
     }
     for (name, value) in &alert.codes {
         context
-            .entry(name.clone())
+            .entry(name.as_str().to_owned())
             .or_insert_with(|| Value::String(value.clone()));
     }
     Value::Object(context)
@@ -267,13 +268,13 @@ fn context(alert: &Alert, incident: &Incident, links: &Links) -> Value {
 
 /// What filter policies can ask for.
 fn attributes(alert: &Alert) -> Vec<(&'static str, String)> {
-    let code = alert.codes.get("errorCode");
+    let code = alert.code(CodeName::ErrorCode);
     let mut attributes = vec![
         ("kind", alert.kind.as_str().to_owned()),
         ("severity", alert.kind.severity().as_str().to_owned()),
         ("eventType", alert.event_type.to_string()),
     ];
-    attributes.extend(code.map(|code| ("errorCode", code.clone())));
+    attributes.extend(code.map(|code| ("errorCode", code.to_owned())));
     attributes
 }
 

@@ -24,202 +24,150 @@ pub use message::{Action, Incident, Message, message};
 pub use rehearsal::rehearsal;
 pub use words::{BACKUP_KEPT_MS, Words, in_words};
 
-use crate::event::{Event, Part, PushStatus, TranscodeResult, hide_stream_keys};
+use crate::event::{CodeName, Meaning, Part, Trouble, TroubleKind, hide_stream_keys};
+use crate::named::named;
 use crate::notification::Notification;
 use crate::text::clean;
 use std::collections::BTreeMap;
 
-/// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AlertKind {
-    /// Event 1 with `errorLevel` 5 or more.
-    FatalError,
-    /// A recorder ended abnormally, or could not begin.
-    AbnormalExit,
-    /// Event 32: files only reached Agora's backup.
-    BackupOnlyUpload,
-    /// Event 30 or 31 with an abnormal status.
-    ComponentFailure,
-    /// Postponed transcoding lacks files (81, 90, 1001).
-    TranscodingFailed,
-    /// Event 34: the storage's temporary credentials have expired.
-    StorageCredentialsExpired,
-    /// Heartbeats were seen, and no more come.
-    SessionSilent,
-    /// The recording is over, and nothing confirmed its files.
-    UploadUnconfirmed,
-    /// Event 42 after an interruption: seconds are lost. Opt-in.
-    RecordingGap,
-    /// Event 12: a new recorder takes over. Opt-in.
-    Failover,
-    /// Event 100: a push to a live audience broke off. Opt-in.
-    PushDisconnected,
-    /// Another recorder is at work in the place of one that ended abnormally.
-    AbnormalExitResolved,
-    /// A silent session has spoken again, or is over.
-    SessionSilentResolved,
-    /// The upload was confirmed after all.
-    UploadUnconfirmedResolved,
-    /// Event 31 after 32: all files have reached the user's storage after all.
-    BackupOnlyUploadResolved,
-}
-
-/// How bad it is, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Somebody should act now.
-    Critical,
-    /// Somebody should look, with a deadline perhaps.
-    Warning,
-    /// Nothing has to be done: an alert is taken back.
-    Info,
-}
-
-impl Severity {
-    /// The word in the message and in the table.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Warning => "warning",
-            Self::Info => "info",
-        }
+named! {
+    /// What is wrong.
+    pub enum AlertKind {
+        /// Event 1 with `errorLevel` 5 or more.
+        FatalError = "fatal_error",
+        /// A recorder ended abnormally, or could not begin.
+        AbnormalExit = "abnormal_exit",
+        /// Event 32: files only reached Agora's backup.
+        BackupOnlyUpload = "backup_only_upload",
+        /// Event 30 or 31 with an abnormal status.
+        ComponentFailure = "component_failure",
+        /// Postponed transcoding lacks files (81, 90, 1001).
+        TranscodingFailed = "transcoding_failed",
+        /// Event 34: the storage's temporary credentials have expired.
+        StorageCredentialsExpired = "storage_credentials_expired",
+        /// Heartbeats were seen, and no more come.
+        SessionSilent = "session_silent",
+        /// The recording is over, and nothing confirmed its files.
+        UploadUnconfirmed = "upload_unconfirmed",
+        /// Event 42 after an interruption: seconds are lost. Opt-in.
+        RecordingGap = "recording_gap",
+        /// Event 12: a new recorder takes over. Opt-in.
+        Failover = "failover",
+        /// Event 100: a push to a live audience broke off. Opt-in.
+        PushDisconnected = "push_disconnected",
+        /// Another recorder is at work in the place of one that ended abnormally.
+        AbnormalExitResolved = "abnormal_exit_resolved",
+        /// A silent session has spoken again, or is over.
+        SessionSilentResolved = "session_silent_resolved",
+        /// The upload was confirmed after all.
+        UploadUnconfirmedResolved = "upload_unconfirmed_resolved",
+        /// Event 31 after 32: all files have reached the user's storage after all.
+        BackupOnlyUploadResolved = "backup_only_upload_resolved",
     }
+}
+
+named! {
+    /// How bad it is, the worst first; its word in the message and in the table.
+    pub enum Severity {
+        /// Somebody should act now.
+        Critical = "critical",
+        /// Somebody should look, with a deadline perhaps.
+        Warning = "warning",
+        /// Nothing has to be done: an alert is taken back.
+        Info = "info",
+    }
+}
+
+/// What a kind is.
+enum Role {
+    /// A callback rings; unless `ALERT_KINDS` says otherwise.
+    Callback(Severity),
+    /// A callback rings, if `ALERT_KINDS` names it.
+    OptIn(Severity),
+    /// The watchdog finds it; unless `ALERT_KINDS` says otherwise.
+    Watchdog(Severity),
+    /// It takes alerts of another kind back, and is sent where those are.
+    Resolves(AlertKind),
 }
 
 impl AlertKind {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
-        Self::FatalError,
-        Self::AbnormalExit,
-        Self::BackupOnlyUpload,
-        Self::ComponentFailure,
-        Self::TranscodingFailed,
-        Self::StorageCredentialsExpired,
-        Self::SessionSilent,
-        Self::UploadUnconfirmed,
-        Self::RecordingGap,
-        Self::Failover,
-        Self::PushDisconnected,
-        Self::AbnormalExitResolved,
-        Self::SessionSilentResolved,
-        Self::UploadUnconfirmedResolved,
-        Self::BackupOnlyUploadResolved,
-    ];
-    /// Those that `ALERT_KINDS` may name; the others are sent where what they take back is.
-    pub const CONFIGURABLE: [Self; 11] = [
-        Self::FatalError,
-        Self::AbnormalExit,
-        Self::BackupOnlyUpload,
-        Self::ComponentFailure,
-        Self::TranscodingFailed,
-        Self::StorageCredentialsExpired,
-        Self::SessionSilent,
-        Self::UploadUnconfirmed,
-        Self::RecordingGap,
-        Self::Failover,
-        Self::PushDisconnected,
-    ];
-    /// Those that take an alert back.
-    pub const RESOLVED: [Self; 4] = [
-        Self::AbnormalExitResolved,
-        Self::SessionSilentResolved,
-        Self::UploadUnconfirmedResolved,
-        Self::BackupOnlyUploadResolved,
-    ];
-    /// Those that are sent unless `ALERT_KINDS` says otherwise.
-    pub const DEFAULT: [Self; 8] = [
-        Self::FatalError,
-        Self::AbnormalExit,
-        Self::BackupOnlyUpload,
-        Self::ComponentFailure,
-        Self::TranscodingFailed,
-        Self::StorageCredentialsExpired,
-        Self::SessionSilent,
-        Self::UploadUnconfirmed,
-    ];
-
-    /// The word in the message, in the table and in `ALERT_KINDS`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    fn role(self) -> Role {
+        use Severity::{Critical, Warning};
         match self {
-            Self::FatalError => "fatal_error",
-            Self::AbnormalExit => "abnormal_exit",
-            Self::BackupOnlyUpload => "backup_only_upload",
-            Self::ComponentFailure => "component_failure",
-            Self::TranscodingFailed => "transcoding_failed",
-            Self::StorageCredentialsExpired => "storage_credentials_expired",
-            Self::SessionSilent => "session_silent",
-            Self::UploadUnconfirmed => "upload_unconfirmed",
-            Self::RecordingGap => "recording_gap",
-            Self::Failover => "failover",
-            Self::PushDisconnected => "push_disconnected",
-            Self::AbnormalExitResolved => "abnormal_exit_resolved",
-            Self::SessionSilentResolved => "session_silent_resolved",
-            Self::UploadUnconfirmedResolved => "upload_unconfirmed_resolved",
-            Self::BackupOnlyUploadResolved => "backup_only_upload_resolved",
+            Self::FatalError | Self::AbnormalExit | Self::StorageCredentialsExpired => {
+                Role::Callback(Critical)
+            }
+            Self::BackupOnlyUpload | Self::ComponentFailure | Self::TranscodingFailed => {
+                Role::Callback(Warning)
+            }
+            Self::RecordingGap | Self::Failover | Self::PushDisconnected => Role::OptIn(Warning),
+            Self::SessionSilent => Role::Watchdog(Critical),
+            Self::UploadUnconfirmed => Role::Watchdog(Warning),
+            Self::AbnormalExitResolved => Role::Resolves(Self::AbnormalExit),
+            Self::SessionSilentResolved => Role::Resolves(Self::SessionSilent),
+            Self::UploadUnconfirmedResolved => Role::Resolves(Self::UploadUnconfirmed),
+            Self::BackupOnlyUploadResolved => Role::Resolves(Self::BackupOnlyUpload),
         }
     }
 
-    /// Reads the word of any kind.
+    /// True where a callback rings by itself, at once.
     #[must_use]
-    pub fn read(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    pub fn is_of_callback(self) -> bool {
+        matches!(self.role(), Role::Callback(_) | Role::OptIn(_))
+    }
+
+    /// Those that `ALERT_KINDS` may name; the others follow the kind that they resolve.
+    #[must_use]
+    pub fn configurable() -> Vec<Self> {
+        let mut kinds = Self::ALL.to_vec();
+        kinds.retain(|kind| kind.resolves().is_none());
+        kinds
+    }
+
+    /// Those that are sent unless `ALERT_KINDS` says otherwise.
+    #[must_use]
+    pub fn by_default() -> Vec<Self> {
+        let mut kinds = Self::ALL.to_vec();
+        kinds.retain(|kind| matches!(kind.role(), Role::Callback(_) | Role::Watchdog(_)));
+        kinds
+    }
+
+    /// The kind of the alerts that it takes back, if it takes any back.
+    #[must_use]
+    pub fn resolves(self) -> Option<Self> {
+        match self.role() {
+            Role::Resolves(kind) => Some(kind),
+            Role::Callback(_) | Role::OptIn(_) | Role::Watchdog(_) => None,
+        }
+    }
+
+    /// The kind that takes an alert of this one back, if one does.
+    #[must_use]
+    pub fn resolution(self) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.resolves() == Some(self))
     }
 
     /// The alarm of an incident: for a resolution the kind that it takes back, else the
     /// kind itself.
     #[must_use]
     pub fn alarm(self) -> Self {
-        match self {
-            Self::AbnormalExitResolved => Self::AbnormalExit,
-            Self::SessionSilentResolved => Self::SessionSilent,
-            Self::UploadUnconfirmedResolved => Self::UploadUnconfirmed,
-            Self::BackupOnlyUploadResolved => Self::BackupOnlyUpload,
-            alarm => alarm,
-        }
+        self.resolves().unwrap_or(self)
     }
 
     /// How bad it is.
     #[must_use]
     pub fn severity(self) -> Severity {
-        match self {
-            Self::FatalError
-            | Self::AbnormalExit
-            | Self::StorageCredentialsExpired
-            | Self::SessionSilent => Severity::Critical,
-            Self::BackupOnlyUpload
-            | Self::ComponentFailure
-            | Self::TranscodingFailed
-            | Self::UploadUnconfirmed
-            | Self::RecordingGap
-            | Self::Failover
-            | Self::PushDisconnected => Severity::Warning,
-            Self::AbnormalExitResolved
-            | Self::SessionSilentResolved
-            | Self::UploadUnconfirmedResolved
-            | Self::BackupOnlyUploadResolved => Severity::Info,
+        match self.role() {
+            Role::Callback(severity) | Role::OptIn(severity) | Role::Watchdog(severity) => severity,
+            Role::Resolves(_) => Severity::Info,
         }
     }
 }
 
-/// Names of codes that aren't Agora's.
-pub(crate) mod code {
-    /// `session_silent`: the last heartbeat, ms since the epoch.
-    pub(crate) const LAST_HEARTBEAT: &str = "lastHeartbeat";
-    /// `upload_unconfirmed`: the end of the recording, ms since the epoch.
-    pub(crate) const OVER_SINCE: &str = "overSince";
-    /// `backup_only_upload_resolved`: the backup, ms since the epoch.
-    pub(crate) const BACKED_UP_AT: &str = "backedUpAt";
-    /// `abnormal_exit_resolved`: the recorder that took over.
-    pub(crate) const NEW_UID: &str = "newUid";
-    /// `transcoding_failed`: users without their files, joined by `, `.
-    pub(crate) const FAILED_UIDS: &str = "failedUids";
-    /// `upload_unconfirmed`: `stranded` where the files are still at Agora, to be uploaded later.
-    pub(crate) const UPLOAD_STATE: &str = "uploadState";
-    /// The scene of the callback, where it names one.
-    pub(crate) const SERVICE_SCENE: &str = "serviceScene";
-}
+/// What an alert says in numbers and words, under its names.
+pub type Codes = BTreeMap<CodeName, String>;
 
 /// An alarm with everything its message needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,25 +190,29 @@ pub struct Alert {
     pub at: u64,
     /// The event's codes under the specification's names, and the parts of the key; for an alert of
     /// the watchdog the times it is about.
-    pub codes: BTreeMap<String, String>,
+    pub codes: Codes,
 }
 
 impl Alert {
     /// The alert that `notification` asks for, if it asks for one of `kinds`.
     #[must_use]
     pub fn of(notification: &Notification, kinds: &[AlertKind]) -> Option<Self> {
-        let alarm = alarm(notification).filter(|alarm| kinds.contains(&alarm.kind))?;
-        let scene = notification.service_scene.as_deref();
-        let scene = (code::SERVICE_SCENE, scene.map(str::to_owned));
-        let parts = alarm
-            .parts
+        let Meaning { part, trouble, .. } = notification.meaning();
+        let trouble = trouble?;
+        let (kind, parts) = alarm(&trouble, part, notification)?;
+        if !kinds.contains(&kind) {
+            return None;
+        }
+        let scene = notification.service_scene.clone();
+        let own = parts
             .iter()
             .map(|part| (part.name, Some(part.value.clone())));
         // What Agora calls a code stays as it is where a part has the same name.
-        let codes = parts.chain([scene]).chain(alarm.codes);
+        let scene = [(CodeName::ServiceScene, scene)];
+        let codes = own.chain(scene).chain(trouble.codes);
         Some(Self {
-            kind: alarm.kind,
-            key: AlertKey::new(alarm.kind, &alarm.parts),
+            kind,
+            key: AlertKey::new(kind, &parts),
             sid: notification.sid.as_str().to_owned(),
             cname: notification.cname.clone(),
             uid: notification.uid.clone(),
@@ -269,7 +221,7 @@ impl Alert {
             at: notification.sendts,
             codes: codes
                 .filter_map(|(name, value)| {
-                    Some((name.to_owned(), clean(&hide_stream_keys(&value?), MAX_CODE)))
+                    Some((name, clean(&hide_stream_keys(&value?), MAX_CODE)))
                 })
                 .filter(|(_, value)| !value.is_empty())
                 .collect(),
@@ -293,234 +245,78 @@ impl Alert {
         format!("{}/{alarm}/{}", self.sid, self.key.hash())
     }
 
+    /// A code, in its words.
+    pub(crate) fn code(&self, name: CodeName) -> Option<&str> {
+        self.codes.get(&name).map(String::as_str)
+    }
+
     /// A code as a number.
-    fn code(&self, name: &str) -> Option<i64> {
-        self.codes.get(name).and_then(|code| code.parse().ok())
+    pub(crate) fn number(&self, name: CodeName) -> Option<i64> {
+        self.code(name)?.parse().ok()
     }
 }
 
 /// A code is cut to this many characters.
 pub(crate) const MAX_CODE: usize = 500;
 
-/// What is alarming about a callback.
-struct Alarm {
-    kind: AlertKind,
-    /// What tells this trouble from another, beside the kind.
-    parts: Vec<KeyPart>,
-    codes: Vec<(&'static str, Option<String>)>,
-}
-
-/// What is alarming about a callback, if anything is. No callback fits two kinds.
-fn alarm(notification: &Notification) -> Option<Alarm> {
+/// The kind of a trouble that rings at once, and what tells it from another one. Of a recorder that
+/// a signal killed the watchdog speaks, because Agora may replace it.
+fn alarm(
+    trouble: &Trouble,
+    part: Part,
+    notification: &Notification,
+) -> Option<(AlertKind, Vec<KeyPart>)> {
     let at = notification.sendts;
     let recorder = KeyPart::recorder(&notification.uid);
-    let stage = || {
-        let scene = notification.service_scene.as_deref();
-        KeyPart::stage(Part::of(notification.event_type, scene))
-    };
-    match &notification.event {
-        Event::CloudRecordingError {
-            module,
-            error_level,
-            error_code,
-            stat,
-            error_msg,
-        } if error_level.is_some_and(|level| level.is_fatal()) => Some(Alarm {
-            kind: AlertKind::FatalError,
-            parts: vec![
+    let said = |name| KeyPart::new(name, trouble.code(name).unwrap_or_default());
+    Some(match trouble.kind {
+        TroubleKind::FatalError => {
+            let (module, code) = (said(CodeName::Module), said(CodeName::ErrorCode));
+            let parts = vec![recorder, module, code, KeyPart::ten_minutes(at)];
+            (AlertKind::FatalError, parts)
+        }
+        TroubleKind::AbnormalExit => (AlertKind::AbnormalExit, vec![recorder, KeyPart::hour(at)]),
+        TroubleKind::Killed => return None,
+        TroubleKind::BackupOnlyUpload => (
+            AlertKind::BackupOnlyUpload,
+            vec![recorder, KeyPart::stage(part)],
+        ),
+        TroubleKind::ComponentFailure => {
+            let event = KeyPart::new(CodeName::ReportedBy, notification.event_type);
+            (
+                AlertKind::ComponentFailure,
+                vec![recorder, KeyPart::stage(part), event],
+            )
+        }
+        TroubleKind::TranscodingFailed => {
+            let hash = KeyPart::new(CodeName::DetailsHash, notification.details_hash());
+            (AlertKind::TranscodingFailed, vec![recorder, hash])
+        }
+        TroubleKind::StorageCredentialsExpired => (
+            AlertKind::StorageCredentialsExpired,
+            vec![recorder, KeyPart::hour(at)],
+        ),
+        TroubleKind::RecordingGap => {
+            let start = trouble.code(CodeName::StartUtcMs);
+            let start = start.and_then(|start| start.parse().ok()).unwrap_or(0);
+            (
+                AlertKind::RecordingGap,
+                vec![recorder, KeyPart::minute(start)],
+            )
+        }
+        TroubleKind::Failover => {
+            let new_uid = trouble.code(CodeName::NewUid).unwrap_or_default();
+            (AlertKind::Failover, vec![KeyPart::recorder(new_uid)])
+        }
+        TroubleKind::PushDisconnected => {
+            let parts = vec![
                 recorder,
-                KeyPart::code("module", module.map(|code| code.0)),
-                KeyPart::code("errorCode", *error_code),
+                said(CodeName::PushAddress),
                 KeyPart::ten_minutes(at),
-            ],
-            codes: vec![
-                ("errorLevel", number(error_level.map(|code| code.0))),
-                ("stat", number(stat.map(|code| code.0))),
-                ("errorMsg", error_msg.clone()),
-            ],
-        }),
-        event if event.is_abnormal_exit() => Some(Alarm {
-            kind: AlertKind::AbnormalExit,
-            parts: vec![recorder, KeyPart::hour(at)],
-            codes: exit_codes(event),
-        }),
-        Event::Backuped {
-            status,
-            uploading_status,
-            ..
-        } => Some(Alarm {
-            kind: AlertKind::BackupOnlyUpload,
-            parts: vec![recorder, stage()],
-            codes: vec![
-                ("status", number(status.map(|code| code.0))),
-                (
-                    "uploadingStatus",
-                    uploading_status
-                        .as_ref()
-                        .map(|word| word.as_str().to_owned()),
-                ),
-            ],
-        }),
-        Event::UploaderStarted { status } | Event::Uploaded { status, .. }
-            if status.is_some_and(|status| status.is_abnormal()) =>
-        {
-            Some(Alarm {
-                kind: AlertKind::ComponentFailure,
-                parts: vec![
-                    recorder,
-                    stage(),
-                    KeyPart::new("reportedBy", notification.event_type),
-                ],
-                codes: vec![("status", number(status.map(|code| code.0)))],
-            })
+            ];
+            (AlertKind::PushDisconnected, parts)
         }
-        Event::TranscoderCompleted { .. }
-        | Event::PostponeTranscodeFinalResult { .. }
-        | Event::DownloadFailed { .. } => Some(Alarm {
-            kind: AlertKind::TranscodingFailed,
-            codes: transcoding_codes(&notification.event)?,
-            parts: vec![
-                recorder,
-                KeyPart::new("detailsHash", notification.details_hash()),
-            ],
-        }),
-        Event::StorageTokenExpired => Some(Alarm {
-            kind: AlertKind::StorageCredentialsExpired,
-            parts: vec![recorder, KeyPart::hour(at)],
-            codes: Vec::new(),
-        }),
-        Event::RecorderSliceStart {
-            start_utc_ms: Some(start),
-            discontinue_utc_ms: Some(stop),
-            stream_uid,
-            ..
-        } if stop < start => Some(Alarm {
-            kind: AlertKind::RecordingGap,
-            parts: vec![recorder, KeyPart::minute(*start)],
-            codes: vec![
-                ("startUtcMs", Some(start.to_string())),
-                ("discontinueUtcMs", Some(stop.to_string())),
-                ("streamUid", stream_uid.clone()),
-            ],
-        }),
-        Event::SessionFailover { new_uid } => Some(Alarm {
-            kind: AlertKind::Failover,
-            parts: vec![KeyPart::recorder(new_uid.as_deref().unwrap_or_default())],
-            codes: vec![(code::NEW_UID, new_uid.clone())],
-        }),
-        Event::RtmpPublishStatus {
-            rtmp_url,
-            status: Some(PushStatus::Disconnected),
-        } => Some(Alarm {
-            kind: AlertKind::PushDisconnected,
-            parts: vec![
-                recorder,
-                KeyPart::new(
-                    "pushAddress",
-                    rtmp_url
-                        .as_ref()
-                        .map_or_else(String::new, ToString::to_string),
-                ),
-                KeyPart::ten_minutes(at),
-            ],
-            codes: Vec::new(),
-        }),
-        Event::CloudRecordingError { .. }
-        | Event::CloudRecordingWarning { .. }
-        | Event::CloudRecordingStatusUpdate { .. }
-        | Event::CloudRecordingFileInfos { .. }
-        | Event::SessionExit { .. }
-        | Event::HighAvailabilityRegistered
-        | Event::UploaderStarted { .. }
-        | Event::Uploaded { .. }
-        | Event::UploadingProgress { .. }
-        | Event::RecorderStarted { .. }
-        | Event::RecorderLeave { .. }
-        | Event::RecorderSliceStart { .. }
-        | Event::StreamStateChanged { .. }
-        | Event::RecorderSnapshotFile { .. }
-        | Event::RecorderAudioInfoChanged
-        | Event::RecorderVideoInfoChanged
-        | Event::VodStarted { .. }
-        | Event::VodTriggered
-        | Event::WebRecorderStarted { .. }
-        | Event::WebRecorderStopped { .. }
-        | Event::WebRecorderCapabilityLimit { .. }
-        | Event::WebRecorderReload { .. }
-        | Event::TranscoderStarted
-        | Event::RtmpPublishStatus { .. }
-        | Event::CloudTranscoder { .. }
-        | Event::Other => None,
-    }
-}
-
-/// What an abnormal exit says about itself.
-fn exit_codes(event: &Event) -> Vec<(&'static str, Option<String>)> {
-    match event {
-        Event::SessionExit { leave_status } => {
-            vec![("leaveStatus", number(leave_status.map(|code| code.0)))]
-        }
-        Event::CloudRecordingStatusUpdate { status, .. } => {
-            vec![("status", number(status.map(|code| code.0)))]
-        }
-        Event::RecorderStarted { status } => {
-            vec![("status", number(status.map(|code| code.0)))]
-        }
-        Event::RecorderLeave { leave_code } => {
-            vec![("leaveCode", number(leave_code.map(|code| code.0)))]
-        }
-        Event::WebRecorderStopped { code, message, .. } => vec![
-            ("code", number(code.map(|code| code.0))),
-            ("message", message.clone()),
-        ],
-        Event::WebRecorderCapabilityLimit { limit_type } => vec![("limitType", limit_type.clone())],
-        _ => Vec::new(),
-    }
-}
-
-/// What a transcoding that lacks files says about them; `None` if it lacks none.
-fn transcoding_codes(event: &Event) -> Option<Vec<(&'static str, Option<String>)>> {
-    match event {
-        Event::TranscoderCompleted { result, uids } => {
-            let lacks_files = matches!(
-                result,
-                Some(TranscodeResult::Partial | TranscodeResult::Failed)
-            );
-            let failed: Vec<_> = uids
-                .iter()
-                .filter(|user| user.has_no_file())
-                .map(|user| user.uid.as_str())
-                .collect();
-            let result = result.as_ref().map(|result| result.as_str().to_owned());
-            lacks_files.then(|| {
-                vec![
-                    ("result", result),
-                    (code::FAILED_UIDS, Some(failed.join(", "))),
-                ]
-            })
-        }
-        Event::PostponeTranscodeFinalResult { result, .. } => {
-            let is_success = *result == Some(TranscodeResult::Success);
-            let result = result.as_ref().map(|result| result.as_str().to_owned());
-            (!is_success).then(|| vec![("result", result)])
-        }
-        Event::DownloadFailed {
-            vendor,
-            region,
-            bucket,
-            file_names,
-        } => Some(vec![
-            ("vendor", number(*vendor)),
-            ("region", number(*region)),
-            ("bucket", bucket.clone()),
-            ("fileName", Some(file_names.join(";"))),
-        ]),
-        _ => None,
-    }
-}
-
-fn number(code: Option<i64>) -> Option<String> {
-    code.map(|code| code.to_string())
+    })
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 
 use super::links::Links;
 use super::message::{Incident, MAX_SMS, MAX_SUBJECT, Message, message};
-use super::{Alert, AlertKey, AlertKind, KeyPart};
-use crate::event::EventType;
+use super::{Alert, AlertKey, AlertKind, Codes};
+use crate::event::{CodeName, EventType};
 use crate::text::ascii;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 const MARK: &str = "[TEST]";
 const EXPLANATION: &str =
@@ -21,7 +20,7 @@ const EXPLANATION: &str =
 pub fn rehearsal(kind: AlertKind, links: &Links, now_ms: u64) -> Message {
     let alert = Alert {
         kind,
-        key: AlertKey::new(kind, &[KeyPart::new("test", now_ms)]),
+        key: AlertKey::new(kind, [now_ms.to_string()]),
         sid: "test-alert".to_owned(),
         cname: "test-alert".to_owned(),
         uid: "1".to_owned(),
@@ -88,42 +87,44 @@ fn event_type(kind: AlertKind) -> EventType {
     }
 }
 
-fn codes(kind: AlertKind, now_ms: u64) -> BTreeMap<String, String> {
+fn codes(kind: AlertKind, now_ms: u64) -> Codes {
     let minute_ago = now_ms.saturating_sub(60_000).to_string();
     let codes = match kind {
         AlertKind::FatalError => vec![
-            ("module", "0".to_owned()),
-            ("errorLevel", "5".to_owned()),
-            ("errorCode", "112".to_owned()),
+            (CodeName::Module, "0".to_owned()),
+            (CodeName::ErrorLevel, "5".to_owned()),
+            (CodeName::ErrorCode, "112".to_owned()),
         ],
-        AlertKind::AbnormalExit => vec![("leaveStatus", "1".to_owned())],
-        AlertKind::BackupOnlyUpload => vec![("status", "0".to_owned())],
-        AlertKind::ComponentFailure => vec![("status", "1".to_owned())],
+        AlertKind::AbnormalExit => vec![(CodeName::LeaveStatus, "1".to_owned())],
+        AlertKind::BackupOnlyUpload => vec![(CodeName::Status, "0".to_owned())],
+        AlertKind::ComponentFailure => vec![(CodeName::Status, "1".to_owned())],
         AlertKind::SessionSilent | AlertKind::SessionSilentResolved => {
-            vec![("lastHeartbeat", minute_ago)]
+            vec![(CodeName::LastHeartbeat, minute_ago)]
         }
         AlertKind::UploadUnconfirmed | AlertKind::UploadUnconfirmedResolved => {
-            vec![("overSince", minute_ago)]
+            vec![(CodeName::OverSince, minute_ago)]
         }
-        AlertKind::BackupOnlyUploadResolved => vec![("backedUpAt", minute_ago)],
+        AlertKind::BackupOnlyUploadResolved => vec![(CodeName::BackedUpAt, minute_ago)],
         AlertKind::RecordingGap => vec![
-            ("startUtcMs", now_ms.to_string()),
-            ("discontinueUtcMs", minute_ago),
+            (CodeName::StartUtcMs, now_ms.to_string()),
+            (CodeName::DiscontinueUtcMs, minute_ago),
         ],
-        AlertKind::Failover | AlertKind::AbnormalExitResolved => vec![("newUid", "2".to_owned())],
+        AlertKind::Failover | AlertKind::AbnormalExitResolved => {
+            vec![(CodeName::NewUid, "2".to_owned())]
+        }
         AlertKind::TranscodingFailed => vec![
-            ("result", "partial_success".to_owned()),
-            ("failedUids", "2001".to_owned()),
+            (CodeName::Result, "partial_success".to_owned()),
+            (CodeName::FailedUids, "2001".to_owned()),
         ],
         AlertKind::StorageCredentialsExpired => Vec::new(),
         AlertKind::PushDisconnected => {
-            vec![("pushAddress", "rtmp://push.example.com/live/…".to_owned())]
+            vec![(
+                CodeName::PushAddress,
+                "rtmp://push.example.com/live/…".to_owned(),
+            )]
         }
     };
-    codes
-        .into_iter()
-        .map(|(name, code)| (name.to_owned(), code))
-        .collect()
+    codes.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Event;
 use crate::notification::Sid;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -123,9 +124,12 @@ fn each_event_alerts_as_the_table_says() {
 
 #[test]
 fn only_the_kinds_asked_for_alert() {
-    assert_eq!(kind(12, json!({"newUid": 5}), &AlertKind::DEFAULT), None);
     assert_eq!(
-        kind(32, json!({"status": 1}), &AlertKind::DEFAULT),
+        kind(12, json!({"newUid": 5}), &AlertKind::by_default()),
+        None
+    );
+    assert_eq!(
+        kind(32, json!({"status": 1}), &AlertKind::by_default()),
         Some(AlertKind::BackupOnlyUpload)
     );
     assert_eq!(
@@ -307,7 +311,7 @@ fn the_parts_of_a_key_stand_readable_among_the_codes() {
         {"uid": 3, "result": "fail"},
     ]});
     let alert = Alert::of(&notification(81, details), &AlertKind::ALL).unwrap();
-    assert_eq!(alert.codes[code::FAILED_UIDS], "2, 3");
+    assert_eq!(alert.codes[&CodeName::FailedUids], "2, 3");
 }
 
 #[test]
@@ -475,11 +479,11 @@ fn no_message_carries_the_key_of_a_stream() {
 fn the_words_say_which_alerts_close_by_themselves() {
     let closes = |kind: AlertKind| {
         let resolved = format!("{}_resolved", kind.as_str());
-        AlertKind::RESOLVED
+        AlertKind::ALL
             .iter()
             .any(|other| other.as_str() == resolved)
     };
-    for kind in AlertKind::CONFIGURABLE {
+    for kind in AlertKind::configurable() {
         let details = json!({"errorLevel": 5});
         let mut alert = Alert::of(&notification(1, details), &AlertKind::ALL).unwrap();
         alert.kind = kind;
@@ -493,7 +497,10 @@ fn the_words_say_which_alerts_close_by_themselves() {
         let by_a_person = last.contains("doesn't close by itself: close it when you are done");
         assert_eq!(by_a_person, !closes(kind), "{kind:?}: {last}");
     }
-    for kind in AlertKind::RESOLVED {
+    for kind in AlertKind::ALL
+        .into_iter()
+        .filter(|kind| kind.resolves().is_some())
+    {
         let mut alert =
             Alert::of(&notification(11, json!({"exitStatus": 1})), &AlertKind::ALL).unwrap();
         alert.kind = kind;
@@ -565,8 +572,8 @@ fn alert_of(kind: AlertKind, text: &str, cname: String, uid: String, code: i64, 
                 sequence: 0,
                 event_type: 33,
                 at,
-                codes: [("lastHeartbeat", time.clone()), ("overSince", time)]
-                    .map(|(name, time)| (name.to_owned(), time))
+                codes: [CodeName::LastHeartbeat, CodeName::OverSince]
+                    .map(|name| (name, time.clone()))
                     .into(),
                 sid: notification(1, json!({})).sid.as_str().to_owned(),
             };

@@ -2,9 +2,9 @@
 //!
 //! Texts from outside are cleaned before they get here; protocols and lengths are `message`'s.
 
-use super::{Alert, AlertKind, KeyPart, code};
+use super::{Alert, AlertKind};
 use crate::event::{
-    ComponentStatus, EventType, LeaveCode, Module, PlatformErrorCode, RecorderErrorCode,
+    CodeName, ComponentStatus, EventType, LeaveCode, Module, PlatformErrorCode, RecorderErrorCode,
     RestErrorCode, UploadErrorCode, WebStopCode, error_meaning,
 };
 use crate::text::{clean, utc};
@@ -12,8 +12,6 @@ use crate::text::{clean, utc};
 /// How long Agora keeps a file in its backup: 10 days, in ms.
 pub const BACKUP_KEPT_MS: u64 = 10 * 24 * 60 * 60 * 1000;
 
-const START_AGAIN: &str = "If the call is still running, start a new recording now (acquire, then \
-    start with another recorder uid).";
 const FIND_THE_CAUSE: &str =
     "Look for the cause in the events before this one; an error (event 1) usually precedes it.";
 
@@ -121,9 +119,9 @@ pub(super) fn closing(kind: AlertKind) -> Option<&'static str> {
 }
 
 fn fatal_error(alert: &Alert) -> Words {
-    let module = alert.code("module").map(Module);
-    let code = alert.code("errorCode");
-    let scene = alert.codes.get(code::SERVICE_SCENE).map(String::as_str);
+    let module = alert.number(CodeName::Module).map(Module);
+    let code = alert.number(CodeName::ErrorCode);
+    let scene = alert.code(CodeName::ServiceScene);
     let place = match module {
         None => "in an unnamed module".to_owned(),
         Some(module) => match module.meaning() {
@@ -236,7 +234,7 @@ fn capitalized(text: &str) -> String {
 
 fn abnormal_exit(alert: &Alert) -> Words {
     let who = capitalized(&recorder(alert));
-    let code = |name| alert.codes.get(name).map_or("unknown", String::as_str);
+    let code = |name| alert.code(name).unwrap_or("unknown");
     let web_page_step = "Open the recorded page in a browser: it has to load in time, without a \
                          login, and within what the recorder can do (resolution, WebGL, \
                          bandwidth).";
@@ -245,7 +243,7 @@ fn abnormal_exit(alert: &Alert) -> Words {
             "Recorder exited abnormally",
             format!(
                 "{who} exited abnormally: the service reports status {}.",
-                code("status")
+                code(CodeName::Status)
             ),
             FIND_THE_CAUSE,
         ),
@@ -253,7 +251,7 @@ fn abnormal_exit(alert: &Alert) -> Words {
             "Recorder did not start",
             format!(
                 "{who} did not start: event 40 reports status {}.",
-                code("status")
+                code(CodeName::Status)
             ),
             FIND_THE_CAUSE,
         ),
@@ -262,9 +260,9 @@ fn abnormal_exit(alert: &Alert) -> Words {
             (title, what, FIND_THE_CAUSE)
         }
         EventType::WEB_RECORDER_STOPPED => {
-            let stop = alert.code("code").map(WebStopCode);
+            let stop = alert.number(CodeName::Code).map(WebStopCode);
             let stop = stop.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
-            let message = alert.codes.get("message");
+            let message = alert.code(CodeName::Message);
             let message = message.map_or_else(String::new, |text| format!("; Agora says: {text}"));
             (
                 "Web page recorder stopped abnormally",
@@ -276,7 +274,7 @@ fn abnormal_exit(alert: &Alert) -> Words {
             "Web page recorder stopped abnormally",
             format!(
                 "{who} stopped: the page asks for more than it can do ({}).",
-                code("limitType")
+                code(CodeName::LimitType)
             ),
             web_page_step,
         ),
@@ -284,7 +282,7 @@ fn abnormal_exit(alert: &Alert) -> Words {
             "Recorder exited abnormally",
             format!(
                 "{who} exited with leaveStatus {} (abnormal exit).",
-                code("leaveStatus")
+                code(CodeName::LeaveStatus)
             ),
             FIND_THE_CAUSE,
         ),
@@ -305,7 +303,7 @@ fn abnormal_exit(alert: &Alert) -> Words {
 }
 
 fn abnormal_leave(alert: &Alert, who: &str) -> (&'static str, String) {
-    let Some(code) = alert.code("leaveCode").map(LeaveCode) else {
+    let Some(code) = alert.number(CodeName::LeaveCode).map(LeaveCode) else {
         return (
             "Recorder left the channel",
             format!("{who} left the channel, unexpectedly."),
@@ -337,12 +335,12 @@ fn backup_only_upload(alert: &Alert) -> Words {
         of_stage(alert)
     );
     if let Some(status) = alert
-        .code("status")
+        .number(CodeName::Status)
         .filter(|status| *status != ComponentStatus::NORMAL.0)
     {
         what.push_str(&format!(" The event reports the abnormal status {status}."));
     }
-    if let Some(word) = alert.codes.get("uploadingStatus") {
+    if let Some(word) = alert.code(CodeName::UploadingStatus) {
         what.push_str(&format!(" Its uploadingStatus is {word}."));
     }
     Words {
@@ -365,7 +363,7 @@ fn backup_only_upload(alert: &Alert) -> Words {
 
 /// What the files are, where they aren't the recording's own.
 fn of_stage(alert: &Alert) -> &'static str {
-    match alert.codes.get("stage").map(String::as_str) {
+    match alert.code(CodeName::Stage) {
         Some("other") => " of a snapshot or a transcoding",
         Some(_) | None => "",
     }
@@ -373,9 +371,9 @@ fn of_stage(alert: &Alert) -> &'static str {
 
 fn component_failure(alert: &Alert) -> Words {
     let (who, of_stage) = (recorder(alert), of_stage(alert));
-    let status = alert.codes.get("status").map_or("unknown", String::as_str);
-    match EventType(alert.event_type) {
-        EventType::UPLOADER_STARTED => Words::new(
+    let status = alert.code(CodeName::Status).unwrap_or("unknown");
+    if EventType(alert.event_type) == EventType::UPLOADER_STARTED {
+        Words::new(
             "Uploader did not start",
             format!(
                 "The uploader of {who} reports the abnormal status {status} (event 30). Files may \
@@ -387,8 +385,9 @@ fn component_failure(alert: &Alert) -> Words {
                 "After the end of the recording, check that every file is in your storage and \
                  plays.",
             ],
-        ),
-        EventType::UPLOADED => Words::new(
+        )
+    } else {
+        Words::new(
             "Upload ended abnormally",
             format!(
                 "The upload of {who} reports the abnormal status {status} (event 31). \
@@ -399,43 +398,25 @@ fn component_failure(alert: &Alert) -> Words {
                 "If something is missing, contact Agora support with the sid: a backup is kept for \
                  10 days at most.",
             ],
-        ),
-        // Alerts of earlier versions.
-        _ => Words::new(
-            "Part of the recording failed",
-            format!(
-                "Event {} reports an abnormal state: {}.",
-                alert.event_type,
-                codes_in_words(alert)
-            ),
-            &[
-                "Call query for this recording to see whether it still runs.",
-                START_AGAIN,
-            ],
-        ),
+        )
     }
 }
 
 fn transcoding_failed(alert: &Alert) -> Words {
-    let code = |name| {
-        alert
-            .codes
-            .get(name)
-            .map_or("(none reported)", String::as_str)
-    };
+    let code = |name| alert.code(name).unwrap_or("(none reported)");
     let what = match EventType(alert.event_type) {
         EventType::DOWNLOAD_FAILED => format!(
             "Files could not be downloaded from the bucket {} for postponed transcoding: {}.",
-            code("bucket"),
-            code("fileName")
+            code(CodeName::Bucket),
+            code(CodeName::FileName)
         ),
         _ => {
-            let users = alert.codes.get(code::FAILED_UIDS);
+            let users = alert.code(CodeName::FailedUids);
             let users =
                 users.map_or_else(String::new, |uids| format!(" Without a file: uid {uids}."));
             format!(
                 "Postponed transcoding ended with the result {}.{users}",
-                code("result")
+                code(CodeName::Result)
             )
         }
     };
@@ -455,7 +436,7 @@ fn session_silent(alert: &Alert) -> Words {
         "Recording has gone silent",
         format!(
             "No heartbeat since {}; one is due every minute. No exit was reported.",
-            time_of(alert, code::LAST_HEARTBEAT)
+            time_of(alert, CodeName::LastHeartbeat)
         ),
         &[
             "Call query for this recording: a 404 or a final status means that the recording is \
@@ -482,7 +463,7 @@ fn session_silent_resolved(alert: &Alert) -> Words {
         "Recording is no longer silent",
         format!(
             "It had been silent since {}. {how}",
-            time_of(alert, code::LAST_HEARTBEAT)
+            time_of(alert, CodeName::LastHeartbeat)
         ),
         &[
             "Nothing to do. If you started a second recording in the meantime, decide which one to \
@@ -492,7 +473,10 @@ fn session_silent_resolved(alert: &Alert) -> Words {
 }
 
 fn upload_unconfirmed(alert: &Alert) -> Words {
-    let why = match (alert.codes.get(code::UPLOAD_STATE), alert.code("status")) {
+    let why = match (
+        alert.code(CodeName::UploadState),
+        alert.number(CodeName::Status),
+    ) {
         (Some(state), _) => {
             format!("The last report says that files are {state} at Agora, to be uploaded later.")
         }
@@ -508,7 +492,7 @@ fn upload_unconfirmed(alert: &Alert) -> Words {
         "Upload was never confirmed",
         format!(
             "The recording ended at {}. {why}",
-            time_of(alert, code::OVER_SINCE)
+            time_of(alert, CodeName::OverSince)
         ),
         &[
             "Check your storage: are all files there, and do they play?",
@@ -531,7 +515,10 @@ fn upload_unconfirmed_resolved(alert: &Alert) -> Words {
 }
 
 fn recording_gap(alert: &Alert) -> Words {
-    let lost = match (alert.code("startUtcMs"), alert.code("discontinueUtcMs")) {
+    let lost = match (
+        alert.number(CodeName::StartUtcMs),
+        alert.number(CodeName::DiscontinueUtcMs),
+    ) {
         (Some(start), Some(stop)) => {
             let lost_ms = start.saturating_sub(stop);
             format!("{}.{} s", lost_ms / 1000, lost_ms % 1000 / 100)
@@ -547,9 +534,8 @@ fn recording_gap(alert: &Alert) -> Words {
 
 fn push_disconnected(alert: &Alert) -> Words {
     let address = alert
-        .codes
-        .get("pushAddress")
-        .map_or("an unknown address", String::as_str);
+        .code(CodeName::PushAddress)
+        .unwrap_or("an unknown address");
     Words::new(
         "Push to the live audience broke off",
         format!(
@@ -566,7 +552,7 @@ fn push_disconnected(alert: &Alert) -> Words {
 
 fn abnormal_exit_resolved(alert: &Alert) -> Words {
     let who = capitalized(&recorder(alert));
-    let other = match alert.codes.get(code::NEW_UID) {
+    let other = match alert.code(CodeName::NewUid) {
         Some(uid) => format!("recorder {uid}"),
         None => "another recorder".to_owned(),
     };
@@ -581,21 +567,7 @@ fn abnormal_exit_resolved(alert: &Alert) -> Words {
 }
 
 /// A time among the codes, for a person.
-fn time_of(alert: &Alert, name: &str) -> String {
-    let ms = alert.code(name).and_then(|ms| u64::try_from(ms).ok());
+fn time_of(alert: &Alert, name: CodeName) -> String {
+    let ms = alert.number(name).and_then(|ms| u64::try_from(ms).ok());
     ms.map_or_else(|| "an unknown time".to_owned(), utc)
-}
-
-fn codes_in_words(alert: &Alert) -> String {
-    let codes: Vec<_> = alert
-        .codes
-        .iter()
-        .filter(|(name, _)| !KeyPart::OWN_NAMES.contains(&name.as_str()))
-        .map(|(name, value)| format!("{name} {value}"))
-        .collect();
-    if codes.is_empty() {
-        "no code".to_owned()
-    } else {
-        codes.join(", ")
-    }
 }

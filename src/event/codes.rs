@@ -27,6 +27,9 @@ macro_rules! code {
                 pub const $konst: Self = Self($value);
             )*
 
+            /// The values that are documented.
+            pub const DOCUMENTED: &[Self] = &[$(Self($value),)*];
+
             /// What the value means, in words; `None` for one that isn't documented.
             #[must_use]
             pub fn meaning(self) -> Option<&'static str> {

@@ -1,7 +1,5 @@
 //! `serviceScene`: which stage of a recording a callback comes from.
 
-use super::EventType;
-
 /// Whether a callback is the recording's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -20,20 +18,12 @@ pub(super) fn is_web_page(scene: Option<&str>) -> bool {
 }
 
 impl Part {
-    /// Whose a callback of `event_type` is in this scene. A scene nobody has documented is the
-    /// recording's: an upload that fails there must not go unnoticed.
-    #[must_use]
-    pub fn of(event_type: u32, scene: Option<&str>) -> Self {
-        let is_about_a_later_stage = matches!(
-            EventType(event_type),
-            EventType::TRANSCODER_STARTED
-                | EventType::TRANSCODER_COMPLETED
-                | EventType::DOWNLOAD_FAILED
-                | EventType::POSTPONE_TRANSCODE_FINAL_RESULT
-        );
+    /// Whose a callback is in this scene. A scene nobody has documented is the recording's: an
+    /// upload that fails there must not go unnoticed.
+    pub(super) fn of_scene(scene: Option<&str>) -> Self {
         let has = |stage| scene.is_some_and(|scene| scene.contains(stage));
         // `::transcode_failover` among them. `postpone_transcode::rtc_record` isn't.
-        if is_about_a_later_stage || has("snapshot") || has("::transcode") {
+        if has("snapshot") || has("::transcode") {
             Self::Beside
         } else if has("vod") {
             Self::OnDemand
@@ -46,6 +36,7 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
 
     #[test]
     fn a_scene_tells_whose_a_callback_is() {
@@ -62,11 +53,13 @@ mod tests {
             ("postpone_transcode::transcode", Part::Beside),
             ("postpone_transcode::transcode_failover", Part::Beside),
         ] {
-            assert_eq!(Part::of(31, Some(scene)), part, "{scene}");
+            assert_eq!(Part::of_scene(Some(scene)), part, "{scene}");
         }
-        assert_eq!(Part::of(31, None), Part::Recording);
+        assert_eq!(Part::of_scene(None), Part::Recording);
         for event_type in [80, 81, 90, 1001] {
-            assert_eq!(Part::of(event_type, Some("rtc_record")), Part::Beside);
+            let event = Event::read(event_type, &serde_json::json!({}));
+            let meaning = event.meaning(event_type, Some("rtc_record"));
+            assert_eq!(meaning.part, Part::Beside);
         }
     }
 }

@@ -3,20 +3,8 @@
 //! Every field is always there; what isn't known is `null`.
 
 use super::{Bucket, File, FileList, Moment, Source};
-use crate::event::{FileFormat, TrackType};
+use crate::event::TrackType;
 use serde_json::{Value, json};
-
-impl FileFormat {
-    /// The word for programs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mp4 => "mp4",
-            Self::M3u8 => "m3u8",
-            Self::Other => "other",
-        }
-    }
-}
 
 impl File {
     /// The file; with its address where the bucket is known.

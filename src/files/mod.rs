@@ -14,7 +14,7 @@ mod span;
 pub use bucket::{Bucket, IllegalBucket};
 pub use span::{Moment, Source, Span};
 
-use crate::event::{Event, FileFormat, RecordedFile, TrackType};
+use crate::event::{Event, FileFormat, NamedFiles, RecordedFile, TrackType};
 use crate::record::StoredEvent;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,7 +82,8 @@ impl FileList {
         for (callback, event) in read.values() {
             snapshots += usize::from(matches!(event, Event::RecorderSnapshotFile { .. }));
             let source = Source::of(callback);
-            let files = event.files().into_iter().flatten();
+            let files = callback.meaning(event).files.map(NamedFiles::list);
+            let files = files.into_iter().flatten();
             named.extend(files.map(|file| (file.clone(), source.clone())));
         }
         // By name, then by age: what is newer is laid over what is older.

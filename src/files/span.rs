@@ -1,7 +1,7 @@
 //! When a recording began and ended, as far as its callbacks say. Pure.
 
 use super::File;
-use crate::event::{Event, Part};
+use crate::event::{Event, EventType, Part, Sign, Work};
 use crate::record::StoredEvent;
 
 /// A callback, by what tells it from others.
@@ -56,24 +56,31 @@ impl Span {
         let (mut slices, mut webs, mut recorders) = (Vec::new(), Vec::new(), Vec::new());
         let (mut left, mut exits, mut uploads) = (Vec::new(), Vec::new(), Vec::new());
         for (callback, event) in callbacks {
-            let scene = callback.service_scene.as_deref();
-            if Part::of(callback.event_type, scene) == Part::Beside {
+            let meaning = callback.meaning(event);
+            if meaning.part == Part::Beside {
                 continue;
             }
             let own = moment(callback.sendts, callback);
-            let told = |told: Option<u64>| told.and_then(|at| moment(at, callback));
-            match event {
-                Event::RecorderSliceStart { start_utc_ms, .. } => {
-                    slices.extend(told(*start_utc_ms).or(own));
+            let told = meaning.began_at.and_then(|at| moment(at, callback));
+            match meaning.sign {
+                Some(Sign::Slice) => slices.extend(told.or(own.clone())),
+                Some(Sign::Started) if meaning.work == Some(Work::WebStarted) => {
+                    webs.extend(told.or(own.clone()));
                 }
-                Event::WebRecorderStarted {
-                    recorder_start_time,
-                } => webs.extend(told(*recorder_start_time).or(own)),
-                Event::RecorderStarted { .. } if !event.is_failure() => recorders.extend(own),
-                Event::RecorderLeave { .. } | Event::WebRecorderStopped { .. } => left.extend(own),
-                Event::SessionExit { .. } => exits.extend(own),
-                Event::Uploaded { .. } | Event::Backuped { .. } => uploads.extend(own),
-                _ => {}
+                Some(Sign::Started) => recorders.extend(own.clone()),
+                Some(Sign::Exited) => exits.extend(own.clone()),
+                Some(Sign::Stream) | None => {}
+            }
+            match meaning.work {
+                Some(Work::Left(_) | Work::WebStopped(_)) => left.extend(own.clone()),
+                Some(Work::Started(_) | Work::WebStarted | Work::CapabilityLimit) | None => {}
+            }
+            let of_all = [EventType::UPLOADED, EventType::BACKUPED];
+            if meaning
+                .upload
+                .is_some_and(|upload| of_all.contains(&upload.event_type))
+            {
+                uploads.extend(own);
             }
         }
         let work = [&slices, &webs, &recorders].into_iter().flatten();

@@ -195,7 +195,10 @@ fn every_callback_that_speaks_of_files_counts() {
     assert_eq!(list.snapshots, 2);
     let speak: Vec<_> = callbacks
         .iter()
-        .filter(|callback| callback.event().files().is_some())
+        .filter(|callback| {
+            let event = callback.event();
+            callback.meaning(&event).files.is_some()
+        })
         .map(|callback| callback.event_type)
         .collect();
     assert_eq!(speak, [3, 4, 31, 32, 71, 81, 1001, 1001, 61]);

@@ -3,8 +3,8 @@
 //! Every field is always there, `null` where it isn't known: what transforms an event on a bus
 //! drops what is missing.
 
-use super::{News, Notice, confirms, starts};
-use crate::event::{EventType, Part};
+use super::{News, Notice};
+use crate::event::{EventType, Sign};
 use crate::files::{Bucket, FileList, Moment};
 use crate::record::{Ending, Record, StoredEvent};
 use crate::session::{Reported, Session, UploadState};
@@ -50,8 +50,8 @@ impl Notice {
     }
 
     fn is_start(&self, callback: &StoredEvent) -> bool {
-        let part = Part::of(callback.event_type, callback.service_scene.as_deref());
-        callback.uid == self.uid && starts(&callback.event(), part)
+        let event = callback.event();
+        callback.uid == self.uid && callback.meaning(&event).sign == Some(Sign::Started)
     }
 
     fn tell_files(&self, fact: &str, record: &Record, bucket: Option<&Bucket>) -> Telling {
@@ -62,6 +62,11 @@ impl Notice {
         let state = upload.map_or(UploadState::Unconfirmed, |upload| upload.value.state());
         // Once told, whatever is said of the files is told, too.
         if !state.is_confirmed() && !record.files_told {
+            let confirms = |callback: &StoredEvent| {
+                let event = callback.event();
+                let upload = callback.meaning(&event).upload;
+                upload.is_some_and(|upload| upload.state().is_confirmed())
+            };
             return if record.events.iter().any(confirms) {
                 Telling::Waits
             } else {

@@ -11,11 +11,10 @@ mod detail;
 
 pub use detail::{MAX_DETAIL, Telling};
 
-use crate::event::{Event, EventType, Part};
+use crate::event::Sign;
 use crate::hash::short_hash;
 use crate::notification::{Notification, Sid};
-use crate::record::{Ending, StoredEvent};
-use crate::session::Upload;
+use crate::record::Ending;
 
 /// What a notice is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,11 +109,10 @@ impl Notice {
     /// What programs are told because this callback came, if anything. A heartbeat never is news.
     #[must_use]
     pub fn of(notification: &Notification) -> Option<Self> {
-        let scene = notification.service_scene.as_deref();
-        let part = Part::of(notification.event_type, scene);
-        let news = if starts(&notification.event, part) {
+        let meaning = notification.meaning();
+        let news = if meaning.sign == Some(Sign::Started) {
             News::Started
-        } else if notification.event.files().is_some() {
+        } else if meaning.files.is_some() {
             News::FilesReady {
                 fact: notification.fact_key(),
             }
@@ -152,43 +150,6 @@ impl Notice {
         let key = self.key();
         format!("{}/notice#{}", self.sid, key.as_str())
     }
-}
-
-/// True where a recorder of the recording itself says that it is at work.
-fn starts(event: &Event, part: Part) -> bool {
-    let says_so = match event {
-        Event::RecorderStarted { .. } => !event.is_failure(),
-        Event::WebRecorderStarted { .. } => true,
-        _ => false,
-    };
-    says_so && part != Part::Beside
-}
-
-/// True where a callback, by itself, says that files of the recording are where they belong, or in
-/// Agora's backup.
-fn confirms(callback: &StoredEvent) -> bool {
-    let part = Part::of(callback.event_type, callback.service_scene.as_deref());
-    let (status, uploading_status) = match callback.event() {
-        Event::Uploaded {
-            status,
-            uploading_status,
-            ..
-        }
-        | Event::Backuped {
-            status,
-            uploading_status,
-            ..
-        } => (status, uploading_status),
-        Event::VodTriggered => (None, None),
-        _ => return false,
-    };
-    let upload = Upload {
-        event_type: EventType(callback.event_type),
-        status,
-        uploading_status,
-        goes_on_demand: part == Part::OnDemand,
-    };
-    part != Part::Beside && upload.state().is_confirmed()
 }
 
 #[cfg(test)]

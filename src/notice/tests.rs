@@ -1,8 +1,9 @@
 //! Which callbacks make notices, and what the notices of the sample sessions say, in any order.
 
 use super::*;
+use crate::event::Event;
 use crate::files::{Bucket, FileList};
-use crate::record::Record;
+use crate::record::{Record, StoredEvent};
 use crate::session::{Fact, Session};
 use proptest::prelude::*;
 use serde_json::{Value, json};

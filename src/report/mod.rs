@@ -40,6 +40,7 @@ pub use text::{entry_line, text, toned};
 pub use timeline::{Entry, What};
 
 use crate::files::Bucket;
+use crate::named::named;
 use crate::notification::Sid;
 use crate::record::Record;
 use crate::session::Phase;
@@ -52,32 +53,19 @@ const MAX_NAME: usize = 128;
 /// How long the next callback of a session is waited for, in ms.
 const QUIET_MS: u64 = 5 * 60 * 1000;
 
-/// How good or bad something is; also its colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tone {
-    /// Of no weight.
-    Quiet,
-    /// As it is.
-    Plain,
-    /// As it should be.
-    Good,
-    /// Somebody may want to look.
-    Warning,
-    /// Something is lost or broken.
-    Bad,
-}
-
-impl Tone {
-    /// A word for programs and style sheets.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Quiet => "quiet",
-            Self::Plain => "plain",
-            Self::Good => "good",
-            Self::Warning => "warning",
-            Self::Bad => "bad",
-        }
+named! {
+    /// How good or bad something is; also its colour.
+    pub enum Tone {
+        /// Of no weight.
+        Quiet = "quiet",
+        /// As it is.
+        Plain = "plain",
+        /// As it should be.
+        Good = "good",
+        /// Somebody may want to look.
+        Warning = "warning",
+        /// Something is lost or broken.
+        Bad = "bad",
     }
 }
 

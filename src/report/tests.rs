@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::alert::{Alert, AlertKind};
-use crate::event::{Event, ServiceType};
+use crate::event::{Event, EventType, ServiceType};
 use crate::notification::{Notification, Sid};
 use crate::record::{AlertState, Record, StoredAlert, StoredEvent, StoredSession};
 use crate::session::{Fact, Session};
@@ -15,7 +15,7 @@ const NOW: u64 = 1_772_500_000_000;
 
 /// Those of a deployment whose failures ring.
 pub(super) fn rules() -> Rules {
-    Rules::new(&AlertKind::DEFAULT, None, None)
+    Rules::new(&AlertKind::by_default(), None, None)
 }
 
 fn notification(callback: &Value) -> Notification {
@@ -49,24 +49,22 @@ pub(super) fn record(callbacks: &[Value]) -> Record {
         record.watched.cname.clone_from(&notification.cname);
         let updated_at = record.watched.updated_at.max(notification.sendts);
         record.watched.updated_at = updated_at;
-        record
-            .alerts
-            .extend(
-                Alert::of(&notification, &AlertKind::DEFAULT).map(|alert| StoredAlert {
-                    to: crate::alert::Destinations::default(),
-                    sent_in: None,
-                    roll: None,
-                    open: None,
-                    took_off: 0,
-                    state: AlertState::Sent {
-                        at: Some(alert.at + 400),
-                    },
-                    created_at: alert.at,
-                    due_at: alert.at + 15_000,
-                    alert,
-                    tries: 1,
-                }),
-            );
+        record.alerts.extend(
+            Alert::of(&notification, &AlertKind::by_default()).map(|alert| StoredAlert {
+                to: crate::alert::Destinations::default(),
+                sent_in: None,
+                roll: None,
+                open: None,
+                took_off: 0,
+                state: AlertState::Sent {
+                    at: Some(alert.at + 400),
+                },
+                created_at: alert.at,
+                due_at: alert.at + 15_000,
+                alert,
+                tries: 1,
+            }),
+        );
         if !notification.is_heartbeat() {
             record.events.push(StoredEvent {
                 fact: notification.fact_key(),
@@ -466,5 +464,20 @@ proptest! {
                     "<{tag}>");
             }
         }
+    }
+}
+
+#[test]
+fn every_failure_has_words() {
+    let codes = json!({"status": 20, "leaveCode": 0, "leaveStatus": 1, "code": 4, "errorLevel": 5});
+    for event_type in EventType::DOCUMENTED {
+        let event = Event::read(event_type.0, &codes);
+        let fails = event.meaning(event_type.0, None).failure().is_some();
+        let words = state::failure_words(*event_type);
+        assert_eq!(
+            words != state::failure_words(EventType(0)),
+            fails,
+            "{event_type}"
+        );
     }
 }

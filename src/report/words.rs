@@ -7,7 +7,7 @@
 use super::{Line, MAX_NAME};
 use crate::event::{
     ComponentStatus, ErrorLevel, Event, EventType, LeaveCode, LeaveReason, LeaveStatus, Module,
-    Part, PushStatus, RecordedFile, RtmpUrl, ServiceStatus, Stream, StreamState, TrackType,
+    PushStatus, RecordedFile, RtmpUrl, ServiceStatus, Stream, StreamState, TrackType,
     TranscodeResult, TranscodedUser, WebStopCode, error_meaning, hide_stream_keys, warning_meaning,
 };
 use crate::session::{Upload, UploadState};
@@ -39,9 +39,11 @@ pub(super) fn event_line(event_type: u32, scene: Option<&str>, event: &Event) ->
             outside(new_uid.as_deref())
         )),
         Event::UploaderStarted { status } => started("uploader", *status),
-        Event::Uploaded { file_list, .. } | Event::Backuped { file_list, .. } => {
-            files_reported(upload(event_type, scene, event), event_type, file_list)
-        }
+        Event::Uploaded { file_list, .. } | Event::Backuped { file_list, .. } => files_reported(
+            event.meaning(event_type, scene).upload,
+            event_type,
+            file_list,
+        ),
         Event::UploadingProgress { progress } => Line::quiet(progress.map_or_else(
             || "heartbeat, its progress unreadable".to_owned(),
             |progress| format!("heartbeat: {} uploaded", super::progress_words(progress)),
@@ -165,32 +167,6 @@ fn started(what: &str, status: Option<ComponentStatus>) -> Line {
     }
 }
 
-/// What a callback reports about the recording's files; `None` where it doesn't, or is of a stage
-/// beside the recording.
-pub(super) fn upload(event_type: u32, scene: Option<&str>, event: &Event) -> Option<Upload> {
-    let part = Part::of(event_type, scene);
-    let (status, uploading_status) = match event {
-        Event::Uploaded {
-            status,
-            uploading_status,
-            ..
-        }
-        | Event::Backuped {
-            status,
-            uploading_status,
-            ..
-        } => (*status, uploading_status.clone()),
-        Event::VodTriggered => (None, None),
-        _ => return None,
-    };
-    (part != Part::Beside).then_some(Upload {
-        event_type: EventType(event_type),
-        status,
-        uploading_status,
-        goes_on_demand: part == Part::OnDemand,
-    })
-}
-
 /// A 31 or a 32. It confirms the recording's files only if nothing in it says otherwise.
 fn files_reported(upload: Option<Upload>, event_type: u32, list: &[RecordedFile]) -> Line {
     let listed = listed(list);
@@ -267,7 +243,7 @@ fn slice_start(event: &Event) -> Line {
         .as_ref()
         .map_or_else(|| "file".to_owned(), track_words);
     let what = format!("{track} of {}", stream_words(stream_uid.as_deref()));
-    match interruption(event) {
+    match event.interruption() {
         Some((stop, start)) => Line::warning(format!(
             "INTERRUPTED: {what} resumed; {} were lost",
             seconds(start - stop)
@@ -276,20 +252,6 @@ fn slice_start(event: &Event) -> Line {
             Line::quiet(format!("first slice: {what}"))
         }
         None => Line::quiet(format!("slice: {what}")),
-    }
-}
-
-/// When recording stopped and when it went on, if the event reports an interruption; ms since the
-/// epoch.
-#[must_use]
-pub(super) fn interruption(event: &Event) -> Option<(u64, u64)> {
-    match event {
-        Event::RecorderSliceStart {
-            start_utc_ms: Some(start),
-            discontinue_utc_ms: Some(stop),
-            ..
-        } if stop < start => Some((*stop, *start)),
-        _ => None,
     }
 }
 

@@ -15,11 +15,12 @@ mod ledger;
 mod recorder;
 mod register;
 
+pub use crate::event::{Phase, Upload, UploadState, Work};
 pub use ledger::{Ledger, MAX_RANGES, Noted, Range, WINDOW};
-pub use recorder::{Recorder, Reported, Upload, UploadState, Work};
-pub use register::{Fields, MAX_TEXT, Phase, Register, RegisterName, Scalar, phase};
+pub use recorder::{Recorder, Reported};
+pub use register::{Fields, MAX_TEXT, Register, RegisterName, Scalar};
 
-use crate::event::{Event, EventType, LeaveStatus, Part, StreamState};
+use crate::event::{EventType, LeaveStatus, Part, Sign};
 use crate::notification::Notification;
 
 /// More recorders than this aren't kept apart. Agora replaces a recorder three times at most.
@@ -51,27 +52,16 @@ impl Fact {
     /// What `notification` says about its session.
     #[must_use]
     pub fn of(notification: &Notification) -> Self {
-        let scene = notification.service_scene.as_deref();
-        let part = Part::of(notification.event_type, scene);
-        let is_beside = part == Part::Beside;
+        let meaning = notification.meaning();
+        let event_type = notification.event_type;
         Self {
             uid: notification.uid.clone(),
             sequence: notification.sequence,
             sendts: notification.sendts,
-            registers: register::registers(&notification.event, notification.event_type, part),
-            new_uid: match &notification.event {
-                Event::SessionFailover { new_uid } if !is_beside => new_uid.clone(),
-                _ => None,
-            },
-            has_stream: !is_beside
-                && matches!(
-                    notification.event,
-                    Event::StreamStateChanged {
-                        state: Some(StreamState::RECEIVING),
-                        ..
-                    }
-                ),
-            is_beside,
+            registers: register::registers(&notification.event, event_type, &meaning),
+            new_uid: meaning.announces.map(str::to_owned),
+            has_stream: meaning.sign == Some(Sign::Stream),
+            is_beside: meaning.part == Part::Beside,
         }
     }
 

@@ -4,9 +4,10 @@
 //! its fields.
 
 use super::ledger::{Ledger, Noted};
-use super::register::{self, Phase, Register, RegisterName, Scalar};
+use super::register::{self, Register, RegisterName, Scalar};
 use crate::event::{
-    ComponentStatus, EventType, LeaveCode, LeaveStatus, ServiceStatus, UploadingStatus, WebStopCode,
+    CodeName, ComponentStatus, EventType, LeaveStatus, Phase, ServiceStatus, TroubleKind, Upload,
+    UploadingStatus, Work,
 };
 use std::collections::BTreeMap;
 
@@ -57,127 +58,6 @@ impl<T> Reported<T> {
     }
 }
 
-/// What a recorder last said about itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// 40: it started, or could not.
-    Started(Option<ComponentStatus>),
-    /// 41: it left the channel.
-    Left(Option<LeaveCode>),
-    /// 70: a web page recorder started.
-    WebStarted,
-    /// 71: a web page recorder stopped.
-    WebStopped(Option<WebStopCode>),
-    /// 72: the page asks for too much.
-    CapabilityLimit,
-}
-
-impl Work {
-    /// The number of its event.
-    #[must_use]
-    pub fn event_type(self) -> EventType {
-        match self {
-            Self::Started(_) => EventType::RECORDER_STARTED,
-            Self::Left(_) => EventType::RECORDER_LEAVE,
-            Self::WebStarted => EventType::WEB_RECORDER_STARTED,
-            Self::WebStopped(_) => EventType::WEB_RECORDER_STOPPED,
-            Self::CapabilityLimit => EventType::WEB_RECORDER_CAPABILITY_LIMIT,
-        }
-    }
-
-    /// True where the work is over.
-    #[must_use]
-    pub fn is_over(self) -> bool {
-        match self {
-            Self::Left(_) | Self::WebStopped(_) | Self::CapabilityLimit => true,
-            Self::Started(_) | Self::WebStarted => false,
-        }
-    }
-
-    fn is_abnormal_exit(self) -> bool {
-        match self {
-            Self::Started(status) => status.is_some_and(ComponentStatus::is_abnormal),
-            Self::Left(code) => code.is_some_and(LeaveCode::is_init_failure),
-            Self::WebStopped(code) => code.is_some_and(WebStopCode::is_abnormal),
-            Self::CapabilityLimit => true,
-            Self::WebStarted => false,
-        }
-    }
-}
-
-/// What became of the files. Only `Confirmed` says that all is well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UploadState {
-    /// All files are in the user's storage, or in video on demand.
-    Confirmed,
-    /// All files are uploaded, some only to Agora's backup.
-    Backup,
-    /// Some files are still at Agora, to be uploaded later.
-    Stranded,
-    /// Nothing says that the files are anywhere.
-    Unconfirmed,
-    /// Nothing is expected to be uploaded.
-    None,
-}
-
-impl UploadState {
-    /// The word for programs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Confirmed => "confirmed",
-            Self::Backup => "backup",
-            Self::Stranded => "stranded",
-            Self::Unconfirmed => "unconfirmed",
-            Self::None => "none",
-        }
-    }
-
-    /// True where all files are accounted for.
-    #[must_use]
-    pub fn is_confirmed(self) -> bool {
-        matches!(self, Self::Confirmed | Self::Backup)
-    }
-}
-
-/// What a callback reported about the files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upload {
-    /// 30, 31, 32 or 61.
-    pub event_type: EventType,
-    /// Anything but 0 is abnormal.
-    pub status: Option<ComponentStatus>,
-    /// Whether files are still at Agora.
-    pub uploading_status: Option<UploadingStatus>,
-    /// The files go to video on demand: a 31 or 32 confirms nothing.
-    pub goes_on_demand: bool,
-}
-
-impl Upload {
-    /// What it says about the files.
-    #[must_use]
-    pub fn state(&self) -> UploadState {
-        let is_abnormal = self.status.is_some_and(ComponentStatus::is_abnormal);
-        if self.event_type == EventType::VOD_TRIGGERED {
-            return UploadState::Confirmed;
-        }
-        if self.event_type == EventType::UPLOADER_STARTED || is_abnormal || self.goes_on_demand {
-            return UploadState::Unconfirmed;
-        }
-        match (&self.uploading_status, self.event_type) {
-            (Some(UploadingStatus::Stranded), _) => UploadState::Stranded,
-            (_, EventType::BACKUPED) => UploadState::Backup,
-            (_, _) => UploadState::Confirmed,
-        }
-    }
-
-    /// True for a 31, a 32 or a 61: the uploader is through, however it went.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.event_type != EventType::UPLOADER_STARTED
-    }
-}
-
 impl Recorder {
     /// What orders recorders: when it was announced, else when it began; two that began together
     /// by uid.
@@ -212,18 +92,8 @@ impl Recorder {
     pub fn work(&self) -> Option<Reported<Work>> {
         let register = self.register(RegisterName::Recorder)?;
         let event_type = u32::try_from(register.int("eventType")?).ok()?;
-        let work = match EventType(event_type) {
-            EventType::RECORDER_STARTED => {
-                Work::Started(register.int("status").map(ComponentStatus))
-            }
-            EventType::RECORDER_LEAVE => Work::Left(register.int("leaveCode").map(LeaveCode)),
-            EventType::WEB_RECORDER_STARTED => Work::WebStarted,
-            EventType::WEB_RECORDER_STOPPED => {
-                Work::WebStopped(register.int("code").map(WebStopCode))
-            }
-            EventType::WEB_RECORDER_CAPABILITY_LIMIT => Work::CapabilityLimit,
-            EventType(_) => return None,
-        };
+        let code = |name: CodeName| register.int(name.as_str());
+        let work = Work::read(EventType(event_type), code)?;
         Some(Reported::new(register, work))
     }
 
@@ -382,7 +252,7 @@ impl Recorder {
             });
         let work = self
             .work()
-            .filter(|work| work.value.is_abnormal_exit())
+            .filter(|work| work.value.trouble() == Some(TroubleKind::AbnormalExit))
             .map(|work| Reported {
                 value: work.value.event_type(),
                 sequence: work.sequence,

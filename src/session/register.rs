@@ -17,134 +17,68 @@
 //! that shows a recording at work (42) overrules an earlier fatal error, which only *may* end it.
 //! What became of the files is the registers `upload` and `vod`.
 //!
-//! A `failure` is what [`Event::is_failure`] says: all that makes the phase `failed`, and a
+//! A `failure` is what [`Meaning::failure`] says: all that makes the phase `failed`, and a
 //! recorder that a signal killed. Only a newer 40, 42 or 70 of the same recorder heals it: an
 //! orderly exit ends a failed session and leaves it failed.
 //!
 //! Callbacks of a stage beside the recording (a snapshot, a transcoding) say nothing at all.
 
-use crate::event::{Event, Part, ServiceStatus};
+use crate::event::{Event, EventType, Meaning, Part, Phase, Sign};
+use crate::named::named;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What the recording does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// The service or a new recorder is being set up.
-    Starting,
-    /// The recorder is at work.
-    Recording,
-    /// The recorder has left; files may still be uploaded.
-    Stopping,
-    /// The service has exited as it should.
-    Ended,
-    /// The recording died, or could not begin.
-    Failed,
-}
-
-impl Phase {
-    /// The word in the table.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Recording => "recording",
-            Self::Stopping => "stopping",
-            Self::Ended => "ended",
-            Self::Failed => "failed",
-        }
+named! {
+    /// The registers of a session, by the name of their attribute.
+    pub enum RegisterName {
+        /// What the recording does; see the module's table.
+        Phase = "phase",
+        /// The service status (3).
+        Status = "status",
+        /// The recorder (40, 41, 70, 71, 72).
+        Recorder = "recorder",
+        /// The newest sign that the recorder began its work (40, 70): it heals an earlier failure.
+        Started = "started",
+        /// The newest failure of the recorder at work; gone where it was seen at work since.
+        Failure = "failure",
+        /// The uploader, and what became of the files (30, 31, 32).
+        Upload = "upload",
+        /// The newest 32: what a later 31 takes back.
+        Backup = "backup",
+        /// All files are in video on demand (61).
+        OnDemand = "vod",
+        /// The upload progress (33).
+        Progress = "progress",
+        /// The M3U8 file (4).
+        Playlist = "playlist",
+        /// The first slice, or the first after an interruption (42).
+        Slice = "slice",
+        /// The exit (11).
+        Exit = "exit",
+        /// The newest error (1).
+        LastError = "last_error",
+        /// The newest warning (2).
+        LastWarning = "last_warning",
     }
-
-    /// Reads the word in the table.
-    #[must_use]
-    pub fn read(word: &str) -> Option<Self> {
-        let all = [
-            Self::Starting,
-            Self::Recording,
-            Self::Stopping,
-            Self::Ended,
-            Self::Failed,
-        ];
-        all.into_iter().find(|phase| phase.as_str() == word)
-    }
-}
-
-/// The registers of a session, by the name of their attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RegisterName {
-    /// What the recording does; see the module's table.
-    Phase,
-    /// The service status (3).
-    Status,
-    /// The recorder (40, 41, 70, 71, 72).
-    Recorder,
-    /// The newest sign that the recorder began its work (40, 70): it heals an earlier failure.
-    Started,
-    /// The newest failure of the recorder at work; gone where it was seen at work since.
-    Failure,
-    /// The uploader, and what became of the files (30, 31, 32).
-    Upload,
-    /// The newest 32: what a later 31 takes back.
-    Backup,
-    /// All files are in video on demand (61).
-    OnDemand,
-    /// The upload progress (33).
-    Progress,
-    /// The M3U8 file (4).
-    Playlist,
-    /// The first slice, or the first after an interruption (42).
-    Slice,
-    /// The exit (11).
-    Exit,
-    /// The newest error (1).
-    LastError,
-    /// The newest warning (2).
-    LastWarning,
 }
 
 impl RegisterName {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Phase,
-        Self::Status,
-        Self::Recorder,
-        Self::Started,
-        Self::Failure,
-        Self::Upload,
-        Self::Backup,
-        Self::OnDemand,
-        Self::Progress,
-        Self::Playlist,
-        Self::Slice,
-        Self::Exit,
-        Self::LastError,
-        Self::LastWarning,
-    ];
-
-    /// The attribute's name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Phase => "phase",
-            Self::Status => "status",
-            Self::Recorder => "recorder",
-            Self::Started => "started",
-            Self::Failure => "failure",
-            Self::Upload => "upload",
-            Self::Backup => "backup",
-            Self::OnDemand => "vod",
-            Self::Progress => "progress",
-            Self::Playlist => "playlist",
-            Self::Slice => "slice",
-            Self::Exit => "exit",
-            Self::LastError => "last_error",
-            Self::LastWarning => "last_warning",
-        }
-    }
-
     /// True for what a recorder that has been replaced can't say about the session.
     pub(super) fn counts_at_work_only(self) -> bool {
-        matches!(self, Self::Exit | Self::Failure | Self::Started)
+        match self {
+            Self::Exit | Self::Failure | Self::Started => true,
+            Self::Phase
+            | Self::Status
+            | Self::Recorder
+            | Self::Upload
+            | Self::Backup
+            | Self::OnDemand
+            | Self::Progress
+            | Self::Playlist
+            | Self::Slice
+            | Self::LastError
+            | Self::LastWarning => false,
+        }
     }
 }
 
@@ -205,201 +139,150 @@ impl Register {
     }
 }
 
-/// The phase that an event tells, if it tells one.
-#[must_use]
-pub fn phase(event: &Event) -> Option<Phase> {
-    match event {
-        Event::CloudRecordingError { .. } => event.is_failure().then_some(Phase::Failed),
-        Event::CloudRecordingStatusUpdate { status, .. } => match *status {
-            Some(
-                ServiceStatus::NOT_STARTED
-                | ServiceStatus::INITIALIZED
-                | ServiceStatus::RECORDER_STARTING
-                | ServiceStatus::UPLOADER_READY,
-            ) => Some(Phase::Starting),
-            Some(ServiceStatus::RECORDER_READY | ServiceStatus::RUNNING) => Some(Phase::Recording),
-            Some(
-                ServiceStatus::STOPPED
-                | ServiceStatus::SERVICE_STOPPED
-                | ServiceStatus::READY_TO_EXIT,
-            ) => Some(Phase::Stopping),
-            Some(ServiceStatus::ABNORMAL_EXIT) => Some(Phase::Failed),
-            Some(ServiceStatus(_)) | None => None,
-        },
-        Event::SessionExit { .. } => Some(failed_or(event, Phase::Ended)),
-        Event::RecorderStarted { .. } => Some(failed_or(event, Phase::Recording)),
-        // A recorder that a signal killed has left, too; Agora may replace it.
-        Event::RecorderLeave { .. } | Event::WebRecorderStopped { .. } => {
-            Some(failed_or(event, Phase::Stopping))
-        }
-        Event::RecorderSliceStart { .. } | Event::WebRecorderStarted { .. } => {
-            Some(Phase::Recording)
-        }
-        Event::WebRecorderCapabilityLimit { .. } => Some(Phase::Failed),
-        _ => None,
-    }
-}
-
-fn failed_or(event: &Event, otherwise: Phase) -> Phase {
-    if event.is_abnormal_exit() {
-        Phase::Failed
-    } else {
-        otherwise
-    }
-}
-
 /// The fields of the `phase` register.
 #[must_use]
 pub(super) fn phase_fields(phase: Phase) -> Fields {
     fields([("phase", Some(Scalar::Text(phase.as_str().to_owned())))])
 }
 
-/// Everything an event says, as registers; nothing where it isn't the recording's own.
+/// Everything a callback says, as registers; nothing where it isn't the recording's own.
 #[must_use]
-pub(super) fn registers(event: &Event, event_type: u32, part: Part) -> Vec<(RegisterName, Fields)> {
-    if part == Part::Beside {
-        return Vec::new();
+pub(super) fn registers(
+    event: &Event,
+    event_type: u32,
+    meaning: &Meaning<'_>,
+) -> Vec<(RegisterName, Fields)> {
+    match meaning.part {
+        Part::Beside => Vec::new(),
+        Part::Recording | Part::OnDemand => RegisterName::ALL
+            .into_iter()
+            .filter_map(|name| Some((name, said(name, event, event_type, meaning)?)))
+            .collect(),
     }
+}
+
+/// What a callback says under a name.
+fn said(
+    name: RegisterName,
+    event: &Event,
+    event_type: u32,
+    meaning: &Meaning<'_>,
+) -> Option<Fields> {
     let number = || ("eventType", Some(Scalar::Int(i64::from(event_type))));
-    // There only where a 31 or 32 confirms nothing.
-    let on_demand = || ("vod", (part == Part::OnDemand).then_some(Scalar::Int(1)));
-    let own = match event {
-        Event::CloudRecordingError {
-            module,
-            error_level,
-            error_code,
-            error_msg,
-            ..
-        } => Some((
-            RegisterName::LastError,
-            fields([
-                ("module", module.map(|code| Scalar::Int(code.0))),
-                ("errorLevel", error_level.map(|code| Scalar::Int(code.0))),
-                ("errorCode", error_code.map(Scalar::Int)),
-                (
-                    "errorMsg",
-                    error_msg
-                        .as_deref()
-                        .filter(|text| !text.is_empty())
-                        .map(cut),
-                ),
-            ]),
-        )),
-        Event::CloudRecordingWarning { module, warn_code } => Some((
-            RegisterName::LastWarning,
-            fields([
-                ("module", module.map(|code| Scalar::Int(code.0))),
-                ("warnCode", warn_code.map(Scalar::Int)),
-            ]),
-        )),
-        Event::CloudRecordingStatusUpdate {
-            status,
-            recording_mode,
-            ..
-        } => Some((
-            RegisterName::Status,
-            fields([
+    let upload = meaning.upload.as_ref();
+    match name {
+        RegisterName::Phase => meaning.phase.map(phase_fields),
+        RegisterName::Recorder => meaning.work.map(|work| {
+            let code = work
+                .code()
+                .map(|(name, code)| (name.as_str(), code.map(Scalar::Int)));
+            fields([Some(number()), code].into_iter().flatten())
+        }),
+        RegisterName::Started => (meaning.sign == Some(Sign::Started)).then(Fields::new),
+        RegisterName::Failure => meaning.failure().map(|_| fields([number()])),
+        RegisterName::OnDemand => upload
+            .filter(|upload| upload.event_type == EventType::VOD_TRIGGERED)
+            .map(|_| Fields::new()),
+        RegisterName::Backup => upload
+            .filter(|upload| upload.event_type == EventType::BACKUPED)
+            .map(|_| Fields::new()),
+        RegisterName::Upload => upload
+            .filter(|upload| upload.event_type != EventType::VOD_TRIGGERED)
+            .map(|upload| {
+                let word = upload.uploading_status.as_ref();
+                // There only where a 31 or 32 confirms nothing.
+                let goes_on_demand = upload.goes_on_demand && upload.is_over();
+                fields([
+                    number(),
+                    ("status", upload.status.map(|code| Scalar::Int(code.0))),
+                    ("uploadingStatus", word.map(|word| cut(word.as_str()))),
+                    ("vod", goes_on_demand.then_some(Scalar::Int(1))),
+                ])
+            }),
+        RegisterName::Status => {
+            let Event::CloudRecordingStatusUpdate {
+                status,
+                recording_mode,
+                ..
+            } = event
+            else {
+                return None;
+            };
+            let mode = recording_mode.map(|code| Scalar::Int(code.0));
+            Some(fields([
                 ("status", status.map(|code| Scalar::Int(code.0))),
-                (
-                    "recordingMode",
-                    recording_mode.map(|code| Scalar::Int(code.0)),
-                ),
-            ]),
-        )),
-        Event::CloudRecordingFileInfos { file_list } => Some((
-            RegisterName::Playlist,
-            fields([(
-                "fileList",
-                file_list.first().map(|file| cut(&file.file_name)),
-            )]),
-        )),
-        Event::SessionExit { leave_status } => Some((
-            RegisterName::Exit,
-            fields([("leaveStatus", leave_status.map(|code| Scalar::Int(code.0)))]),
-        )),
-        Event::UploaderStarted { status } => Some((
-            RegisterName::Upload,
-            fields([number(), ("status", status.map(|code| Scalar::Int(code.0)))]),
-        )),
-        Event::Uploaded {
-            status,
-            uploading_status,
-            ..
+                ("recordingMode", mode),
+            ]))
         }
-        | Event::Backuped {
-            status,
-            uploading_status,
-            ..
-        } => Some((
-            RegisterName::Upload,
-            fields([
-                number(),
-                ("status", status.map(|code| Scalar::Int(code.0))),
-                (
-                    "uploadingStatus",
-                    uploading_status.as_ref().map(|s| cut(s.as_str())),
-                ),
-                on_demand(),
-            ]),
-        )),
         // A heartbeat is one even where its number can't be read.
-        Event::UploadingProgress { progress } => Some((
-            RegisterName::Progress,
-            fields([("progress", progress.map(Scalar::Int))]),
-        )),
-        Event::RecorderStarted { status } => Some((
-            RegisterName::Recorder,
-            fields([number(), ("status", status.map(|code| Scalar::Int(code.0)))]),
-        )),
-        Event::RecorderLeave { leave_code } => Some((
-            RegisterName::Recorder,
-            fields([
-                number(),
-                ("leaveCode", leave_code.map(|code| Scalar::Int(code.0))),
-            ]),
-        )),
-        Event::WebRecorderStopped { code, .. } => Some((
-            RegisterName::Recorder,
-            fields([number(), ("code", code.map(|code| Scalar::Int(code.0)))]),
-        )),
-        Event::WebRecorderStarted { .. } | Event::WebRecorderCapabilityLimit { .. } => {
-            Some((RegisterName::Recorder, fields([number()])))
+        RegisterName::Progress => {
+            let Event::UploadingProgress { progress } = event else {
+                return None;
+            };
+            Some(fields([("progress", progress.map(Scalar::Int))]))
+        }
+        RegisterName::Playlist => {
+            let Event::CloudRecordingFileInfos { file_list } = event else {
+                return None;
+            };
+            let name = file_list.first().map(|file| cut(&file.file_name));
+            Some(fields([("fileList", name)]))
         }
         // Whose slice it is stays in the event's item: a session has many, and the session's item
         // should stay small.
-        Event::RecorderSliceStart {
-            start_utc_ms,
-            discontinue_utc_ms,
-            ..
-        } => Some((
-            RegisterName::Slice,
-            fields([
+        RegisterName::Slice => {
+            let Event::RecorderSliceStart {
+                start_utc_ms,
+                discontinue_utc_ms,
+                ..
+            } = event
+            else {
+                return None;
+            };
+            Some(fields([
                 ("startUtcMs", start_utc_ms.and_then(time)),
                 ("discontinueUtcMs", discontinue_utc_ms.and_then(time)),
-            ]),
-        )),
-        Event::VodTriggered => Some((RegisterName::OnDemand, Fields::new())),
-        _ => None,
-    };
-    let backup =
-        matches!(event, Event::Backuped { .. }).then(|| (RegisterName::Backup, Fields::new()));
-    let failure = event
-        .is_failure()
-        .then(|| (RegisterName::Failure, fields([number()])));
-    let started = match event {
-        Event::RecorderStarted { .. } => !event.is_failure(),
-        Event::WebRecorderStarted { .. } => true,
-        _ => false,
-    };
-    let started = started.then(|| (RegisterName::Started, Fields::new()));
-    let phase = phase(event).map(|phase| (RegisterName::Phase, phase_fields(phase)));
-    [own, backup, failure, started, phase]
-        .into_iter()
-        .flatten()
-        .collect()
+            ]))
+        }
+        RegisterName::Exit => {
+            let Event::SessionExit { leave_status } = event else {
+                return None;
+            };
+            let status = leave_status.map(|code| Scalar::Int(code.0));
+            Some(fields([("leaveStatus", status)]))
+        }
+        RegisterName::LastError => {
+            let Event::CloudRecordingError {
+                module,
+                error_level,
+                error_code,
+                error_msg,
+                ..
+            } = event
+            else {
+                return None;
+            };
+            let message = error_msg.as_deref().filter(|text| !text.is_empty());
+            Some(fields([
+                ("module", module.map(|code| Scalar::Int(code.0))),
+                ("errorLevel", error_level.map(|code| Scalar::Int(code.0))),
+                ("errorCode", error_code.map(Scalar::Int)),
+                ("errorMsg", message.map(cut)),
+            ]))
+        }
+        RegisterName::LastWarning => {
+            let Event::CloudRecordingWarning { module, warn_code } = event else {
+                return None;
+            };
+            Some(fields([
+                ("module", module.map(|code| Scalar::Int(code.0))),
+                ("warnCode", warn_code.map(Scalar::Int)),
+            ]))
+        }
+    }
 }
 
-fn fields<const N: usize>(entries: [(&str, Option<Scalar>); N]) -> Fields {
+fn fields<'a>(entries: impl IntoIterator<Item = (&'a str, Option<Scalar>)>) -> Fields {
     entries
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -451,7 +334,9 @@ mod tests {
         ];
         for (event_type, details, expected) in rows {
             assert_eq!(
-                phase(&Event::read(event_type, &details)),
+                Event::read(event_type, &details)
+                    .meaning(event_type, None)
+                    .phase,
                 expected,
                 "{event_type} {details}"
             );
@@ -461,11 +346,8 @@ mod tests {
     #[test]
     fn texts_in_registers_are_cut_at_a_character() {
         let name = "é".repeat(MAX_TEXT);
-        let registers = registers(
-            &Event::read(4, &json!({ "fileList": name })),
-            4,
-            Part::Recording,
-        );
+        let event = Event::read(4, &json!({ "fileList": name }));
+        let registers = registers(&event, 4, &event.meaning(4, None));
         let Some((RegisterName::Playlist, fields)) = registers.first() else {
             panic!("{registers:?}")
         };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Event;
 use crate::notification::Sid;
 use proptest::prelude::*;
 use serde_json::json;
@@ -646,4 +647,34 @@ fn only_what_the_definition_names_confirms_the_files() {
     let failed = fold([&slice, &fatal]);
     assert_eq!(failed.upload_state(true), None);
     assert_eq!(failed.upload_state(false), Unconfirmed);
+}
+
+#[test]
+fn what_a_recorder_says_is_read_back_as_it_was_said() {
+    let codes = json!({"status": 7, "leaveCode": 0, "leaveStatus": 1, "code": 4, "errorLevel": 5,
+        "uploadingStatus": "stranded", "progress": 5, "fileList": "a.m3u8"});
+    for event_type in EventType::DOCUMENTED {
+        for details in [&codes, &json!({})] {
+            let event = Event::read(event_type.0, details);
+            let meaning = event.meaning(event_type.0, Some("rtc_vod"));
+            let fact = Fact {
+                uid: "5".to_owned(),
+                registers: register::registers(&event, event_type.0, &meaning),
+                ..Fact::default()
+            };
+            let mut session = Session::default();
+            session.apply(&fact);
+            let recorder = session.current().unwrap();
+            let value = |work: Reported<_>| work.value;
+            assert_eq!(recorder.work().map(value), meaning.work, "{event_type}");
+            let value = |phase: Reported<_>| phase.value;
+            assert_eq!(recorder.phase().map(value), meaning.phase, "{event_type}");
+            let value = |upload: Reported<Upload>| upload.value.state();
+            let upload = meaning.upload.as_ref().map(Upload::state);
+            assert_eq!(recorder.upload().map(value), upload, "{event_type}");
+            let failed = meaning.failure().map(|_| *event_type);
+            let value = |failure: Reported<_>| failure.value;
+            assert_eq!(recorder.failure().map(value), failed, "{event_type}");
+        }
+    }
 }

@@ -17,8 +17,8 @@
 //! An alert that stands is noted in the session's item, so that it is raised once.
 //! Callbacks that are missing are no alarm: event types that aren't subscribed leave holes, too.
 
-use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, MAX_CODE, code};
-use crate::event::{EventType, LeaveCode, ServiceStatus};
+use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, MAX_CODE};
+use crate::event::{CodeName, EventType, LeaveCode, ServiceStatus};
 use crate::notice::{News, Notice};
 use crate::record::{Ending, Standing, ToldEnd, Watched};
 use crate::session::{Phase, Recorder, Reported, UploadState, Work};
@@ -243,7 +243,7 @@ impl Moment<'_> {
     }
 
     fn silence(&self, kind: AlertKind, since: u64, cause: Cause, at: u64) -> Alert {
-        let part = KeyPart::new(code::LAST_HEARTBEAT, since);
+        let part = KeyPart::new(CodeName::LastHeartbeat, since);
         self.alert(kind, self.current(), &[part], cause, at)
     }
 
@@ -289,14 +289,14 @@ impl Moment<'_> {
         if state == UploadState::Stranded {
             alert
                 .codes
-                .insert(code::UPLOAD_STATE.to_owned(), state.as_str().to_owned());
+                .insert(CodeName::UploadState, state.as_str().to_owned());
         }
         let status = session
             .finished_upload()
             .and_then(|upload| upload.value.status);
         if let Some(status) = status.filter(|status| status.is_abnormal()) {
             let status = status.0.to_string();
-            alert.codes.insert("status".to_owned(), status);
+            alert.codes.insert(CodeName::Status, status);
         }
         Ruling {
             alerts: vec![alert],
@@ -309,7 +309,7 @@ impl Moment<'_> {
         let recorder = self.current();
         let parts = [
             KeyPart::recorder(recorder.map_or("", |recorder| &recorder.uid)),
-            KeyPart::new(code::OVER_SINCE, since),
+            KeyPart::new(CodeName::OverSince, since),
         ];
         self.alert(kind, recorder, &parts, cause, at)
     }
@@ -351,7 +351,7 @@ impl Moment<'_> {
         let mut alert = self.alert(kind, Some(recorder), &parts, cause, cause.at);
         alert
             .codes
-            .insert("leaveCode".to_owned(), leave.value.0.to_string());
+            .insert(CodeName::LeaveCode, leave.value.0.to_string());
         Ruling {
             alerts: vec![alert],
             stands: Some(cause.at),
@@ -444,7 +444,7 @@ impl Moment<'_> {
             let kind = AlertKind::AbnormalExitResolved;
             let mut alert = self.alert(kind, Some(recorder), &parts, cause, cause.at);
             let new_uid = clean(&successor.uid, MAX_CODE);
-            alert.codes.insert(code::NEW_UID.to_owned(), new_uid);
+            alert.codes.insert(CodeName::NewUid, new_uid);
             alert
         });
         taken_back.collect()
@@ -483,7 +483,7 @@ impl Moment<'_> {
             let mut alert = self.alert(kind, Some(recorder), &parts, cause, cause.at);
             alert
                 .codes
-                .insert(code::BACKED_UP_AT.to_owned(), backup.at.to_string());
+                .insert(CodeName::BackedUpAt, backup.at.to_string());
             alert
         })
     }
@@ -531,7 +531,7 @@ impl Moment<'_> {
             codes: codes
                 .map(|part| {
                     let value = clean(&part.value, MAX_CODE);
-                    (part.name.to_owned(), value)
+                    (part.name, value)
                 })
                 .collect(),
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::Event;
+use crate::event::{CodeName, Event};
 use crate::notification::{Notification, Sid};
 use crate::session::Fact;
 use proptest::prelude::*;
@@ -500,7 +500,7 @@ fn an_upload_that_confirms_nothing_is_told_after_its_time() {
         scene.callback(4, 51, 31, details);
         scene.callback(4, 52, 11, json!({"exitStatus": 0}));
         let late = look(&scene.watched, &RULES, T0 + 33 * MIN).alerts.remove(0);
-        let codes = late.codes.get(code::UPLOAD_STATE).map(String::as_str);
+        let codes = late.codes.get(&CodeName::UploadState).map(String::as_str);
         assert_eq!((late.kind, codes), (AlertKind::UploadUnconfirmed, state));
         assert_eq!(scene.until(60), [(33, "upload_unconfirmed")]);
         scene.callback(61, 53, 31, json!({"status": 0}));
@@ -609,7 +609,7 @@ fn a_recorder_killed_by_a_signal_rings_after_two_minutes_unless_another_takes_ov
         (alert.kind, alert.event_type),
         (AlertKind::AbnormalExit, 41)
     );
-    assert_eq!(alert.codes["leaveCode"], "2");
+    assert_eq!(alert.codes[&CodeName::LeaveCode], "2");
     // The same trouble, told by a callback.
     let mut told = killed();
     told.callback(2, 6, 11, json!({"exitStatus": 1}));
@@ -624,7 +624,7 @@ fn a_recorder_killed_by_a_signal_rings_after_two_minutes_unless_another_takes_ov
         (hash(&taken_back), taken_back.uid.as_str()),
         (hash(&alert), "5")
     );
-    assert_eq!(taken_back.codes[code::NEW_UID], "6");
+    assert_eq!(taken_back.codes[&CodeName::NewUid], "6");
     let mut replaced = killed();
     replaced.callback(3, 6, 12, json!({"newUid": 6}));
     replaced.callback_of("6", 3, 0, 40, json!({"status": 0}));

@@ -168,8 +168,8 @@ def alarms_act(t):
 
 def emitted():
     code = (ROOT / "src/log.rs").read_text()
-    block = re.search(r"pub const ALL: \[Self; \d+\] = \[(.*?)\];", code, re.S).group(1)
-    return set(re.findall(r"Self::(\w+)", block))
+    block = re.search(r"pub enum Metric \{(.*?)^    \}", code, re.S | re.M).group(1)
+    return set(re.findall(r'= "(\w+)"', block))
 
 
 def dashboard_metrics(t):

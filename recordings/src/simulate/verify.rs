@@ -239,16 +239,6 @@ fn state(session: &Session, record: &Record) -> Vec<Row> {
     ]
 }
 
-/// The kinds of alerts that a callback of these plans causes. The sweeper may add
-/// its own.
-const CALLBACK_ALERTS: [AlertKind; 5] = [
-    AlertKind::FatalError,
-    AlertKind::AbnormalExit,
-    AlertKind::BackupOnlyUpload,
-    AlertKind::TranscodingFailed,
-    AlertKind::Failover,
-];
-
 /// Each incident rings once, because one callback of a recorder reports each in these plans.
 fn alerts(session: &Session, record: &Record, kinds: &[AlertKind]) -> Row {
     let kind = |callback: &Callback| match callback.event_type {
@@ -273,7 +263,7 @@ fn alerts(session: &Session, record: &Record, kinds: &[AlertKind]) -> Row {
         .collect();
     let stored = record.alerts.iter().filter(|stored| {
         // The sweeper raises the alert of a recorder that a signal killed.
-        CALLBACK_ALERTS.contains(&stored.alert.kind) && stored.alert.event_type != 41
+        stored.alert.kind.is_of_callback() && stored.alert.event_type != 41
     });
     let stored: BTreeSet<_> = stored
         .map(|stored| {

@@ -8,7 +8,8 @@ mod recorder;
 mod streams;
 
 use super::{Entry, Report, Tone, What};
-use crate::event::{Event, Family, Part};
+use crate::event::{Event, Family, Meaning, Part, TroubleKind};
+use crate::named::named;
 use crate::record::Record;
 use crate::session::Phase;
 use crate::text::{clean, clock, duration, offset};
@@ -20,41 +21,25 @@ const MAX_SKEW_MS: u64 = 10 * 60 * 1000;
 /// While a session runs the picture reaches this far beyond its newest callback, at most, in ms.
 const AHEAD_MS: u64 = 10 * 60 * 1000;
 
-/// What a lane is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LaneKind {
-    /// The phases of the service.
-    Service,
-    /// One recorder.
-    Recorder,
-    /// One recorder's uploader.
-    Uploader,
-    /// Errors and warnings.
-    Errors,
-    /// Alerts.
-    Alerts,
-    /// Callbacks that never came.
-    Missing,
-    /// Files and everything else.
-    Files,
-    /// One stream's audio and video.
-    Stream,
-}
-
-impl LaneKind {
-    /// A word for programs and style sheets.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Service => "service",
-            Self::Recorder => "recorder",
-            Self::Uploader => "uploader",
-            Self::Errors => "errors",
-            Self::Alerts => "alerts",
-            Self::Missing => "missing",
-            Self::Files => "files",
-            Self::Stream => "stream",
-        }
+named! {
+    /// What a lane is about.
+    pub enum LaneKind {
+        /// The phases of the service.
+        Service = "service",
+        /// One recorder.
+        Recorder = "recorder",
+        /// One recorder's uploader.
+        Uploader = "uploader",
+        /// Errors and warnings.
+        Errors = "errors",
+        /// Alerts.
+        Alerts = "alerts",
+        /// Callbacks that never came.
+        Missing = "missing",
+        /// Files and everything else.
+        Files = "files",
+        /// One stream's audio and video.
+        Stream = "stream",
     }
 }
 
@@ -193,9 +178,9 @@ struct Drawing<'a> {
     edge: u64,
 }
 
-/// The lane of an event; for a recorder's or an uploader's lane its uid decides.
-fn lane_of(event: &Event) -> LaneKind {
-    match event.family() {
+/// The lane of a family; for a recorder's or an uploader's lane its uid decides.
+fn lane_of(family: Family) -> LaneKind {
+    match family {
         Family::Service => LaneKind::Service,
         Family::Errors => LaneKind::Errors,
         Family::Recorder => LaneKind::Recorder,
@@ -205,26 +190,38 @@ fn lane_of(event: &Event) -> LaneKind {
     }
 }
 
+/// A callback, and what it says.
+struct Said<'a> {
+    /// Its place in the report's timeline.
+    place: usize,
+    entry: &'a Entry,
+    event: &'a Event,
+    meaning: Meaning<'a>,
+}
+
 impl Drawing<'_> {
-    fn entries(&self) -> impl Iterator<Item = (usize, &Entry, &Event)> {
+    fn callbacks(&self) -> impl Iterator<Item = Said<'_>> {
         let entries = self.report.timeline.iter().enumerate();
         entries.filter_map(|(place, entry)| match &entry.what {
-            What::Callback { event, .. } => Some((place, entry, event)),
+            What::Callback {
+                event_type,
+                scene,
+                event,
+                ..
+            } => Some(Said {
+                place,
+                entry,
+                event,
+                meaning: event.meaning(*event_type, scene.as_deref()),
+            }),
             What::Heartbeat { .. } | What::Alert { .. } | What::Missing(_) => None,
         })
     }
 
     /// Without those of a stage beside the recording, which say nothing about it.
-    fn own_entries(&self) -> impl Iterator<Item = (&Entry, &Event)> {
-        self.entries().filter_map(|(_, entry, event)| {
-            let What::Callback {
-                event_type, scene, ..
-            } = &entry.what
-            else {
-                return None;
-            };
-            (Part::of(*event_type, scene.as_deref()) != Part::Beside).then_some((entry, event))
-        })
+    fn own_callbacks(&self) -> impl Iterator<Item = Said<'_>> {
+        self.callbacks()
+            .filter(|said| said.meaning.part != Part::Beside)
     }
 
     fn lane(&self, kind: LaneKind, label: &str) -> Lane {
@@ -238,13 +235,10 @@ impl Drawing<'_> {
     }
 
     fn marks_of(&self, kind: LaneKind, label: &str) -> Lane {
-        let marks = self
-            .entries()
-            .filter(|(_, _, event)| lane_of(event) == kind);
+        let said = self.callbacks();
+        let said = said.filter(|said| lane_of(said.meaning.family) == kind);
         Lane {
-            marks: marks
-                .map(|(place, entry, _)| self.mark(place, entry))
-                .collect(),
+            marks: said.map(|said| self.mark(said.place, said.entry)).collect(),
             ..self.lane(kind, label)
         }
     }
@@ -327,18 +321,18 @@ impl Drawing<'_> {
         };
         let mut newest = 0;
         let mut phases: Vec<(u64, Phase)> = Vec::new();
-        for (entry, event) in self.own_entries() {
+        for Said { entry, meaning, .. } in self.own_callbacks() {
             let index = index_of(&entry.uid).unwrap_or(newest);
             if index < newest {
                 continue;
             }
             newest = index;
-            let announced = matches!(event, Event::SessionFailover { .. });
-            let told = if announced {
+            let trouble = meaning.trouble.map(|trouble| trouble.kind);
+            let told = if trouble == Some(TroubleKind::Failover) {
                 newest += 1;
                 Some(Phase::Starting)
             } else {
-                crate::session::phase(event)
+                meaning.phase
             };
             if let Some(phase) = told
                 && phases.last().is_none_or(|(_, last)| *last != phase)

@@ -2,9 +2,8 @@
 //! Pure.
 
 use super::{Curve, Drawing, Lane, LaneKind, lane_of};
-use crate::event::Event;
-use crate::report::{Entry, MAX_NAME, What, progress_words, words};
-use crate::session::{Upload, UploadState};
+use crate::event::{Sign, UploadState};
+use crate::report::{MAX_NAME, What, progress_words};
 use crate::text::{clean, clock};
 
 impl Drawing<'_> {
@@ -26,10 +25,10 @@ impl Drawing<'_> {
             label.to_owned()
         };
         let mut lane = self.lane(kind, &label);
-        for (place, entry, event) in self.entries() {
-            let is_ours = entry.uid == uid || (is_last && !is_known(&entry.uid));
-            if is_ours && lane_of(event) == kind {
-                lane.marks.push(self.mark(place, entry));
+        for said in self.callbacks() {
+            let is_ours = said.entry.uid == uid || (is_last && !is_known(&said.entry.uid));
+            if is_ours && lane_of(said.meaning.family) == kind {
+                lane.marks.push(self.mark(said.place, said.entry));
             }
         }
         (lane, uid)
@@ -40,23 +39,19 @@ impl Drawing<'_> {
         let mut began = None;
         let mut left = None;
         let mut gaps = Vec::new();
-        for (entry, event) in self.own_entries().filter(|(entry, _)| entry.uid == uid) {
-            match event {
-                Event::RecorderStarted { .. } | Event::WebRecorderStarted { .. } => {
-                    began = began.or(Some(entry.at));
-                }
-                Event::RecorderLeave { .. }
-                | Event::WebRecorderStopped { .. }
-                | Event::WebRecorderCapabilityLimit { .. } => left = Some((entry.at, "")),
-                Event::SessionExit { .. } => {
+        for said in self.own_callbacks().filter(|said| said.entry.uid == uid) {
+            let (entry, meaning) = (said.entry, &said.meaning);
+            match meaning.work {
+                Some(work) if work.is_over() => left = Some((entry.at, "")),
+                Some(_) => began = began.or(Some(entry.at)),
+                None if meaning.sign == Some(Sign::Exited) => {
                     left = left.or(Some((entry.at, "ended with the service's exit")));
                 }
-                _ => {
-                    if let Some((stop, start)) = words::interruption(event) {
-                        let label = "interrupted".to_owned();
-                        gaps.push(self.span(stop, start, "gap", label, &entry.line.text));
-                    }
-                }
+                None => {}
+            }
+            if let Some((stop, start)) = said.event.interruption() {
+                let label = "interrupted".to_owned();
+                gaps.push(self.span(stop, start, "gap", label, &entry.line.text));
             }
         }
         let recorder = self.record.watched.session.recorders.get(index);
@@ -89,21 +84,16 @@ impl Drawing<'_> {
         let (mut lane, uid) = self.of_recorder(LaneKind::Uploader, index, "uploader");
         let mut began = None;
         let (mut ended, mut confirmed, mut exit) = (None, None, None);
-        for (entry, event) in self.own_entries().filter(|(entry, _)| entry.uid == uid) {
-            match event {
-                Event::UploaderStarted { .. } => began = began.or(Some(entry.at)),
-                Event::SessionExit { .. } => exit = Some(entry.at),
-                _ => {
-                    let upload = uploads(entry, event);
-                    let is_over = upload.as_ref().is_some_and(Upload::is_over);
-                    ended = is_over.then_some(entry.at).or(ended);
-                    let state = upload.map(|upload| upload.state());
-                    confirmed = match state {
-                        Some(UploadState::Confirmed) => Some(entry.at),
-                        Some(_) => None,
-                        None => confirmed,
-                    };
+        for said in self.own_callbacks().filter(|said| said.entry.uid == uid) {
+            let at = said.entry.at;
+            match said.meaning.upload {
+                Some(upload) if upload.is_over() => {
+                    ended = Some(at);
+                    confirmed = (upload.state() == UploadState::Confirmed).then_some(at);
                 }
+                Some(_) => began = began.or(Some(at)),
+                None if said.meaning.sign == Some(Sign::Exited) => exit = Some(at),
+                None => {}
             }
         }
         let recorder = self.record.watched.session.recorders.get(index);
@@ -149,15 +139,5 @@ impl Drawing<'_> {
             }
         }
         lane
-    }
-}
-
-/// What a callback reports about the files.
-fn uploads(entry: &Entry, event: &Event) -> Option<Upload> {
-    match &entry.what {
-        What::Callback {
-            event_type, scene, ..
-        } => words::upload(*event_type, scene.as_deref(), event),
-        What::Heartbeat { .. } | What::Alert { .. } | What::Missing(_) => None,
     }
 }

@@ -1,6 +1,6 @@
 //! A lane a stream: when its audio and its video were received. Pure.
 
-use super::{Drawing, Lane, LaneKind, MAX_SKEW_MS, Span};
+use super::{Drawing, Lane, LaneKind, MAX_SKEW_MS, Said, Span};
 use crate::event::{Event, Stream, StreamState};
 use crate::report::words;
 use std::collections::BTreeMap;
@@ -11,7 +11,13 @@ impl Drawing<'_> {
         let mut order: Vec<&str> = Vec::new();
         let mut lanes: BTreeMap<&str, Lane> = BTreeMap::new();
         let mut open: BTreeMap<(&str, bool), u64> = BTreeMap::new();
-        for (place, entry, event) in self.entries() {
+        for said in self.callbacks() {
+            let Said {
+                place,
+                entry,
+                event,
+                ..
+            } = said;
             let Event::StreamStateChanged {
                 stream,
                 stream_uid,
@@ -60,9 +66,9 @@ impl Drawing<'_> {
                     .push(self.stream_span(from, self.end, is_video, self.open_end()));
             }
         }
-        for (_, entry, event) in self.entries() {
+        for Said { entry, event, .. } in self.callbacks() {
             if let (Some((stop, start)), Event::RecorderSliceStart { stream_uid, .. }) =
-                (words::interruption(event), event)
+                (event.interruption(), event)
                 && let Some(lane) = lanes.get_mut(stream_uid.as_deref().unwrap_or_default())
             {
                 let label = "interrupted".to_owned();

@@ -2,6 +2,7 @@
 //! stands for. Who may send it is `outbox`'s.
 
 use crate::alert::{Alert, AlertId, AlertKind, Destination, Destinations};
+use crate::event::CodeName;
 use crate::invocation::Invocation;
 use crate::record::{AlertState, Roll, StoredAlert};
 use crate::store::Store;
@@ -366,7 +367,9 @@ pub fn read_alert(item: &Item) -> Option<StoredAlert> {
             at: read_number(item, "at")?,
             codes: codes
                 .iter()
-                .filter_map(|(name, value)| Some((name.clone(), value.as_s().ok()?.clone())))
+                .filter_map(|(name, value)| {
+                    Some((CodeName::read(name)?, value.as_s().ok()?.clone()))
+                })
                 .collect(),
         },
         state: read_state(item)?,
@@ -431,7 +434,7 @@ pub(in crate::store) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
     let codes = alert
         .codes
         .iter()
-        .map(|(name, value)| (name.clone(), text(value.as_str())))
+        .map(|(name, value)| (name.as_str().to_owned(), text(value.as_str())))
         .collect();
     let mut item = lease.hold.item(expires_at);
     item.extend([
@@ -467,7 +470,7 @@ mod tests {
             sequence: 3,
             event_type: 1,
             at: 1_772_460_000_123,
-            codes: [("errorCode".to_owned(), "110".to_owned())].into(),
+            codes: [(CodeName::ErrorCode, "110".to_owned())].into(),
         };
         let invocation = Invocation::new("us", 1_000, tokio::time::Instant::now());
         let mut lease = Lease::new(alert.clone(), [Destination::Alerts].into(), invocation);

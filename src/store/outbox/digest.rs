@@ -2,7 +2,8 @@
 //! which digest it was sent in, so that whoever takes the digest over finds the same ones; and a
 //! digest that was sent counts those that aren't taken back.
 
-use crate::alert::{Alert, AlertId, AlertKey, AlertKind, Destination, Destinations, KeyPart};
+use crate::alert::{Alert, AlertId, AlertKey, AlertKind, Destination, Destinations};
+use crate::event::CodeName;
 use crate::invocation::Invocation;
 use crate::record::{AlertState, Roll, StoredAlert};
 use crate::store::Store;
@@ -57,20 +58,18 @@ impl Store {
     ) -> Result<Option<Lease>, StoreError> {
         let now_ms = invocation.now_ms();
         let members = draft.roll.members.iter();
-        let parts: Vec<_> = [KeyPart::new("owner", invocation.id)]
-            .into_iter()
-            .chain(members.map(|member| KeyPart::new("member", member)))
-            .collect();
+        let parts = [invocation.id.to_owned()].into_iter();
+        let parts = parts.chain(members.map(ToString::to_string));
         let alert = Alert {
             kind: draft.kind,
-            key: AlertKey::new(draft.kind, &parts),
+            key: AlertKey::new(draft.kind, parts),
             sid: format!("{DIGEST}{}", utc_name(now_ms, DAY)),
             cname: String::new(),
             uid: String::new(),
             sequence: 0,
             event_type: 0,
             at: draft.since,
-            codes: [("count".to_owned(), draft.roll.members.len().to_string())].into(),
+            codes: [(CodeName::Count, draft.roll.members.len().to_string())].into(),
         };
         let lease = Lease::of_digest(alert, draft.to, draft.roll, draft.created_at, invocation);
         let item = alert_item(&lease, self.expires_at(now_ms));

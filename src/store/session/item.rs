@@ -128,27 +128,33 @@ fn previous_attribute(recorder: &Recorder) -> AttributeValue {
     AttributeValue::M(map)
 }
 
+/// Writes a recorder, but for its registers.
 fn write_recorder(recorder: &Recorder, item: &mut Item) {
-    item.insert("uid".to_owned(), text(recorder.uid.as_str()));
-    put(item, "since", recorder.since.map(number));
+    let Recorder {
+        uid,
+        announced_at,
+        since,
+        since_sequence,
+        last_sendts,
+        had_stream,
+        ledger,
+        registers: _,
+    } = recorder;
+    item.insert("uid".to_owned(), text(uid.as_str()));
+    put(item, "since", since.map(number));
     // Usually that of its first callback.
-    let opened_later = recorder
-        .since_sequence
-        .filter(|sequence| Some(*sequence) != recorder.ledger.first);
+    let opened_later = since_sequence.filter(|sequence| Some(*sequence) != ledger.first);
     put(item, "since_sequence", opened_later.map(number));
     put(
         item,
         "stream",
-        recorder.had_stream.then_some(AttributeValue::Bool(true)),
+        had_stream.then_some(AttributeValue::Bool(true)),
     );
-    put(item, "announced_at", recorder.announced_at.map(number));
+    put(item, "announced_at", announced_at.map(number));
     // A recorder that was only announced has said nothing since.
-    let last_sendts = recorder
-        .ledger
-        .last
-        .map_or(recorder.announced_at.unwrap_or(0), |_| recorder.last_sendts);
-    item.insert("last_sendts".to_owned(), number(last_sendts));
-    write_ledger(&recorder.ledger, item);
+    let spoke_at = ledger.last.map(|_| *last_sendts).or(*announced_at);
+    item.insert("last_sendts".to_owned(), number(spoke_at.unwrap_or(0)));
+    write_ledger(ledger, item);
 }
 
 fn write_ledger(ledger: &Ledger, item: &mut Item) {

@@ -366,22 +366,33 @@ struct Update {
 /// one this way either.
 fn newest_update(arrival: &Arrival<'_>, generation: u64) -> Update {
     let fact = &arrival.fact;
+    // All of it: what is left out here would be there on the slow path only. What announces a
+    // recorder, or only counts, goes that way.
+    let Fact {
+        uid,
+        sequence,
+        sendts,
+        registers,
+        new_uid: _,
+        has_stream,
+        is_beside: _,
+    } = fact;
     let opens = fact.tells_state();
     let condition = if generation == 0 && opens {
         format!("{IS_NEW} OR ({IS_NEWEST})")
     } else {
         IS_NEWEST.to_owned()
     };
-    let received = AttributeValue::Ns(vec![fact.sequence.to_string()]);
+    let received = AttributeValue::Ns(vec![sequence.to_string()]);
     let mut names = HashMap::new();
     let mut values = HashMap::from([
-        (":n".to_owned(), number(fact.sequence)),
+        (":n".to_owned(), number(sequence)),
         (":window".to_owned(), number(WINDOW)),
         (":received".to_owned(), received),
         (":one".to_owned(), number(1)),
-        (":uid".to_owned(), text(fact.uid.as_str())),
+        (":uid".to_owned(), text(uid.as_str())),
         (":generation".to_owned(), number(generation)),
-        (":sendts".to_owned(), number(fact.sendts)),
+        (":sendts".to_owned(), number(sendts)),
         (":now".to_owned(), number(arrival.now_ms)),
         (":expires_at".to_owned(), number(arrival.expires_at)),
     ]);
@@ -400,11 +411,11 @@ fn newest_update(arrival: &Arrival<'_>, generation: u64) -> Update {
             }
         }
     }
-    for (name, fields) in &fact.registers {
+    for (name, fields) in registers {
         let name = name.as_str();
         let register = Register {
-            sequence: fact.sequence,
-            at: fact.sendts,
+            sequence: *sequence,
+            at: *sendts,
             fields: fields.clone(),
         };
         set.push_str(&format!("#{name} = :{name}, "));
@@ -414,7 +425,7 @@ fn newest_update(arrival: &Arrival<'_>, generation: u64) -> Update {
             register_attribute(&register, generation),
         );
     }
-    if fact.has_stream {
+    if *has_stream {
         values.insert(":true".to_owned(), AttributeValue::Bool(true));
         names.insert("#stream".to_owned(), "stream".to_owned());
         set.push_str("#stream = :true, ");
