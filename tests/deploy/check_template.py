@@ -208,7 +208,7 @@ def metrics_exist(t):
 
 def metrics_are_used(t):
     unseen = emitted() - {metric for metric, _ in function_metrics(t)}
-    assert not unseen, f"neither alarm nor dashboard shows {unseen}"
+    assert not unseen, f"template.yaml: neither alarm nor dashboard shows {unseen}"
     silent = ALARMING - {metric for metric, _ in function_metrics(t, alarms_only=True)}
     assert not silent, f"no alarm on {silent}"
 
@@ -254,7 +254,7 @@ def read_by_code():
 def variables_are_read(t):
     for name, read in read_by_code().items():
         given = set(t["Resources"][name]["Properties"]["Environment"]["Variables"])
-        assert given == read, f"{name}: {given ^ read}"
+        assert given == read, f"template.yaml, {name}, against src/config.rs: {given ^ read}"
 
 
 def limits(t):
@@ -332,7 +332,8 @@ def versions_can_be_gone_back_to(t):
         conditions = set(re.findall(r'"Fn::If": \["(\w+)"', json.dumps(held)))
         held = json.dumps([held, [t["Conditions"][condition] for condition in conditions]])
         holds = {p for p in t["Parameters"] if f'{{"Ref": "{p}"}}' in held} - NOT_DESCRIBED
-        assert described == holds | {"Deployment"}, (name, described ^ holds)
+        differs = described ^ (holds | {"Deployment"})
+        assert not differs, f"template.yaml, VersionDescription of {name}: {differs}"
         # Lambda publishes no version of what hasn't changed.
         assert "${Deployment}" in function["Properties"]["Description"]["Fn::Sub"], name
         given = {
@@ -577,7 +578,8 @@ def parameters_explain_themselves(t):
         assert is_limited, name
     groups = t["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [p for group in groups for p in group["Parameters"]]
-    assert sorted(grouped) == sorted(t["Parameters"]), set(grouped) ^ set(t["Parameters"])
+    ungrouped = set(grouped) ^ set(t["Parameters"])
+    assert sorted(grouped) == sorted(t["Parameters"]), f"template.yaml, its groups: {ungrouped}"
 
 
 def other_ways_say_what_is(t):
@@ -621,7 +623,9 @@ def parameters_are_what_the_functions_accept(t):
         "AgoraSecret": "AGORA_SECRET", "AgoraSecretArn": "AGORA_SECRET_ID",
         "EventBus": "EVENT_BUS_NAME",
     }
-    assert {name: s["variable"] for name, s in SAMPLES.items()} == of_parameters
+    sampled = {name: sample["variable"] for name, sample in SAMPLES.items()}
+    differs = set(sampled.items()) ^ set(of_parameters.items())
+    assert not differs, f"tests/deploy/parameters.json: {differs}"
     for name, samples in SAMPLES.items():
         parameter = t["Parameters"][name]
         wrong = [value for value in samples["accepted"] if not is_accepted(parameter, value)]
