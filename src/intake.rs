@@ -308,7 +308,9 @@ impl Intake {
         let now_ms = invocation.began_at_ms();
         let event = if notification.is_heartbeat() {
             None
-        } else if let Some(details) = keep_details(&notification.details, &body) {
+        } else if let Some(details) =
+            keep_details(&notification.details, notification.is_mended, &body)
+        {
             Some(details)
         } else {
             let notice_id = notification.notice_id.as_deref();

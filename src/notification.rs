@@ -9,7 +9,7 @@
 use crate::event::{Event, EventType, Meaning, ServiceType};
 use crate::hash::short_hash;
 use crate::signature::Verified;
-use crate::tolerant::{Fields, text, time_ms, uint};
+use crate::tolerant::{Fields, json, out_of_text, text, time_ms, uint};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -73,8 +73,10 @@ pub struct Notification {
     pub event_type: u32,
     /// The event.
     pub event: Event,
-    /// `details`, verbatim.
+    /// `details`, verbatim but for what had to be mended.
     pub details: Value,
+    /// Whether the body had to be mended to be read, so that it is kept, too.
+    pub is_mended: bool,
     /// The notification's identifier.
     pub notice_id: Option<String>,
     /// When this copy was sent, ms since the epoch; another one on each resend.
@@ -160,6 +162,7 @@ pub enum QuarantineReason {
 #[derive(Debug)]
 pub struct Envelope {
     root: Map<String, Value>,
+    is_mended: bool,
 }
 
 impl Envelope {
@@ -172,10 +175,24 @@ impl Envelope {
     }
 
     fn from_bytes(body: &[u8]) -> Result<Self, Unreadable> {
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(root)) => Ok(Self { root }),
-            Ok(_) | Err(_) => Err(Unreadable::NotJson),
+        let Some((Value::Object(mut root), is_mended)) = json(body) else {
+            return Err(Unreadable::NotJson);
+        };
+        if let Some(payload @ Value::String(_)) = root.get_mut("payload") {
+            *payload = out_of_text(payload).into_owned();
         }
+        Ok(Self { root, is_mended })
+    }
+
+    /// The details in a body that was kept; null where there are none.
+    pub(crate) fn details_of(body: &[u8]) -> Value {
+        Self::from_bytes(body).map_or(Value::Null, |mut envelope| envelope.take_details())
+    }
+
+    fn take_details(&mut self) -> Value {
+        let payload = self.root.get_mut("payload");
+        let details = payload.and_then(|payload| payload.get_mut("details"));
+        details.map_or(Value::Null, Value::take)
     }
 
     fn root(&self) -> Fields<'_> {
@@ -265,11 +282,7 @@ impl Envelope {
         let service_scene = payload.text("serviceScene").map(cut);
         let notice_id = self.notice_id();
         let notify_ms = self.notify_ms();
-        let details = self
-            .root
-            .get_mut("payload")
-            .and_then(|payload| payload.get_mut("details"))
-            .map_or(Value::Null, Value::take);
+        let details = self.take_details();
         let event = Event::read(event_type, &details);
         Ok(Notification {
             sid,
@@ -282,6 +295,7 @@ impl Envelope {
             event_type,
             event,
             details,
+            is_mended: self.is_mended,
             notice_id,
             notify_ms,
         })

@@ -10,7 +10,7 @@ use crate::intake::{Intake, Outcome, Sorted};
 use crate::invocation::Invocation;
 use crate::notification::Envelope;
 use crate::reply::Reply;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, SecretsError};
 use crate::signature::{SignatureError, SignatureHeaders, Verified, verify};
 use std::time::Duration;
 use tokio::time::timeout_at;
@@ -116,17 +116,14 @@ impl Receiver {
         now_ms: u64,
     ) -> Result<Verified<'a>, Refused> {
         if headers.is_empty() {
-            return Err(self.unsigned(body));
+            return Err(self.unsigned(body, now_ms).await);
         }
         let require_v2 = self.admission.require_signature_v2;
         let check = |secrets: &[_]| verify(headers, body, secrets, require_v2);
         let secrets = match self.secrets.current(now_ms).await {
             Ok(secrets) => secrets,
             Err(error) => {
-                return Err(Refused {
-                    reply: Reply::NotStored,
-                    error: Some(chain(&error)),
-                });
+                return Err(Refused::without_secret(&error));
             }
         };
         if let Ok(verified) = check(&secrets) {
@@ -137,25 +134,38 @@ impl Receiver {
         verified.map_err(|_| Refused::with(Reply::InvalidSignature))
     }
 
-    /// The answer to a body without any signature header.
-    fn unsigned(&self, body: &[u8]) -> Refused {
+    /// The answer to a body without any signature header. A deployment that can read no secret
+    /// can't take any callback: the console's check must not pass then.
+    async fn unsigned(&self, body: &[u8], now_ms: u64) -> Refused {
         if body.len() > MAX_UNSIGNED {
             return Refused::with(Reply::TooLarge);
         }
-        Refused::with(match self.admission.unsigned_check {
-            UnsignedCheck::Never => Reply::InvalidSignature,
+        let reply = match self.admission.unsigned_check {
             UnsignedCheck::Test | UnsignedCheck::Any if Envelope::unsigned_is_check(body) => {
                 Reply::Test
             }
-            UnsignedCheck::Test => Reply::InvalidSignature,
+            UnsignedCheck::Never | UnsignedCheck::Test => {
+                return Refused::with(Reply::InvalidSignature);
+            }
             UnsignedCheck::Any => Reply::Ignored { reason: "unsigned" },
-        })
+        };
+        match self.secrets.ever_read(now_ms).await {
+            Ok(()) => Refused::with(reply),
+            Err(error) => Refused::without_secret(&error),
+        }
     }
 }
 
 impl Refused {
     fn with(reply: Reply) -> Self {
         Self { reply, error: None }
+    }
+
+    fn without_secret(error: &SecretsError) -> Self {
+        Self {
+            reply: Reply::NoSecret,
+            error: Some(chain(error)),
+        }
     }
 }
 

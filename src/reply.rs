@@ -30,6 +30,8 @@ pub enum Reply {
     TooLarge,
     /// Not stored; worth another try.
     NotStored,
+    /// There is no secret to check signatures with; worth another try.
+    NoSecret,
 }
 
 /// A callback that is durably ours.
@@ -63,7 +65,7 @@ impl Reply {
             Self::InvalidSignature => 401,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
-            Self::NotStored => 503,
+            Self::NotStored | Self::NoSecret => 503,
         }
     }
 
@@ -87,6 +89,9 @@ impl Reply {
             Self::MethodNotAllowed => json!({"error": "method not allowed"}),
             Self::TooLarge => json!({"error": "body too large"}),
             Self::NotStored => json!({"error": "not stored, try again"}),
+            Self::NoSecret => {
+                json!({"error": "the secret can't be read; the function's log says why"})
+            }
         };
         body.to_string()
     }
@@ -102,7 +107,7 @@ impl Reply {
         headers.insert(header::CONTENT_TYPE, json);
         let more = match self {
             Self::MethodNotAllowed => Some((header::ALLOW, "POST")),
-            Self::NotStored => Some((header::RETRY_AFTER, "1")),
+            Self::NotStored | Self::NoSecret => Some((header::RETRY_AFTER, "1")),
             Self::Stored(_)
             | Self::Ignored { .. }
             | Self::Test
@@ -138,7 +143,7 @@ impl Reply {
             Self::InvalidSignature => "invalid_signature",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge => "too_large",
-            Self::NotStored => "not_stored",
+            Self::NotStored | Self::NoSecret => "not_stored",
         }
     }
 }
@@ -201,6 +206,11 @@ mod tests {
                 503,
                 r#"{"error":"not stored, try again"}"#,
             ),
+            (
+                Reply::NoSecret,
+                503,
+                r#"{"error":"the secret can't be read; the function's log says why"}"#,
+            ),
         ] {
             assert_eq!(reply.status(), status, "{reply:?}");
             let value: serde_json::Value = serde_json::from_str(&reply.body()).unwrap();
@@ -212,6 +222,7 @@ mod tests {
         for (reply, name, value) in [
             (Reply::MethodNotAllowed, "allow", "POST"),
             (Reply::NotStored, "retry-after", "1"),
+            (Reply::NoSecret, "retry-after", "1"),
         ] {
             let response: Response<String> = reply.to_response();
             assert_eq!(response.headers()[name], value);

@@ -17,6 +17,7 @@ fn notification(event_type: u32, details: Value) -> Notification {
         event_type,
         event: Event::read(event_type, &details),
         details,
+        is_mended: false,
         notice_id: None,
         notify_ms: None,
     }
@@ -360,7 +361,7 @@ fn an_exit_is_about_its_recorder_and_says_what_happened() {
         (
             11,
             json!({"exitStatus": 1}),
-            "Recorder 527841 exited with leaveStatus 1",
+            "Recorder 527841 exited abnormally, with exit status 1",
         ),
         (3, json!({"status": 20}), "the service reports status 20"),
         (
@@ -368,17 +369,18 @@ fn an_exit_is_about_its_recorder_and_says_what_happened() {
             json!({"status": 3}),
             "did not start: event 40 reports status 3",
         ),
-        (41, json!({"leaveCode": 0}), "never got into the channel"),
+        (41, json!({"leaveCode": 0}), "the initialization failed"),
         (
             71,
             json!({"code": 4}),
             "code 4 (the page did not load in time)",
         ),
         (71, json!({"code": 4}), "Open the recorded page"),
+        (71, json!({"code": 6}), "Look for the cause in the events"),
         (
             72,
             json!({"limitType": "WebGL"}),
-            "more than it can do (WebGL)",
+            "more than it can do (it uses WebGL)",
         ),
     ] {
         let words = words_of(event_type, details);
@@ -403,18 +405,31 @@ fn an_error_names_its_code_and_a_remedy_that_fits() {
     let (token, id) = (app_id.find("token"), app_id.find("App ID is"));
     assert!(token.is_some() && token < id, "the token first: {app_id}");
     for (module, code, said) in [
-        (6, 65, "the network jittered"),
+        (6, 65, "the network is unsteady"),
         (6, 65, "Send the same request again"),
-        (0, 433, "the resource has expired"),
+        (0, 433, "the resource ID has expired"),
         (0, 433, "Call acquire again"),
         (6, 2, "a parameter is invalid"),
         (1, 32, "Check storageConfig"),
         (0, 110, "Make a new token"),
         (6, 9999, "a code Agora doesn't document"),
+        (6, 9999, "contact Agora support with the sid"),
+        (0, 62, "timed out"),
+        (0, 62, "Send the same request again"),
+        (0, 62, "enable Cloud Recording"),
+        (0, 501, "wait until it has exited. Otherwise begin anew"),
+        (0, 7, "already running"),
+        (0, 7, "before it was initialized"),
+        (3, 7, "in module 3: the recording is already running"),
     ] {
         let words = error(module, code);
         assert!(words.contains(said), "{module}/{code} {said}: {words}");
     }
+    let bare = words_of(1, json!({"errorLevel": 5}));
+    assert!(
+        bare.contains("Fatal error without a code: Agora gives no code."),
+        "{bare}"
+    );
 }
 
 #[test]

@@ -4,14 +4,19 @@
 
 use super::{Alert, AlertKind};
 use crate::event::{
-    CodeName, ComponentStatus, EventType, LeaveCode, Module, PlatformErrorCode, RecorderErrorCode,
-    RestErrorCode, UploadErrorCode, WebStopCode, error_meaning,
+    CodeName, ComponentStatus, EventType, LeaveCode, Module, Stat, WebStopCode, error_meaning,
+    error_readings, word_meaning,
 };
 use crate::text::{clean, utc};
 
 /// How long Agora keeps a file in its backup: 10 days, in ms.
 pub const BACKUP_KEPT_MS: u64 = 10 * 24 * 60 * 60 * 1000;
 
+// During a failover query answers 404 for up to 90 seconds, too.
+const QUERY: &str = "Call query for this recording: status 20, or a 404 that lasts for 90 seconds, \
+    means that it has stopped.";
+const START_AGAIN: &str = "If it has stopped and the call is still running, start a new recording \
+    now (acquire, then start with another recorder uid).";
 const FIND_THE_CAUSE: &str =
     "Look for the cause in the events before this one; an error (event 1) usually precedes it.";
 
@@ -121,100 +126,21 @@ pub(super) fn closing(kind: AlertKind) -> Option<&'static str> {
 fn fatal_error(alert: &Alert) -> Words {
     let module = alert.number(CodeName::Module).map(Module);
     let code = alert.number(CodeName::ErrorCode);
-    let scene = alert.code(CodeName::ServiceScene);
-    let place = match module {
-        None => "in an unnamed module".to_owned(),
-        Some(module) => match module.meaning() {
-            Some(name) => format!("in the {name}"),
-            None => format!("in module {}", module.0),
-        },
-    };
     let number = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
-    let meaning = code
-        .and_then(|code| error_meaning(module, scene, code))
-        .unwrap_or("a code Agora doesn't document");
-    let mut words = Words::new(
+    let meaning = error_meaning(module, code, alert.number(CodeName::Stat).map(Stat));
+    let readings = code.map_or_else(Vec::new, |code| error_readings(module, code));
+    let mut steps = readings.iter().map(|row| row.step).collect::<Vec<_>>();
+    steps.retain(|step| !step.is_empty());
+    if steps.is_empty() {
+        steps.push("If a new recording fails in the same way, contact Agora support with the sid.");
+    }
+    steps.insert(0, QUERY);
+    steps.push(START_AGAIN);
+    Words::new(
         &format!("Fatal recording error {number}"),
-        format!("Fatal error {number} {place}: {meaning}."),
-        &["Call query for this recording: 404 or status 20 means that it has stopped."],
-    );
-    let remedy = code.and_then(|code| remedy(module, code));
-    words.steps.extend(remedy.map(str::to_owned));
-    words.steps.push(
-        "If it has stopped and the call is still running, start a new recording now (acquire, then \
-         start with another recorder uid)."
-            .to_owned(),
-    );
-    words
-}
-
-/// What to do about an error, where its code says it.
-fn remedy(module: Option<Module>, code: i64) -> Option<&'static str> {
-    match module {
-        Some(Module::UPLOADER) => match UploadErrorCode(code) {
-            UploadErrorCode::STORAGE_CONFIGURATION => {
-                Some("Check storageConfig: vendor, region, bucket, access key, secret key.")
-            }
-            UploadErrorCode::UPLOAD_FAILED | UploadErrorCode::PROCESSING_FAILED => {
-                Some(CHECK_STORAGE)
-            }
-            UploadErrorCode(_) => None,
-        },
-        Some(Module::PLATFORM) => {
-            (PlatformErrorCode(code) == PlatformErrorCode::UPLOAD_TIMEOUT).then_some(CHECK_STORAGE)
-        }
-        Some(_) | None => match RecorderErrorCode(code) {
-            RecorderErrorCode::INVALID_APP_ID => Some(
-                "Check the token first: is it there, still valid, made with the certificate of \
-                 this App ID, and needed (or not) by both sides? Then check the App ID.",
-            ),
-            RecorderErrorCode::TOKEN_EXPIRED | RecorderErrorCode::INVALID_TOKEN => {
-                Some("Make a new token for exactly this channel and recorder uid.")
-            }
-            RecorderErrorCode::DECRYPTION_FAILED => {
-                Some("Check the decryption mode and key that the recording was started with.")
-            }
-            RecorderErrorCode(_) => common_remedy(RestErrorCode(code)),
-        },
-    }
-}
-
-const CHECK_STORAGE: &str = "Check that your storage accepts uploads, and which files arrived; \
-    what was not uploaded may be lost.";
-
-/// The same for the errors that Agora's REST API and the callbacks share.
-fn common_remedy(code: RestErrorCode) -> Option<&'static str> {
-    match code {
-        RestErrorCode::INVALID_PARAMETER | RestErrorCode::WRONG_PARAMETER => {
-            Some("Compare the parameters of start with Agora's reference.")
-        }
-        RestErrorCode::INVALID_HEADER => {
-            Some("Compare the headers of the request with Agora's reference.")
-        }
-        RestErrorCode::ALREADY_RUNNING | RestErrorCode::RUNNING_OTHERWISE => Some(
-            "Check whether something starts this recording twice; query or stop the one that runs.",
-        ),
-        RestErrorCode::STOPPED_AGAIN => Some("Check whether something stops this recording twice."),
-        RestErrorCode::NOT_ENABLED => {
-            Some("Enable Cloud Recording for this App ID in the Agora console.")
-        }
-        RestErrorCode::NETWORK_JITTER => {
-            Some("Send the same request again in a moment: the network was unsteady.")
-        }
-        RestErrorCode::RESOURCE_EXPIRED => {
-            Some("Call acquire again, and start soon after it: a resource expires.")
-        }
-        RestErrorCode::NOTHING_RECORDED => {
-            Some("Check the channel's name, and whether anybody was in the channel.")
-        }
-        RestErrorCode::EXITING => Some("Wait until the recording has exited."),
-        RestErrorCode::INVALID_RESOURCE_ID | RestErrorCode::RESOURCE_MISMATCH => Some(
-            "Use the resourceId as acquire returned it, with the same App ID, channel and uid.",
-        ),
-        RestErrorCode::INVALID_CHANNEL_NAME => Some("Check the channel's name."),
-        RestErrorCode::WRONG_UIDS => Some("Check the uids that the recording subscribes to."),
-        RestErrorCode(_) => None,
-    }
+        format!("Fatal error {number}{}: {meaning}.", Module::place(module)),
+        &steps,
+    )
 }
 
 /// `recorder 5`; the message must hold when another one has replaced it.
@@ -261,27 +187,32 @@ fn abnormal_exit(alert: &Alert) -> Words {
         }
         EventType::WEB_RECORDER_STOPPED => {
             let stop = alert.number(CodeName::Code).map(WebStopCode);
+            let is_about_the_page = stop.is_some_and(|code| code.is_about_the_page());
             let stop = stop.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
             let message = alert.code(CodeName::Message);
             let message = message.map_or_else(String::new, |text| format!("; Agora says: {text}"));
             (
                 "Web page recorder stopped abnormally",
                 format!("{who} stopped recording the page with code {stop}{message}."),
-                web_page_step,
+                if is_about_the_page {
+                    web_page_step
+                } else {
+                    FIND_THE_CAUSE
+                },
             )
         }
         EventType::WEB_RECORDER_CAPABILITY_LIMIT => (
             "Web page recorder stopped abnormally",
             format!(
                 "{who} stopped: the page asks for more than it can do ({}).",
-                code(CodeName::LimitType)
+                word_meaning(code(CodeName::LimitType)).unwrap_or(code(CodeName::LimitType))
             ),
             web_page_step,
         ),
         _ => (
             "Recorder exited abnormally",
             format!(
-                "{who} exited with leaveStatus {} (abnormal exit).",
+                "{who} exited abnormally, with exit status {}.",
                 code(CodeName::LeaveStatus)
             ),
             FIND_THE_CAUSE,
@@ -292,9 +223,8 @@ fn abnormal_exit(alert: &Alert) -> Words {
         what,
         &[
             "Call query for this recording: it goes on if another recorder has taken over (event \
-             12); a 404 or a final status means that it is over.",
-            "If it is over and the call is still running, start a new recording now (acquire, then \
-             start with another recorder uid).",
+             12). A final status, or a 404 that lasts for 90 seconds, means that it has stopped.",
+            START_AGAIN,
             step,
             "Check your storage for the files made so far; an upload callback (31 or 32) may still \
              come.",
@@ -311,8 +241,8 @@ fn abnormal_leave(alert: &Alert, who: &str) -> (&'static str, String) {
     };
     if code.is_init_failure() {
         return (
-            "Recorder never got into the channel",
-            format!("{who} never got into the channel: leaveCode {code}."),
+            "Recorder failed to initialize",
+            format!("{who} left the channel with leaveCode {code}."),
         );
     }
     let other = code.meaning_of_2021().map_or_else(String::new, |other| {
@@ -439,12 +369,11 @@ fn session_silent(alert: &Alert) -> Words {
             time_of(alert, CodeName::LastHeartbeat)
         ),
         &[
-            "Call query for this recording: a 404 or a final status means that the recording is \
-             dead.",
-            "If it is dead and the call is still running, start a new recording now (acquire, then \
-             start with another recorder uid).",
-            "If it is still running, callbacks are getting lost: check this function's errors and \
-             the notification settings in the Agora console.",
+            "Call query for this recording: a final status, or a 404 that lasts for 90 seconds, \
+             means that it has stopped.",
+            START_AGAIN,
+            "If it is still running, callbacks are getting lost: check the errors of the function \
+             that receives them, and the notification settings in the Agora console.",
         ],
     )
 }

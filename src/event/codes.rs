@@ -4,7 +4,6 @@
 //! the specification knows and a `meaning` for a person. A value nobody has documented keeps its
 //! number; nothing here refuses or maps to "ok".
 
-use super::scene::is_web_page;
 use std::fmt;
 
 /// Declares an open code: a newtype over an integer, a constant and words for each documented
@@ -29,14 +28,14 @@ macro_rules! code {
 
             /// The values that are documented.
             pub const DOCUMENTED: &[Self] = &[$(Self($value),)*];
+            /// Every documented value, with its words.
+            pub(super) const WORDS: &[($int, &str)] = &[$(($value, $words)),*];
 
             /// What the value means, in words; `None` for one that isn't documented.
             #[must_use]
             pub fn meaning(self) -> Option<&'static str> {
-                match self.0 {
-                    $($value => Some($words),)*
-                    _ => None,
-                }
+                let known = Self::WORDS.iter().find(|(value, _)| *value == self.0);
+                known.map(|(_, words)| *words)
             }
         }
 
@@ -125,6 +124,20 @@ code! {
     }
 }
 
+impl Module {
+    /// Where it happened: ` in the recorder`; empty where no module is named.
+    #[must_use]
+    pub fn place(module: Option<Self>) -> String {
+        match module {
+            Some(module) => match module.meaning() {
+                Some(name) => format!(" in the {name}"),
+                None => format!(" in module {}", module.0),
+            },
+            None => String::new(),
+        }
+    }
+}
+
 code! {
     /// `details.errorLevel` of event 1.
     ErrorLevel {
@@ -145,77 +158,8 @@ impl ErrorLevel {
 }
 
 code! {
-    /// `errorCode` of event 1 where the module is the uploader (section "Error codes related to
-    /// uploading").
-    UploadErrorCode {
-        STORAGE_CONFIGURATION = 32 => "the configuration of the third-party cloud storage is wrong",
-        UPLOAD_FAILED = 47 => "the recording file upload failed",
-        PROCESSING_FAILED = 51 => "the uploader could not process the recorded files",
-    }
-}
-
-code! {
-    /// `errorCode` of event 1 where the module is the platform (section "Error codes for the Agora
-    /// Cloud Recording platform").
-    PlatformErrorCode {
-        UPLOAD_TIMEOUT = 50 => "uploading the recorded files timed out",
-        START_TIMEOUT = 52 => "starting the Cloud Recording Service timed out",
-    }
-}
-
-code! {
-    /// `errorCode` of event 1 where the module is the recorder: the recording SDK's and the RTC
-    /// engine's numbers.
-    RecorderErrorCode {
-        OK = 0 => "no error",
-        GENERAL = 1 => "general error",
-        INVALID_ARGUMENT = 2 => "invalid argument",
-        INTERNAL = 3 => "internal failure",
-        JOIN_REJECTED = 17 => "joining the channel was rejected: already in it",
-        LEAVE_REJECTED = 18 => "leaving the channel was rejected",
-        ALREADY_IN_USE = 19 => "the resource is already in use",
-        TOO_FREQUENT = 20 => "the request was dropped: too frequent",
-        INVALID_APP_ID = 101 =>
-            "the token is missing, expired or made with another certificate; \
-            or the App ID is invalid",
-        INVALID_CHANNEL_NAME = 102 => "the channel name is invalid",
-        NO_SERVER = 103 => "no server in the region",
-        TOKEN_EXPIRED = 109 => "the token has expired",
-        INVALID_TOKEN = 110 => "the token is invalid, or made for another channel or uid",
-        CONNECTION_INTERRUPTED = 111 => "the connection was interrupted for more than 4 s",
-        CONNECTION_LOST = 112 => "the connection was lost for more than 10 s",
-        NOT_IN_CHANNEL = 113 => "not in the channel",
-        DECRYPTION_FAILED = 120 => "decryption failed: wrong key or mode",
-        BANNED = 123 => "the recorder was banned or kicked by the server",
-        INVALID_USER_ACCOUNT = 134 => "the user account is invalid",
-    }
-}
-
-code! {
-    /// `warnCode` of event 2 where the module is the uploader (section "Warning codes related to
-    /// uploading").
-    UploadWarnCode {
-        REUPLOAD_TO_STORAGE = 31 =>
-            "the slice file is uploaded again to the specified cloud storage",
-        REUPLOAD_TO_BACKUP = 32 => "the slice file is uploaded again, to Agora Cloud Backup",
-    }
-}
-
-code! {
-    /// `warnCode` of event 2 where the module is the recorder: the recording SDK's numbers.
-    RecorderWarnCode {
-        NO_CHANNEL_RESOURCE = 103 => "no channel resource available",
-        LOOKUP_TIMEOUT = 104 => "looking up the channel timed out",
-        LOOKUP_REJECTED = 105 => "looking up the channel was rejected",
-        OPEN_TIMEOUT = 106 => "opening the channel timed out",
-        OPEN_REJECTED = 107 => "opening the channel was rejected",
-        RESUMING = 108 => "the core service failed; the recording is being resumed",
-        DECRYPTION = 120 => "decryption failed",
-    }
-}
-
-code! {
-    /// `details.stat` of event 1. It is no severity: fatal errors were seen with 0.
+    /// `details.stat` of event 1, from 8 up a mask. It is no severity: fatal errors were seen with
+    /// 0.
     Stat {
         OK = 0 => "normal",
         ENGINE_ERROR = 1 => "engine error",
@@ -235,13 +179,14 @@ code! {
     ServiceStatus {
         NOT_STARTED = 0 => "the recording has not started",
         INITIALIZED = 1 => "the initialization is complete",
-        RECORDER_STARTING = 2 => "the recorder is starting",
-        UPLOADER_READY = 3 => "the uploader is ready",
-        RECORDER_READY = 4 => "the recorder is ready",
-        RUNNING = 5 => "the first recorded file is uploaded, the recording is running",
-        STOPPED = 6 => "the recording stops",
-        SERVICE_STOPPED = 7 => "the Agora Cloud Recording service stops",
-        READY_TO_EXIT = 8 => "the recording is ready to exit",
+        RECORDER_STARTING = 2 => "the recorder and the other parts are starting",
+        UPLOADER_READY = 3 => "some parts are ready, the uploader among them",
+        RECORDER_READY = 4 => "all parts are ready, the recorder among them",
+        RUNNING = 5 => "the recording is running; in the specification of 2021: its first file \
+            is uploaded",
+        STOPPED = 6 => "the recording stops, or was asked to",
+        SERVICE_STOPPED = 7 => "all parts have stopped",
+        READY_TO_EXIT = 8 => "the recording has exited, or is ready to",
         ABNORMAL_EXIT = 20 => "the recording exits abnormally",
     }
 }
@@ -278,11 +223,10 @@ impl LeaveStatus {
 }
 
 code! {
-    /// `recordingMode` of event 3, as the specification prints it. Other editions print 0 and 1 the
-    /// other way round, so no decision is made on it.
+    /// `recordingMode` of event 3. Editions differ, so no decision is made on it.
     RecordingMode {
-        INDIVIDUAL = 0 => "individual",
-        COMPOSITE = 1 => "composite",
+        INDIVIDUAL = 0 => "individual; in Agora's Chinese list: composite",
+        COMPOSITE = 1 => "composite; in Agora's Chinese list: individual",
     }
 }
 
@@ -300,20 +244,73 @@ code! {
         OK = 0 => "stopped by the user",
         MAX_RECORDING_HOUR = 1 => "the maximum recording time was reached",
         CAPABILITY_LIMIT = 2 => "the page asks for more than the recorder can do",
-        START_ENGINE_FAILED = 3 => "the engine did not start",
+        START_ENGINE_FAILED = 3 => "the recording engine did not start",
         PAGE_LOAD_TIMEOUT = 4 => "the page did not load in time",
         ACCESS_URL_FAILED = 5 => "the page could not be reached",
-        RECORDER_ERROR = 6 => "recorder error",
+        RECORDER_ERROR = 6 => "the recorder had an error and could not go on",
     }
 }
 
 impl WebStopCode {
+    /// True where the page is the reason.
+    #[must_use]
+    pub fn is_about_the_page(self) -> bool {
+        [
+            Self::CAPABILITY_LIMIT,
+            Self::PAGE_LOAD_TIMEOUT,
+            Self::ACCESS_URL_FAILED,
+        ]
+        .contains(&self)
+    }
+
     /// True unless the user stopped it or the planned time was over.
     #[must_use]
     pub fn is_abnormal(self) -> bool {
         self != Self::OK && self != Self::MAX_RECORDING_HOUR
     }
 }
+
+impl Stat {
+    /// Everything in it, in words; `None` for 0, which says nothing, and for what isn't documented.
+    #[must_use]
+    pub fn in_words(self) -> Option<String> {
+        let polls = Self::WORDS
+            .iter()
+            .filter(|(bit, _)| *bit >= 8 && self.0 & bit != 0);
+        match self.meaning() {
+            _ if self == Self::OK => None,
+            Some(words) => Some(words.to_owned()),
+            None => Some(
+                polls
+                    .map(|(_, words)| *words)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            )
+            .filter(|words| self.0 > 0 && !words.is_empty()),
+        }
+    }
+}
+
+/// What a word of Agora's in events 72 and 73 means; `None` for one that isn't documented.
+#[must_use]
+pub fn word_meaning(word: &str) -> Option<&'static str> {
+    WORDS
+        .iter()
+        .find(|(known, _)| *known == word)
+        .map(|(_, meaning)| *meaning)
+}
+
+/// The words of `limitType` (event 72) and `reason` (73).
+pub(super) const WORDS: [(&str, &str); 5] = [
+    ("resolution", "it shows a video of more than 1280 x 720"),
+    ("WebGL", "it uses WebGL"),
+    (
+        "bandwidth",
+        "it sends more than 10 Mbit/s or receives more than 1 Gbit/s",
+    ),
+    ("audio_silence", "its sound was lost"),
+    ("page_load_timeout", "it did not load in time"),
+];
 
 /// `leaveCode` of event 41: why the recorder left the channel.
 ///
@@ -326,7 +323,7 @@ pub struct LeaveCode(pub i64);
 /// One reason in a [`LeaveCode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaveReason {
-    /// 0: it never got into the channel.
+    /// 0: the recorder could not begin, or not go on.
     InitFailed,
     /// Bit 1, which only the specification of 2021 knows.
     Interrupted,
@@ -356,15 +353,16 @@ impl LeaveReason {
 }
 
 impl LeaveCode {
-    /// The initialization failed: the recorder never got in.
+    /// The initialization failed.
     pub const INIT_FAILED: Self = Self(0);
     const INTERRUPTED: i64 = 1;
     const SIGNAL: i64 = 2;
     const NO_USERS: i64 = 4;
     const TIMER_CATCH: i64 = 8;
     const CLIENT_LEAVE: i64 = 16;
+    const DOCUMENTED: i64 = 31;
 
-    /// True where the recorder never got into the channel.
+    /// True where the initialization failed.
     #[must_use]
     pub fn is_init_failure(self) -> bool {
         self == Self::INIT_FAILED
@@ -383,7 +381,7 @@ impl LeaveCode {
         if self == Self::INIT_FAILED {
             return vec![LeaveReason::InitFailed];
         }
-        if !(0..32).contains(&self.0) {
+        if self.0 & Self::DOCUMENTED == 0 || self.0 < 0 {
             return Vec::new();
         }
         let reasons: Vec<_> = [
@@ -406,12 +404,13 @@ impl LeaveCode {
     /// Every reason in the mask, in words; `None` for a value that isn't documented.
     #[must_use]
     pub fn meaning(self) -> Option<String> {
-        let reasons: Vec<_> = self
-            .reasons()
-            .into_iter()
-            .map(LeaveReason::meaning)
-            .collect();
-        (!reasons.is_empty()).then(|| reasons.join("; "))
+        let reasons = self.reasons().into_iter().map(LeaveReason::meaning);
+        let mut words = reasons.collect::<Vec<_>>().join("; ");
+        let rest = self.0 & !Self::DOCUMENTED;
+        if rest != 0 {
+            words.push_str(&format!("; and {rest}, which Agora doesn't document"));
+        }
+        (!words.starts_with(';')).then_some(words)
     }
 
     /// What the specification of 2021 says about a value of which everybody else says something
@@ -473,60 +472,6 @@ impl TrackType {
     }
 }
 
-code! {
-    /// `errorCode` of event 1 where it is of the list of common errors, those of the REST API: in
-    /// web page recordings, and in every module but the uploader and the platform.
-    RestErrorCode {
-        INVALID_PARAMETER = 2 => "a parameter is invalid",
-        ALREADY_RUNNING = 7 => "the recording is already running",
-        INVALID_HEADER = 8 => "a field of the HTTP request header is wrong",
-        STOPPED_AGAIN = 49 => "stop was called again",
-        RUNNING_OTHERWISE = 53 => "the same recording is already running with other parameters",
-        NOT_ENABLED = 62 => "Cloud Recording isn't enabled for the App ID",
-        NETWORK_JITTER = 65 => "the network jittered; the request can be tried again",
-        TOKEN_EXPIRED = 109 => "the token has expired",
-        INVALID_TOKEN = 110 => "the token is invalid, or made for another channel or uid",
-        WRONG_PARAMETER = 432 => "a parameter is wrong",
-        RESOURCE_EXPIRED = 433 => "the resource has expired",
-        NOTHING_RECORDED = 435 => "nobody was in the channel, nothing was recorded",
-        EXITING = 501 => "the recording is exiting",
-        INVALID_RESOURCE_ID = 1001 => "the resourceId can't be read",
-        RESOURCE_MISMATCH = 1003 => "the App ID or the resource doesn't match",
-        INVALID_CHANNEL_NAME = 1013 => "the name of the channel is invalid",
-        WRONG_UIDS = 1028 => "the uids are wrong",
-    }
-}
-
-/// What an `errorCode` means, which depends on the module that reports it and on whether a web page
-/// is recorded.
-#[must_use]
-pub fn error_meaning(
-    module: Option<Module>,
-    scene: Option<&str>,
-    code: i64,
-) -> Option<&'static str> {
-    let common = RestErrorCode(code).meaning();
-    match module {
-        Some(Module::RECORDER) if is_web_page(scene) => {
-            common.or(RecorderErrorCode(code).meaning())
-        }
-        Some(Module::RECORDER) => RecorderErrorCode(code).meaning().or(common),
-        Some(Module::UPLOADER) => UploadErrorCode(code).meaning(),
-        Some(Module::PLATFORM) => PlatformErrorCode(code).meaning(),
-        Some(Module(_)) | None => common,
-    }
-}
-
-/// What a `warnCode` means, which depends on the module that reports it.
-#[must_use]
-pub fn warning_meaning(module: Option<Module>, code: i64) -> Option<&'static str> {
-    match module {
-        Some(Module::RECORDER) => RecorderWarnCode(code).meaning(),
-        Some(Module::UPLOADER) => UploadWarnCode(code).meaning(),
-        Some(Module(_)) | None => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -538,10 +483,6 @@ mod tests {
             "20 (the recording exits abnormally)"
         );
         assert_eq!(ServiceStatus(99).to_string(), "99");
-        assert_eq!(
-            UploadErrorCode::UPLOAD_FAILED.meaning(),
-            Some("the recording file upload failed")
-        );
         assert_eq!(TrackType::read("hologram").as_str(), "hologram");
     }
 
@@ -556,6 +497,8 @@ mod tests {
             (6, vec![NoUsers, Signal]),
             (20, vec![Stopped, NoUsers]),
             (1, vec![Interrupted]),
+            (31, vec![Stopped, NoUsers, Signal, Interrupted]),
+            (48, vec![Stopped]),
             (64, vec![]),
             (-1, vec![]),
         ] {
@@ -565,6 +508,14 @@ mod tests {
             LeaveCode(6).to_string(),
             "6 (there was no user in the channel for the idle time; the recorder was killed by a \
              signal)"
+        );
+        assert_eq!(
+            LeaveCode(80).to_string(),
+            "80 (stop was called; and 64, which Agora doesn't document)"
+        );
+        assert_eq!(
+            (LeaveCode(64).meaning(), LeaveCode(-1).meaning()),
+            (None, None)
         );
         assert!(LeaveCode(0).is_init_failure());
         let killed: Vec<_> = (-2..34)
@@ -582,53 +533,17 @@ mod tests {
     }
 
     #[test]
-    fn the_same_error_code_means_different_things_in_different_modules() {
-        let room = None;
-        let page = Some("web_record");
-        for (module, scene, code, meaning) in [
-            (
-                Some(Module::UPLOADER),
-                room,
-                47,
-                UploadErrorCode::UPLOAD_FAILED.meaning(),
-            ),
-            (Some(Module::RECORDER), room, 47, None),
-            (Some(Module::RECORDER), room, 2, Some("invalid argument")),
-            (
-                Some(Module::RECORDER),
-                page,
-                2,
-                Some("a parameter is invalid"),
-            ),
-            (
-                Some(Module::RECORDER),
-                room,
-                65,
-                RestErrorCode::NETWORK_JITTER.meaning(),
-            ),
-            (
-                Some(Module::WEB_RECORDER),
-                page,
-                65,
-                RestErrorCode::NETWORK_JITTER.meaning(),
-            ),
-            (None, room, 47, None),
+    fn a_stat_is_a_number_or_a_mask_of_several() {
+        for (stat, words) in [
+            (0, None),
+            (2, Some("joining the channel failed")),
+            (16, Some("poll hang-up")),
+            (24, Some("poll error; poll hang-up")),
+            (64, None),
+            (-1, None),
         ] {
-            assert_eq!(
-                error_meaning(module, scene, code),
-                meaning,
-                "{module:?} {scene:?} {code}"
-            );
+            assert_eq!(Stat(stat).in_words().as_deref(), words, "{stat}");
         }
-        assert!(
-            RecorderErrorCode::INVALID_APP_ID
-                .meaning()
-                .is_some_and(|words| words.find("token") < words.find("App ID"))
-        );
-        assert_eq!(
-            warning_meaning(Some(Module::UPLOADER), 32),
-            UploadWarnCode::REUPLOAD_TO_BACKUP.meaning()
-        );
     }
 
     #[test]

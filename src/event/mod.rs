@@ -6,16 +6,19 @@
 //! beside the reading. Times are ms since the epoch.
 
 mod codes;
+#[cfg(test)]
+mod docs;
+mod errors;
 mod meaning;
 mod rtmp;
 mod scene;
 
 pub use codes::{
     ComponentStatus, ErrorLevel, EventType, LeaveCode, LeaveReason, LeaveStatus, Module,
-    PlatformErrorCode, RecorderErrorCode, RecorderWarnCode, RecordingMode, RestErrorCode,
-    ServiceStatus, ServiceType, Stat, StreamState, TrackType, UploadErrorCode, UploadWarnCode,
-    WebStopCode, error_meaning, warning_meaning,
+    RecordingMode, ServiceStatus, ServiceType, Stat, StreamState, TrackType, WebStopCode,
+    word_meaning,
 };
+pub use errors::{Row, error_meaning, error_readings, warning_meaning};
 pub use meaning::{
     CodeName, Family, Meaning, NamedFiles, Phase, Sign, Trouble, TroubleKind, Upload, UploadState,
     Work,
@@ -24,7 +27,7 @@ pub use rtmp::{RtmpUrl, hide_stream_keys, without_stream_keys};
 pub use scene::Part;
 
 use crate::named::named;
-use crate::tolerant::{Fields, boolean, int, text, time_ms};
+use crate::tolerant::{Fields, boolean, int, out_of_text, text, time_ms};
 use serde_json::Value;
 
 /// One callback event with the fields of its `details` (section "Callback events").
@@ -432,10 +435,12 @@ impl RecordedFile {
 }
 
 impl Event {
-    /// Reads `details` as what `event_type` promises. Never fails: see the module's words.
+    /// Reads `details`, or the JSON in their text, as what `event_type` promises. Never fails: see
+    /// the module's words.
     #[must_use]
     pub fn read(event_type: u32, details: &Value) -> Self {
-        let fields = Fields::of(details);
+        let details = out_of_text(details);
+        let fields = Fields::of(&details);
         let status = || fields.int("status").map(ComponentStatus);
         match EventType(event_type) {
             EventType::CLOUD_RECORDING_ERROR => Self::CloudRecordingError {
@@ -574,26 +579,16 @@ fn file_list(fields: Fields<'_>) -> Vec<RecordedFile> {
     let Some(value) = fields.0.and_then(|map| map.get("fileList")) else {
         return Vec::new();
     };
-    match value {
+    match &*out_of_text(value) {
         Value::Array(files) => files.iter().filter_map(recorded_file).collect(),
-        Value::String(name) if name.starts_with('[') => {
-            match serde_json::from_str::<Vec<Value>>(name) {
-                Ok(files) => files.iter().filter_map(recorded_file).collect(),
-                Err(_) => recorded_file(value).into_iter().collect(),
-            }
-        }
-        Value::String(_) | Value::Number(_) | Value::Object(_) | Value::Bool(_) | Value::Null => {
-            recorded_file(value).into_iter().collect()
-        }
+        file => recorded_file(file).into_iter().collect(),
     }
 }
 
 /// `uids` of an 81.
 fn transcoded_users(fields: Fields<'_>) -> Vec<TranscodedUser> {
-    let users = fields
-        .0
-        .and_then(|map| map.get("uids"))
-        .and_then(Value::as_array);
+    let users = fields.0.and_then(|map| map.get("uids")).map(out_of_text);
+    let users = users.as_deref().and_then(Value::as_array);
     let read = |user| {
         let fields = Fields::of(user);
         Some(TranscodedUser {

@@ -1,5 +1,6 @@
 //! Push addresses, which carry the key of a stream: whoever knows it can push in its place.
 
+use crate::tolerant::out_of_text;
 use serde_json::Value;
 use std::fmt;
 
@@ -55,7 +56,10 @@ pub fn without_stream_keys(details: &Value) -> Value {
             })
             .collect(),
         Value::Array(values) => values.iter().map(without_stream_keys).collect(),
-        Value::String(text) => hide_stream_keys(text).into(),
+        Value::String(text) => match &*out_of_text(details) {
+            Value::String(_) => hide_stream_keys(text).into(),
+            held => without_stream_keys(held),
+        },
         Value::Null | Value::Bool(_) | Value::Number(_) => details.clone(),
     }
 }

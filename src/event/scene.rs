@@ -12,11 +12,6 @@ pub enum Part {
     Beside,
 }
 
-/// True where a web page is recorded.
-pub(super) fn is_web_page(scene: Option<&str>) -> bool {
-    scene.is_some_and(|scene| scene.contains("web_record"))
-}
-
 impl Part {
     /// Whose a callback is in this scene. A scene nobody has documented is the recording's: an
     /// upload that fails there must not go unnoticed.

@@ -154,7 +154,9 @@ fn is_plain_heartbeat(outcome: &Outcome, metrics: &[(Metric, u64)]) -> bool {
 /// a line that needs attention is a sentence.
 fn message(outcome: &Outcome) -> (Level, Cow<'static, str>) {
     match (&outcome.reply, &outcome.error) {
-        (Reply::NotStored, Some(error)) => (Level::Error, format!("not stored: {error}").into()),
+        (Reply::NotStored | Reply::NoSecret, Some(error)) => {
+            (Level::Error, format!("not stored: {error}").into())
+        }
         (_, Some(error)) => {
             let left = match outcome.alert {
                 Some(_) => "its alert is not settled",
@@ -182,7 +184,7 @@ fn metrics(outcome: &Outcome, now_ms: u64) -> Vec<(Metric, u64)> {
         }),
         Reply::Quarantined { .. } => Some(Metric::Quarantined),
         Reply::TooLarge => Some(Metric::TooLarge),
-        Reply::NotStored => Some(Metric::NotStored),
+        Reply::NotStored | Reply::NoSecret => Some(Metric::NotStored),
         Reply::Ignored { .. } | Reply::InvalidSignature | Reply::Test | Reply::MethodNotAllowed => {
             None
         }

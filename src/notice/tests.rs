@@ -27,6 +27,7 @@ pub(super) fn notification(
         event_type,
         event: Event::read(event_type, &details),
         details,
+        is_mended: false,
         notice_id: None,
         notify_ms: None,
     }

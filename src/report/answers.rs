@@ -75,7 +75,7 @@ fn recorder(record: &Record, index: usize) -> Option<Line> {
     }
     match exit.map(|exit| exit.value) {
         Some(Some(status)) => {
-            let text = format!("; the service exited, leaveStatus {}", status.0);
+            let text = format!("; the service exited, exit status {}", status.0);
             line.text.push_str(&text);
             if status.is_abnormal() {
                 line.tone = Tone::Bad;
@@ -83,7 +83,7 @@ fn recorder(record: &Record, index: usize) -> Option<Line> {
         }
         Some(None) => line
             .text
-            .push_str("; the service exited, its leaveStatus unreadable"),
+            .push_str("; the service exited, its exit status unreadable"),
         None => {}
     }
     let since = recorder.since.or(recorder.announced_at);

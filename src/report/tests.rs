@@ -33,6 +33,7 @@ fn notification(callback: &Value) -> Notification {
         event_type,
         event: Event::read(event_type, &payload["details"]),
         details: payload["details"].clone(),
+        is_mended: false,
         notice_id: None,
         notify_ms: None,
     }

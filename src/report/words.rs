@@ -7,8 +7,9 @@
 use super::{Line, MAX_NAME};
 use crate::event::{
     ComponentStatus, ErrorLevel, Event, EventType, LeaveCode, LeaveReason, LeaveStatus, Module,
-    PushStatus, RecordedFile, RtmpUrl, ServiceStatus, Stream, StreamState, TrackType,
+    PushStatus, RecordedFile, RtmpUrl, ServiceStatus, Stat, Stream, StreamState, TrackType,
     TranscodeResult, TranscodedUser, WebStopCode, error_meaning, hide_stream_keys, warning_meaning,
+    word_meaning,
 };
 use crate::session::{Upload, UploadState};
 use crate::text::{clean, duration};
@@ -25,9 +26,9 @@ pub(super) fn event_line(event_type: u32, scene: Option<&str>, event: &Event) ->
             module,
             error_level,
             error_code,
+            stat,
             error_msg,
-            ..
-        } => error(*module, *error_level, *error_code, scene, error_msg),
+        } => error(*module, *error_level, *error_code, *stat, error_msg),
         Event::CloudRecordingWarning { module, warn_code } => warning(*module, *warn_code),
         Event::CloudRecordingStatusUpdate { status, .. } => service_status(*status),
         Event::CloudRecordingFileInfos { file_list } => {
@@ -72,11 +73,19 @@ pub(super) fn event_line(event_type: u32, scene: Option<&str>, event: &Event) ->
         Event::WebRecorderStopped { code, reason, .. } => web_stop(*code, reason.as_deref()),
         Event::WebRecorderCapabilityLimit { limit_type } => Line::bad(format!(
             "the web page recorder stopped: the page asks for too much ({})",
-            outside(limit_type.as_deref())
+            outside(
+                limit_type
+                    .as_deref()
+                    .map(|word| word_meaning(word).unwrap_or(word))
+            )
         )),
         Event::WebRecorderReload { reason } => Line::warning(format!(
             "the page was loaded again ({})",
-            outside(reason.as_deref())
+            outside(
+                reason
+                    .as_deref()
+                    .map(|word| word_meaning(word).unwrap_or(word))
+            )
         )),
         Event::TranscoderStarted => Line::plain("postponed transcoding started"),
         Event::TranscoderCompleted { result, uids } => {
@@ -103,7 +112,7 @@ fn error(
     module: Option<Module>,
     level: Option<ErrorLevel>,
     code: Option<i64>,
-    scene: Option<&str>,
+    stat: Option<Stat>,
     message: &Option<String>,
 ) -> Line {
     let is_fatal = level.is_some_and(ErrorLevel::is_fatal);
@@ -111,7 +120,6 @@ fn error(
         Some(word) => format!(", {word}"),
         None => format!(" of level {}", level.0),
     });
-    let meaning = code.and_then(|code| error_meaning(module, scene, code));
     let message = message.as_deref().filter(|text| !text.is_empty());
     let message = message.map_or_else(String::new, |text| {
         format!("; Agora says: {}", outside(Some(text)))
@@ -119,8 +127,8 @@ fn error(
     let text = format!(
         "error {}{}{level}: {}{message}",
         code_words(code),
-        place(module),
-        meaning.unwrap_or(UNDOCUMENTED)
+        Module::place(module),
+        error_meaning(module, code, stat)
     );
     if is_fatal {
         Line::bad(text)
@@ -134,7 +142,7 @@ fn warning(module: Option<Module>, code: Option<i64>) -> Line {
     Line::warning(format!(
         "warning {}{}: {}",
         code_words(code),
-        place(module),
+        Module::place(module),
         meaning.unwrap_or(UNDOCUMENTED)
     ))
 }
@@ -152,11 +160,11 @@ fn service_status(status: Option<ServiceStatus>) -> Line {
 fn session_exit(status: Option<LeaveStatus>) -> Line {
     match status {
         Some(status) if status.is_abnormal() => Line::bad(format!(
-            "the service exited ABNORMALLY, leaveStatus {}",
+            "the service exited ABNORMALLY, exit status {}",
             status.0
         )),
-        Some(status) => Line::plain(format!("the service exited, leaveStatus {}", status.0)),
-        None => Line::warning("the service exited; its leaveStatus is unreadable"),
+        Some(status) => Line::plain(format!("the service exited, exit status {}", status.0)),
+        None => Line::warning("the service exited; its exit status is unreadable"),
     }
 }
 
@@ -325,16 +333,6 @@ fn push(url: Option<&RtmpUrl>, status: Option<&PushStatus>) -> Line {
     match status {
         Some(PushStatus::Disconnected) => Line::warning(text),
         Some(_) | None => Line::plain(text),
-    }
-}
-
-fn place(module: Option<Module>) -> String {
-    match module {
-        Some(module) => match module.meaning() {
-            Some(name) => format!(" in the {name}"),
-            None => format!(" in module {}", module.0),
-        },
-        None => String::new(),
     }
 }
 

@@ -5,8 +5,9 @@
 //! can't be read is logged and left out. They are fetched anew after five minutes, and when a
 //! signature doesn't hold, which may mean that they have just been rotated. So that a flood of
 //! false signatures doesn't become a flood of fetches, a fetch that brought nothing new is followed
-//! by none for a minute. The last good secrets are kept when the service fails. Times are those of
-//! the callers, in ms since the epoch.
+//! by none for a minute. The last good secrets are kept when the service fails. Whoever doesn't
+//! sign causes a fetch only while there is no secret at all, once a minute, and holds up nobody who
+//! signs. Times are those of the callers, in ms since the epoch.
 
 mod secret;
 
@@ -15,6 +16,7 @@ pub use secret::Secret;
 use crate::error::chain;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Builder;
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use serde::Deserialize;
 use std::error::Error;
 use std::fmt;
@@ -41,11 +43,23 @@ pub enum SecretsError {
     /// Secrets Manager doesn't answer as it should.
     #[error("GetSecretValue failed")]
     Call(#[source] Box<dyn Error + Send + Sync>),
+    /// Secrets Manager, or KMS for it, denies it.
+    #[error(
+        "GetSecretValue failed: allow this function's role secretsmanager:GetSecretValue on the \
+         secret and, where a key of your own encrypts it, kms:Decrypt on that key"
+    )]
+    Denied(#[source] Box<dyn Error + Send + Sync>),
+    /// There is no such secret, or none any more.
+    #[error("GetSecretValue failed: check the secret's ARN, and whether it was deleted")]
+    Missing(#[source] Box<dyn Error + Send + Sync>),
     /// Secrets Manager takes too long.
     #[error("GetSecretValue took too long")]
     Timeout,
     /// The secret is empty, or JSON of another shape.
-    #[error("the secret is neither a text nor {{\"secret\": …}} nor {{\"secrets\": […]}}")]
+    #[error(
+        "the secret is neither a text nor {{\"secret\": …}} nor {{\"secrets\": […]}}: store it in \
+         one of these forms"
+    )]
     Unreadable,
     /// A fetch has just failed.
     #[error("there is no secret yet, and a fetch has just failed")]
@@ -77,6 +91,8 @@ struct Cache {
     fetched_at: u64,
     /// When a fetch last failed or brought nothing new.
     backing_off_since: Option<u64>,
+    /// When an unsigned request last caused a fetch.
+    unsigned_fetch_at: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -140,6 +156,17 @@ impl Secrets {
         }
     }
 
+    /// Whether any secret was ever read, for a request that isn't signed.
+    ///
+    /// # Errors
+    /// None was, and none can be fetched.
+    pub async fn ever_read(&self, now_ms: u64) -> Result<(), SecretsError> {
+        match self {
+            Self::Fixed(_) => Ok(()),
+            Self::Managed(managed) => managed.ever_read(now_ms).await,
+        }
+    }
+
     /// Like [`Secrets::current`], with a limit. After a timeout, calls fail at once for a while.
     ///
     /// # Errors
@@ -185,6 +212,25 @@ impl Managed {
             (None, Err(error)) => Err(error),
             (None, Ok(_)) => Err(SecretsError::Waiting),
         }
+    }
+
+    async fn ever_read(&self, now_ms: u64) -> Result<(), SecretsError> {
+        let mut cache = self.cache.lock().await;
+        if cache.fetched.is_some() {
+            return Ok(());
+        }
+        let last = cache.unsigned_fetch_at;
+        if last.is_some_and(|last| now_ms < last.saturating_add(PAUSE_MS)) {
+            return Err(SecretsError::Waiting);
+        }
+        cache.unsigned_fetch_at = Some(now_ms);
+        let backing_off_since = cache.backing_off_since;
+        let outcome = self.renew(&mut cache, FETCH, now_ms).await;
+        if outcome.is_err() {
+            // Whoever signs may ask at once.
+            cache.backing_off_since = backing_off_since;
+        }
+        outcome.map(|_| ())
     }
 
     async fn refreshed(&self, now_ms: u64) -> Option<Arc<[Secret]>> {
@@ -258,13 +304,19 @@ impl Managed {
             .send()
             .await
             .map_err(aws_sdk_secretsmanager::Error::from);
-        let value = match (value, stage) {
-            (Ok(value), _) => value,
-            // A secret that was never rotated has no previous version.
-            (Err(aws_sdk_secretsmanager::Error::ResourceNotFoundException(_)), "AWSPREVIOUS") => {
-                return Ok(None);
-            }
-            (Err(error), _) => return Err(SecretsError::Call(Box::new(error))),
+        let value = match value {
+            Ok(value) => value,
+            Err(error) => match error.code() {
+                // A secret that was never rotated has no previous version.
+                Some("ResourceNotFoundException") if stage == "AWSPREVIOUS" => return Ok(None),
+                Some("ResourceNotFoundException" | "InvalidRequestException") => {
+                    return Err(SecretsError::Missing(Box::new(error)));
+                }
+                Some("AccessDeniedException" | "DecryptionFailure") => {
+                    return Err(SecretsError::Denied(Box::new(error)));
+                }
+                Some(_) | None => return Err(SecretsError::Call(Box::new(error))),
+            },
         };
         let text = Zeroizing::new(value.secret_string.unwrap_or_default());
         Ok(Some(Version {
@@ -298,7 +350,8 @@ fn read_secrets(text: &str) -> Option<Vec<Secret>> {
             .filter(|secret| !secret.is_empty())
             .map(Secret::new)
             .collect()
-    } else if text.is_empty() {
+    } else if text.is_empty() || text.starts_with(['[', '"']) {
+        // JSON of a shape that isn't known. Agora's secrets are letters and digits.
         Vec::new()
     } else {
         vec![Secret::new(text)]
@@ -323,7 +376,10 @@ mod tests {
                 Some(vec!["one", "two"]),
             ),
             ("", None),
+            (r#"["one"]"#, None),
+            (r#""one""#, None),
             ("{}", None),
+            (r#"{"agora": "one"}"#, None),
             (r#"{"secret": ""}"#, None),
             (r#"{"secret": 5}"#, None),
             (r#"{"secrets": "one"}"#, None),

@@ -83,6 +83,7 @@ fn fact_in(
         event_type,
         event: Event::read(event_type, details),
         details: details.clone(),
+        is_mended: false,
         notice_id: None,
         notify_ms: None,
     })

@@ -1,6 +1,6 @@
 //! What the table holds about a recording, and which recordings it holds. Writes nothing.
 
-use crate::notification::Sid;
+use crate::notification::{Envelope, Sid};
 use crate::record::{Record, StoredEvent, StoredSession};
 use crate::store::Store;
 use crate::store::attribute::body::read_body;
@@ -202,22 +202,13 @@ fn read_event(fact: String, item: &Item) -> Option<StoredEvent> {
     })
 }
 
-/// The details as they came: from the attribute, or, where it couldn't hold them, from the text or
-/// from the body beside it.
+/// The details as they came: from the attribute, or, where it couldn't hold them, from the body
+/// beside it.
 fn read_details(item: &Item) -> Value {
-    let body = read_body(item).and_then(|body| serde_json::from_slice::<Value>(&body).ok());
-    if let Some(details) = body
-        .as_ref()
-        .and_then(|body| body.pointer("/payload/details"))
-    {
-        return details.clone();
-    }
-    match item.get("details") {
-        Some(AttributeValue::S(deep)) if deep.starts_with('{') => {
-            serde_json::from_str(deep).unwrap_or_else(|_| Value::String(deep.clone()))
-        }
-        Some(details) => json(details),
-        None => Value::Null,
+    match (read_body(item), item.get("details")) {
+        (Some(body), _) => Envelope::details_of(&body),
+        (None, Some(details)) => json(details),
+        (None, None) => Value::Null,
     }
 }
 

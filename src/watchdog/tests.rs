@@ -83,6 +83,7 @@ impl Scene {
             event_type,
             event: Event::read(event_type, &details),
             details,
+            is_mended: false,
             notice_id: None,
             notify_ms: None,
         }

@@ -40,6 +40,7 @@ mod secrets_rotate_without_a_refusal;
 mod the_sweeper_sends_what_is_left_and_watches;
 mod thousands_are_worked_off_in_bounded_runs;
 mod troubles_are_recorded_for_the_alarms;
+mod what_a_callback_says_is_read_once;
 mod what_went_wrong_can_be_put_right;
 mod whatever_is_added_is_told;
 mod whatever_is_signed_is_kept;

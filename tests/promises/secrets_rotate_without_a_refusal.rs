@@ -11,7 +11,7 @@ use agora_recording_callbacks::receive::{Body, Method, Receiver, Request};
 use agora_recording_callbacks::signature::{Header, SignatureHeaders};
 use axum::Router;
 use axum::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use testkit::sign;
 use tokio::net::TcpListener;
@@ -68,6 +68,23 @@ impl Scene {
             },
             body: Body::Bytes(body.as_bytes()),
         };
+        self.receive(request, now_ms).await
+    }
+
+    /// The status that the console's check gets without a signature.
+    async fn unsigned(&mut self, now_ms: u64) -> u16 {
+        let request = Request {
+            method: &Method::POST,
+            signature: SignatureHeaders {
+                v2: Header::Absent,
+                v1: Header::Absent,
+            },
+            body: Body::Bytes(br#"{"payload": {"cname": "test_webhook"}}"#),
+        };
+        self.receive(request, now_ms).await.reply.status()
+    }
+
+    async fn receive(&mut self, request: Request<'_>, now_ms: u64) -> Outcome {
         let invocation = Invocation::new("r", now_ms, Instant::now() + Duration::from_secs(9));
         let handled = self.receiver.receive(request, invocation).await;
         // The current and the previous version make one fetch.
@@ -185,7 +202,8 @@ async fn nothing_cached_and_nothing_reachable_answers_503_and_recovers() {
     assert_eq!(handled.reply.status(), 503);
     assert_eq!(
         handled.error.unwrap(),
-        "the secret is neither a text nor {\"secret\": …} nor {\"secrets\": […]}"
+        "the secret is neither a text nor {\"secret\": …} nor {\"secrets\": […]}: store it in one \
+         of these forms"
     );
     scene.moto.rotate(ID, "one").await.unwrap();
     assert_eq!(
@@ -195,37 +213,45 @@ async fn nothing_cached_and_nothing_reachable_answers_503_and_recovers() {
     );
     assert_eq!(scene.status("one", T0 + 1_000).await, 200);
 
-    // Without any signature there is nothing to check: the console's Check works without a secret.
-    let Some(scene) = Scene::new("one").await else {
+    // One that hangs isn't waited for.
+    let Some(mut scene) = Scene::new("one").await else {
         return;
     };
     scene.proxy.hang(true);
-    let invocation = Invocation::new("r", T0, Instant::now() + Duration::from_secs(9));
-    let request = |v2: Header<'static>| Request {
-        method: &Method::POST,
-        signature: SignatureHeaders {
-            v2,
-            v1: Header::Absent,
-        },
-        body: Body::Bytes(br#"{"payload": {"cname": "test_webhook"}}"#),
-    };
-    assert_eq!(
-        scene
-            .receiver
-            .receive(request(Header::Absent), invocation)
-            .await
-            .reply
-            .result(),
-        "test"
-    );
-    let unknown = scene
-        .receiver
-        .receive(request(Header::Once(b"00")), invocation)
-        .await;
+    let unknown = scene.handle("one", T0).await;
     assert_eq!(
         unknown.error.as_deref(),
         Some("GetSecretValue took too long")
     );
+}
+
+#[tokio::test]
+async fn while_no_secret_was_ever_read_the_consoles_check_fails_and_hinders_nobody() {
+    let Some(mut scene) = Scene::new(r#"{"agora": "one"}"#).await else {
+        return;
+    };
+    assert_eq!(scene.unsigned(T0).await, 503, "the first one asks");
+    for second in 1..60 {
+        assert_eq!(scene.unsigned(T0 + second * 1_000 - 1).await, 503);
+    }
+    assert_eq!(scene.fetches, [T0], "a flood of them asks once a minute");
+    // Whoever signs asks at once, and again a second after a failure.
+    assert_eq!(scene.status("one", T0 + 59_100).await, 503);
+    assert_eq!(scene.unsigned(T0 + MIN).await, 503);
+    scene.moto.rotate(ID, r#"{"secret": "one"}"#).await.unwrap();
+    assert_eq!(scene.status("one", T0 + MIN + 100).await, 200);
+    assert_eq!(scene.fetches, [T0, T0 + 59_100, T0 + MIN, T0 + MIN + 100]);
+    // Once there was one the check passes, whatever becomes of the service.
+    scene.moto.stop().await;
+    assert_eq!(scene.unsigned(T0 + 24 * 60 * MIN).await, 200);
+
+    // And the check itself may be the first to read it.
+    let Some(mut scene) = Scene::new("one").await else {
+        return;
+    };
+    assert_eq!(scene.unsigned(T0).await, 200);
+    assert_eq!(scene.status("one", T0 + 1).await, 200);
+    assert_eq!(scene.fetches, [T0]);
 }
 
 #[tokio::test]
@@ -259,23 +285,81 @@ async fn the_function_fetches_its_secret_at_init_and_prints_it_nowhere() {
     assert_eq!(answer["headers"]["retry-after"], "1");
 }
 
-/// A Secrets Manager that gives the current version and does something else with the previous one.
-async fn without_previous(hangs: bool) -> String {
+/// A Secrets Manager that answers a request as `answer` says, or never.
+async fn secrets_manager<A>(answer: A) -> String
+where
+    A: Fn(&str) -> Option<(StatusCode, Value)> + Clone + Send + Sync + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new().fallback(move |body: String| async move {
-        if !body.contains("AWSPREVIOUS") {
-            let version = json!({"Name": ID, "VersionId": "v", "SecretString": sign::LOCAL_SECRET});
-            return (StatusCode::OK, version.to_string());
+        match answer(&body) {
+            Some((status, json)) => (status, json.to_string()),
+            None => std::future::pending().await,
         }
-        if hangs {
-            std::future::pending::<()>().await;
-        }
-        let refusal = json!({"__type": "AccessDeniedException", "Message": "KMS says no"});
-        (StatusCode::BAD_REQUEST, refusal.to_string())
     });
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
+}
+
+/// One that gives the current version and does something else with the previous one.
+async fn without_previous(hangs: bool) -> String {
+    secrets_manager(move |body| {
+        let version = json!({"Name": ID, "VersionId": "v", "SecretString": sign::LOCAL_SECRET});
+        let refusal = json!({"__type": "AccessDeniedException", "Message": "KMS says no"});
+        match body.contains("AWSPREVIOUS") {
+            false => Some((StatusCode::OK, version)),
+            true if hangs => None,
+            true => Some((StatusCode::BAD_REQUEST, refusal)),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_used_is_refused_loudly_and_says_what_to_change() {
+    for (answer, why) in [
+        (
+            json!({"Name": ID, "VersionId": "v", "SecretString": r#"{"agora": "one"}"#}),
+            "store it in one of these forms",
+        ),
+        (
+            json!({"__type": "AccessDeniedException", "Message": "Access to KMS is not allowed"}),
+            "kms:Decrypt on that key",
+        ),
+        (
+            json!({"__type": "DecryptionFailure", "Message": "the key is disabled"}),
+            "kms:Decrypt on that key",
+        ),
+        (
+            json!({"__type": "ResourceNotFoundException", "Message": "no such secret"}),
+            "check the secret's ARN",
+        ),
+    ] {
+        let is_refusal = answer.get("__type").is_some();
+        let status = [StatusCode::OK, StatusCode::BAD_REQUEST][usize::from(is_refusal)];
+        let url = secrets_manager(move |_| Some((status, answer.clone()))).await;
+        let world = World::new().await;
+        let settings = [
+            ("AGORA_SECRET_ID", ID),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &url),
+        ];
+        let function = Function::start(&world, &settings).await;
+        let mut check = event(r#"{"payload": {"cname": "test_webhook"}}"#);
+        check["headers"].as_object_mut().unwrap().clear();
+        let body = callback("a", "5", 1, 40, &event_details(40));
+        for (event, from) in [(check, "the console"), (event(&body), "Agora")] {
+            let answer = function.invoke(event).await;
+            assert_eq!(answer["statusCode"], 503, "{from}");
+            assert!(
+                answer["body"].as_str().unwrap().contains("can't be read"),
+                "{answer}"
+            );
+        }
+        let log = function.log();
+        let told = log.iter().filter(|line| line.contains(why)).count();
+        assert!(told >= 2, "at init and of the check: {log:?}");
+    }
 }
 
 #[tokio::test]

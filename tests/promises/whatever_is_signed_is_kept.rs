@@ -2,14 +2,16 @@
 //! of another type, huge, doubled or no JSON at all. Each is acknowledged, and then it is in the
 //! table: as an event, in its session, or in quarantine.
 
-use crate::harness::{Simulation, TABLE, Weather, callback, text};
+use crate::harness::{Simulation, TABLE, Weather, callback, config, text};
+use agora_recording_callbacks::alert::Alert;
+use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::reply::{Freshness, Reply};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is put in the place of a value. The last one makes the key stand twice.
-const VALUES: [&str; 35] = [
+const VALUES: [&str; 40] = [
     "null",
     "true",
     "false",
@@ -18,6 +20,11 @@ const VALUES: [&str; 35] = [
     "5",
     "20",
     "1.5",
+    "5.0",
+    "-0.0",
+    "1e-300",
+    "1e30",
+    "\"{\\\"errorLevel\\\": 5, \\\"status\\\": 20, \\\"errorMsg\\\": \\\"\\\\ud83d\\\"}\"",
     "1e2",
     "1e400",
     "-1e400",
@@ -194,6 +201,7 @@ fn every_field_of_every_event_may_be_anything() {
         let (mut stored, mut heartbeats, mut quarantined) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut set_aside: BTreeMap<&str, u32> = BTreeMap::new();
+        let (mut read, mut alerted) = (BTreeMap::new(), BTreeSet::new());
         let bodies = bodies();
         for body in &bodies {
             let text = String::from_utf8_lossy(body);
@@ -207,9 +215,13 @@ fn every_field_of_every_event_may_be_anything() {
                         told.freshness,
                         Freshness::Newest | Freshness::Late | Freshness::Duplicate
                     ));
+                    let alert = Alert::of(&callback, &config().alert_kinds);
+                    alerted.extend(alert.map(|alert| alert.id()));
                     if callback.is_heartbeat() {
                         heartbeats.insert(told.sid);
                     } else {
+                        let fact = (told.sid.clone(), callback.fact_key());
+                        read.insert(fact, callback.event.clone());
                         stored.insert((told.sid, format!("event#{}", callback.fact_key())));
                     }
                 }
@@ -250,6 +262,22 @@ fn every_field_of_every_event_may_be_anything() {
         }
         assert_eq!(kept, quarantined);
         assert_eq!(events, stored);
+        // What was read out of a callback is what whoever looks at it later reads.
+        let (mut read_later, mut rang) = (BTreeMap::new(), BTreeSet::new());
+        for sid in &sessions {
+            let sid = Sid::new(sid).unwrap();
+            let record = world.store().record(&sid).await.unwrap().unwrap();
+            for event in record.events {
+                let (fact, event) = (event.fact.clone(), event.event());
+                read_later.insert((sid.to_string(), fact), event);
+            }
+            rang.extend(record.alerts.iter().map(|it| it.alert.id()));
+        }
+        for (fact, event) in &read {
+            assert_eq!(Some(event), read_later.get(fact), "{fact:?}");
+        }
+        assert_eq!(read.len(), read_later.len());
+        assert_eq!(alerted, rang);
         assert!(heartbeats.is_subset(&sessions));
         assert!(stored.iter().all(|(sid, _)| sessions.contains(sid)));
         assert!(

@@ -18,11 +18,11 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 pub struct KeptDetails(pub(in crate::store) Vec<(&'static str, AttributeValue)>);
 
 /// The details of `body` as attributes: `details`, as a map, a list, a text …, or as JSON text
-/// where DynamoDB can't hold the structure; the body beside it where it can't hold the numbers; the
-/// body alone where both are too large. `None` if not even that fits an item.
+/// where DynamoDB can't hold the structure; the body beside it where it can't hold the numbers or
+/// had to be mended; the body alone where both are too large. `None` if not even that fits an item.
 #[must_use]
-pub fn keep_details(details: &Value, body: &Verified<'_>) -> Option<KeptDetails> {
-    let mut exact = true;
+pub fn keep_details(details: &Value, is_mended: bool, body: &Verified<'_>) -> Option<KeptDetails> {
+    let mut exact = !is_mended;
     let attribute = if fits(details, MAX_DEPTH) {
         attribute(details, &mut exact)
     } else {
@@ -96,7 +96,7 @@ mod tests {
     use serde_json::json;
 
     fn keep(value: &Value, body: &[u8]) -> Option<Vec<(&'static str, AttributeValue)>> {
-        keep_details(value, &Verified::out_of_quarantine(body)).map(|kept| kept.0)
+        keep_details(value, false, &Verified::out_of_quarantine(body)).map(|kept| kept.0)
     }
 
     #[test]

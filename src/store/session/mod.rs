@@ -482,6 +482,7 @@ mod tests {
             event_type,
             event: Event::read(event_type, details),
             details: details.clone(),
+            is_mended: false,
             notice_id: None,
             notify_ms: None,
         };

@@ -272,6 +272,7 @@ pub(crate) fn read(body: &str) -> Notification {
         event_type,
         event: AgoraEvent::read(event_type, &payload["details"]),
         details: payload["details"].clone(),
+        is_mended: false,
         notice_id: None,
         notify_ms: None,
     }

@@ -64,6 +64,7 @@ impl Callback {
             event_type: self.event_type,
             event: Event::read(self.event_type, &self.details),
             details: self.details.clone(),
+            is_mended: false,
             notice_id: None,
             notify_ms: None,
         }
