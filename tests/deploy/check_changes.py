@@ -147,7 +147,7 @@ def held(configuration):
 def refusals(name, versions={}):
     """What the live versions, or these, use and their roles' policies don't allow."""
     for function, configuration in live(name, versions).items():
-        statements = statements_of(configuration["Role"])
+        statements = list(statements_of(configuration["Role"]))
         variables = configuration["Environment"]["Variables"]
         for variable, action in ASKED.items():
             used = variables.get(variable)
