@@ -12,6 +12,7 @@
 )]
 
 pub mod bus;
+mod cargo;
 pub mod counted;
 mod endpoint;
 pub mod engine;
@@ -24,6 +25,7 @@ pub mod sign;
 pub mod sns;
 mod visit;
 
+pub use cargo::cargo;
 pub use visit::visit;
 
 /// A whole session from `events/sessions/`: a callback a line.

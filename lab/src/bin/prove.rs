@@ -8,7 +8,7 @@
 #![allow(clippy::print_stdout, reason = "it is there to print")]
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 /// A claim and the tests that prove it.
@@ -126,7 +126,7 @@ fn main() -> ExitCode {
 
 /// Runs the tests of a proof and prints what they proved; everything they print if they fail.
 fn prove(proof: &Proof, is_long: bool) -> Result<(), String> {
-    let mut tests = Command::new(env!("CARGO"));
+    let mut tests = testkit::cargo();
     tests.args(["test", "--locked", "--profile"]);
     tests.arg(if is_long { "prove" } else { "test" });
     match proof.target {

@@ -19,8 +19,23 @@ pub(crate) enum Binary {
     Viewer,
 }
 
+impl Binary {
+    /// The time of an invocation, as in template.yaml.
+    fn timeout_ms(self) -> u64 {
+        match self {
+            Self::Callback => 9_000,
+            Self::Sweeper => 50_000,
+            Self::Viewer => 10_000,
+        }
+    }
+}
+
+/// Longer than any invocation.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A running function.
 pub(crate) struct Function {
+    binary: Binary,
     simulator: Simulator,
     process: Child,
     log: tempfile::NamedTempFile,
@@ -49,6 +64,7 @@ impl Function {
             .spawn()
             .unwrap();
         Self {
+            binary,
             simulator,
             process,
             log,
@@ -57,7 +73,7 @@ impl Function {
 
     /// Invokes it and waits for its answer.
     pub(crate) async fn invoke(&self, event: Value) -> Value {
-        self.invoke_within(event, 9_000).await
+        self.invoke_within(event, self.binary.timeout_ms()).await
     }
 
     /// Invokes it with that much time.
@@ -71,7 +87,7 @@ impl Function {
         let request_id = self.enqueue_within(event, timeout_ms).await;
         let state = self
             .simulator
-            .wait_for_invocation_complete(&request_id, Duration::from_secs(30))
+            .wait_for_invocation_complete(&request_id, PATIENCE)
             .await
             .unwrap();
         state.status == InvocationStatus::Success
@@ -79,14 +95,14 @@ impl Function {
 
     /// Invokes it without waiting; returns what names the invocation.
     pub(crate) async fn enqueue(&self, event: Value) -> String {
-        self.enqueue_within(event, 9_000).await
+        self.enqueue_within(event, self.binary.timeout_ms()).await
     }
 
     /// Waits for the answer of an invocation.
     pub(crate) async fn answer(&self, request_id: &str) -> Value {
         let state = self
             .simulator
-            .wait_for_invocation_complete(request_id, Duration::from_secs(30))
+            .wait_for_invocation_complete(request_id, PATIENCE)
             .await
             .unwrap();
         assert_eq!(state.status, InvocationStatus::Success, "{:?}", state.error);
@@ -96,10 +112,9 @@ impl Function {
     /// Invokes it and expects the invocation to fail.
     pub(crate) async fn fail(&self, event: Value) {
         let request_id = self.enqueue(event).await;
-        let patience = Duration::from_secs(30);
         let state = self
             .simulator
-            .wait_for_invocation_complete(&request_id, patience)
+            .wait_for_invocation_complete(&request_id, PATIENCE)
             .await
             .unwrap();
         assert_eq!(state.status, InvocationStatus::Error);
@@ -206,7 +221,7 @@ fn tool() -> &'static str {
             "debug" => "dev",
             other => other,
         };
-        let built = std::process::Command::new(env!("CARGO"))
+        let built = testkit::cargo()
             .args([
                 "build",
                 "--locked",

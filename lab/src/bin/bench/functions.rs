@@ -8,7 +8,6 @@ use serde_json::Value;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use testkit::sign::LOCAL_SECRET;
 
@@ -190,7 +189,7 @@ pub(crate) fn callback() -> Result<PathBuf, AnyError> {
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), AnyError> {
-    let built = Command::new(env!("CARGO"))
+    let built = testkit::cargo()
         .args(["build", "--locked", "--quiet"])
         .args(arguments)
         .current_dir(ROOT)
