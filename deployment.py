@@ -4,10 +4,12 @@ what it uses, the note of what was live before, and what can be wrong with all t
 It needs Python 3.8 or newer and the AWS CLI.
 """
 
+import argparse
 import collections
 import concurrent.futures
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import re
@@ -42,6 +44,16 @@ def say(text=""):
     print(text, flush=True)
 
 
+def parser_of(doc):
+    """A parser of the options that both commands have."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--stack", default=NAME, help=f"the stack's name ({NAME})")
+    parser.add_argument("--region", help="the Region, if it isn't the one of your environment")
+    return parser
+
+
 def aws(*arguments, stdin=None):
     """What a command of the AWS CLI answers."""
     command = ["aws", *arguments, "--output", "json"]
@@ -54,12 +66,12 @@ def aws(*arguments, stdin=None):
     return json.loads(done.stdout) if done.stdout.strip() else {}
 
 
-def unless(missing, *arguments):
-    """The same, or nothing where AWS answers that what is asked for isn't there."""
+def unless(said, *arguments, stdin=None):
+    """The same, or nothing where AWS says this, such as that something isn't there."""
     try:
-        return aws(*arguments)
+        return aws(*arguments, stdin=stdin)
     except Failed as failed:
-        if missing in str(failed):
+        if said in str(failed):
             return None
         raise
 
@@ -80,22 +92,24 @@ class Place(collections.namedtuple("Place", ["partition", "region", "account"]))
 
 def find_region(given):
     """The Region and where it was found; nothing where none is set."""
-    for region, where in [
-        (given, "--region"),
-        (os.environ.get("AWS_REGION"), "the variable AWS_REGION"),
-        (os.environ.get("AWS_DEFAULT_REGION"), "the variable AWS_DEFAULT_REGION"),
-    ]:
-        if region:
-            return region, where
-    noted = (lambda: json.loads(ANSWERS.read_text())["region"] if ANSWERS.exists() else "",
-             str(ANSWERS))
-    of_profile = (region_of_profile, "the profile of the AWS CLI")
-    # A profile that is named is meant.
-    for find, where in [of_profile, noted] if "AWS_PROFILE" in os.environ else [noted, of_profile]:
+    noted = region_noted, str(ANSWERS)
+    of_profile = region_of_profile, "the profile of the AWS CLI"
+    sources = [
+        (lambda: given, "--region"),
+        (lambda: os.environ.get("AWS_REGION"), "the variable AWS_REGION"),
+        (lambda: os.environ.get("AWS_DEFAULT_REGION"), "the variable AWS_DEFAULT_REGION"),
+        # A profile that is named is meant.
+        *([of_profile, noted] if "AWS_PROFILE" in os.environ else [noted, of_profile]),
+    ]
+    for find, where in sources:
         region = find()
         if region:
             return region, where
     return None
+
+
+def region_noted():
+    return json.loads(ANSWERS.read_text())["region"] if ANSWERS.exists() else None
 
 
 def region_of_profile():
@@ -129,6 +143,15 @@ def find_stack(name):
     found = unless("does not exist", "cloudformation", "describe-stacks", "--stack-name", name)
     stack = found["Stacks"][0] if found else None
     return None if stack and stack["StackStatus"] == "REVIEW_IN_PROGRESS" else stack
+
+
+def refuse_while_it_changes(stack):
+    name, state = stack["StackName"], stack["StackStatus"]
+    if not state.endswith("_IN_PROGRESS"):
+        return
+    stop = f", or stop it:\n    aws cloudformation cancel-update-stack --stack-name {name}"
+    raise Failed(f"{name} is being changed just now ({state}). Wait until that is over"
+                 f"{stop if state == 'UPDATE_IN_PROGRESS' else '.'}")
 
 
 def parameters_of(stack):
@@ -314,7 +337,7 @@ def post(url, headers):
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return str(error)
 
 
@@ -341,6 +364,9 @@ def try_out(url, name, secret, takes_unsigned, seconds):
 def cause(name, status):
     """Why the address answers so, as far as AWS tells."""
     function = f"{name}-callback"
+    if isinstance(status, str):
+        return ("It can't be reached from here, by\nAgora perhaps it can: a proxy or a firewall of "
+                "yours may be in between. AWS CloudShell has none: ./deploy there.")
     if status == 401:
         return ("The secret isn't the one that the receiver\nhas. If yours is right: "
                 "./deploy --secret")

@@ -12,6 +12,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import fnmatch
+import http.client
 import io
 import json
 import os
@@ -37,6 +38,11 @@ from stack import ROOT, as_list
 
 BUILD = ROOT / ".aws-sam/build"
 SECRET = "-".join(["typed", "and", "never", "written"])
+REFUSED = b"""<DescribeChangeSetResponse><DescribeChangeSetResult><Status>FAILED</Status>
+<StatusReason>planted</StatusReason></DescribeChangeSetResult></DescribeChangeSetResponse>"""
+STUCK = b"""<DescribeStacksResponse><DescribeStacksResult><Stacks><member>
+<StackName>second</StackName><StackStatus>DELETE_FAILED</StackStatus>
+</member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
 FUNCTIONS = ["callback", "sweeper", "viewer"]
 # What a version asks of its role, by the variable that names what it is asked of.
 ASKED = {
@@ -425,6 +431,7 @@ def refused_before(user, name):
         (f"AgoraSecretArn={gone}", "There is no secret"),
         (f"AgoraSecretArn={shapeless}", "isn't of a shape that is read"),
         ("EventBus=no-such-bus", "There is no bus no-such-bus"),
+        ("RetentionDays=0", "RetentionDays"),
     ]:
         a_changed_nothing(user, name, words, parameter)
     user.front.lost = [("ViewerFunction", "AWS::Lambda::Function", "Delete")]
@@ -433,13 +440,28 @@ def refused_before(user, name):
     left = boto3.client("cloudformation").list_change_sets(StackName=name)["Summaries"]
     assert all(s["ExecutionStatus"] != "AVAILABLE" for s in left), left
     first = ["./deploy", "--stack", "never", "AlertEmail="]
-    user.fails("There is no secret", *first, f"AgoraSecretArn={gone}")
     user.fails("55 at most", *first[:2], "n" * 56)
+    leaves_nothing(user, first, gone)
     refuse_in(user, "HEAD", 403)
     user.fails("The bucket agora-recording-callbacks-000000000000-eu-central-1-an can't be used",
                *first, AGORA_SECRET=SECRET)
     user.front.refuse = lambda *_: None
     print("what can't be used is refused before anything is changed")
+
+
+def leaves_nothing(user, first, gone):
+    """A first deployment that is refused leaves no stack, and where it can no bucket."""
+    user.fails("Is AlertEmail meant?", *first, "AlertEmial=x", AGORA_SECRET=SECRET)
+    user.fails("Give it as the variable AGORA_SECRET", *first, AGORA_SECRET="")
+    user.front.refuse = lambda service, action, request, body: (
+        (200, REFUSED) if action == "DescribeChangeSet" else None)
+    user.fails("CloudFormation refuses: planted", *first, AGORA_SECRET=SECRET)
+    user.front.refuse = lambda *_: None
+    stacks = boto3.client("cloudformation").describe_stacks()["Stacks"]
+    assert "never" not in {s["StackName"] for s in stacks}, stacks
+    user.fails("There is no secret", *first, "--bucket", "in-vain", f"AgoraSecretArn={gone}")
+    buckets = {b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]}
+    assert "in-vain" not in buckets, buckets
 
 
 def refuse_in(user, method, status):
@@ -454,6 +476,7 @@ def seen_after(user, name):
     callback = f"{name}-callback"
     sees = lambda words, **more: user.fails(words, "./deploy", "--stack", name, **more)
     sees("isn't the one that the receiver", AGORA_SECRET="another")
+    sees("It can't be reached from here", https_proxy="http://127.0.0.1:1")
 
     functions, scheduler = boto3.client("lambda"), boto3.client("scheduler")
     (schedule,) = [s["Name"] for s in scheduler.list_schedules()["Schedules"]
@@ -524,6 +547,23 @@ def seen_after(user, name):
     print("what was broken by hand is told, with what to do")
 
 
+def an_answer_lost(front, asked):
+    """AWS does what it is asked for, but its first answer doesn't arrive, so that the AWS CLI asks
+    again."""
+    lost = []
+
+    def lose(service, action, request, body):
+        if action != asked or lost:
+            return None
+        lost.append(action)
+        emulator = http.client.HTTPConnection(front.emulator, timeout=120)
+        emulator.request(request.command, request.path, body, dict(request.headers))
+        emulator.getresponse().read()
+        return 500, b""
+
+    return lose
+
+
 def a_first_that_fails(user):
     """It leaves nothing that stops the second."""
     tables = set(boto3.client("dynamodb").list_tables()["TableNames"])
@@ -532,8 +572,21 @@ def a_first_that_fails(user):
     said = user.fails("It failed and was undone", *first, AGORA_SECRET=SECRET)
     assert "Nothing is left of it." in said, said
     assert set(boto3.client("dynamodb").list_tables()["TableNames"]) == tables
+    has_begun = []
+
+    def is_stuck(service, action, request, body):
+        if action == "DeleteStack":
+            has_begun.append(action)
+            return 200, b"<DeleteStackResponse/>"
+        return (200, STUCK) if has_begun and action == "DescribeStacks" else None
+
+    user.front.refuse = is_stuck
+    user.fails("can't be deleted", *first, AGORA_SECRET=SECRET)
+    user.front.refuse = lambda *_: None
     user.takes(template())
+    user.front.refuse = an_answer_lost(user.front, "CreateChangeSet")
     user.does(*first, AGORA_SECRET=SECRET)
+    user.front.refuse = lambda *_: None
     print("after a first deployment that failed the second one works")
 
 
