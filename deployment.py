@@ -14,6 +14,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -41,7 +42,11 @@ class Failed(Exception):
 
 
 def say(text=""):
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Whoever reads, such as `head`, has enough. What was begun goes on.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser_of(doc):
@@ -328,17 +333,17 @@ def fault_of_bus(name):
 
 
 # ------------------------------------------------------------------------------------ trying it out
-def post(url, headers):
-    request = urllib.request.Request(
-        url, data=CHECK, headers={"Content-Type": "application/json", **headers}, method="POST",
-    )
+def asked(url, body=None, headers={}):
+    """The status of an answer, and its type; or why there is none."""
+    method = "POST" if body else "HEAD"
+    request = urllib.request.Request(url, body, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status
+            return answer.status, answer.headers.get_content_type()
     except urllib.error.HTTPError as error:
-        return error.code
+        return error.code, error.headers.get_content_type()
     except (OSError, http.client.HTTPException) as error:
-        return str(error)
+        return str(error), None
 
 
 def try_out(url, name, secret, takes_unsigned, seconds):
@@ -349,21 +354,31 @@ def try_out(url, name, secret, takes_unsigned, seconds):
         signature = hmac.new(secret.encode(), CHECK, hashlib.sha256).hexdigest()
         kinds["a Check signed with your secret"] = {"Agora-Signature-V2": signature}
     for what, headers in kinds.items():
+        headers = {"Content-Type": "application/json", **headers}
         deadline = time.monotonic() + seconds
         while True:
-            status = post(url, headers)
+            status, _ = asked(url, CHECK, headers)
             if status == 200 or time.monotonic() > deadline:
                 break
             time.sleep(3)
         if status != 200:
-            yield f"{url}\nanswers {what} with {status} instead of 200. {cause(name, status)}"
+            why = cause(f"{name}-callback", status)
+            yield f"{url}\nanswers {what} with {status} instead of 200. {why}"
             return
         say(f"{url} answers {what}: 200")
 
 
-def cause(name, status):
-    """Why the address answers so, as far as AWS tells."""
-    function = f"{name}-callback"
+def fault_of_viewer(function, url):
+    """Whoever has no link gets a page that says so, and JSON where AWS itself refuses."""
+    status, kind = asked(url) if url else (None, "text/html")
+    # Why nothing can be reached from here is told of the callback's address.
+    if kind not in ["text/html", None]:
+        yield (f"{url}\nanswers with {status}: the links in alerts open nothing. "
+               f"{cause(function, status)}")
+
+
+def cause(function, status):
+    """Why the function's address answers so, as far as AWS tells."""
     if isinstance(status, str):
         return ("It can't be reached from here, by\nAgora perhaps it can: a proxy or a firewall of "
                 "yours may be in between. AWS CloudShell has none: ./deploy there.")
@@ -396,6 +411,7 @@ def examine(name, live, outputs):
         lambda: faults_of(live.values()), lambda: fault_of_expiry(outputs["TableName"]),
         lambda: fault_of_schedule(name), lambda: fault_of_logs(name, live),
         lambda: fault_of_sweeper(f"{name}-sweeper"),
+        lambda: fault_of_viewer(f"{name}-viewer", outputs.get("ViewerUrl")),
     ]
     return [fault for faults in together(lambda look: look(), looks) for fault in faults]
 

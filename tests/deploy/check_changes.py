@@ -12,6 +12,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import fnmatch
+import functools
 import http.client
 import io
 import json
@@ -21,19 +22,18 @@ import re
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
+import urllib.parse
 import zipfile
 from pathlib import Path
 
-import boto3
 from botocore.exceptions import ClientError
 
 import cli
 import programs
 import stack
 from check_deploy import Terminal
-from emulator import REGION, Front, running
+from emulator import REGION, Front, client, running, wait_for, watching
 from stack import ROOT, as_list
 
 BUILD = ROOT / ".aws-sam/build"
@@ -75,16 +75,15 @@ class User:
         self.takes(template())
 
     def takes(self, template, code=b""):
-        """A release: the template, and functions that differ from another release by `code`."""
+        """A release: the template, and functions whose code differs from that of another release by
+        a file that says so."""
         for function in stack.of_type(template, "AWS::Serverless::Function").values():
             name = function["Metadata"]["BuildProperties"]["Binary"]
-            resource = f"{name.capitalize()}Function"
-            packed = io.BytesIO()
-            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-                entry = zipfile.ZipInfo("bootstrap")
-                entry.create_system, entry.external_attr = 3, 0o100755 << 16
-                archive.writestr(entry, (BUILD / resource / "bootstrap").read_bytes() + code)
-            (self.folder / f"{name}.zip").write_bytes(packed.getvalue())
+            zipped = self.folder / f"{name}.zip"
+            zipped.write_bytes(packed(name))
+            if code:
+                with zipfile.ZipFile(zipped, "a") as archive:
+                    archive.writestr("release", code)
             function["Properties"]["CodeUri"] = f"{name}.zip"
         for suffix in ["", "-x86_64"]:
             (self.folder / f"template.release{suffix}.yaml").write_text(json.dumps(template))
@@ -106,6 +105,18 @@ class User:
         assert done.returncode == 1 and words in done.stderr, (words, done)
         assert "Traceback" not in done.stderr, done
         return done.stderr
+
+
+@functools.cache
+def packed(name):
+    """The zip of a function."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.create_system, entry.external_attr = 3, 0o100755 << 16
+        bootstrap = BUILD / f"{name.capitalize()}Function/bootstrap"
+        archive.writestr(entry, bootstrap.read_bytes())
+    return whole.getvalue()
 
 
 def template():
@@ -134,7 +145,7 @@ def live(name, versions={}):
     found = {}
     for function in FUNCTIONS:
         with contextlib.suppress(ClientError):
-            found[function] = boto3.client("lambda").get_function_configuration(
+            found[function] = client("lambda").get_function_configuration(
                 FunctionName=f"{name}-{function}", Qualifier=versions.get(function, "live"))
     return found
 
@@ -165,7 +176,7 @@ def refusals(name, versions={}):
 
 
 def statements_of(role):
-    role, iam = role.rpartition("/")[2], boto3.client("iam")
+    role, iam = role.rpartition("/")[2], client("iam")
     for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
         found = iam.get_role_policy(RoleName=role, PolicyName=policy)
         yield from found["PolicyDocument"]["Statement"]
@@ -180,25 +191,13 @@ def names(resource, used):
 @contextlib.contextmanager
 def nothing_is_refused(name, planted=False):
     """While a change runs, what is live may always do what it has to."""
-    seen, done = set(), threading.Event()
+    def look():
+        before, refused = versions(name), set(refusals(name))
+        # Else the alias has moved between two questions.
+        return refused if before == versions(name) else set()
 
-    def watch():
-        is_last = False
-        while not is_last:
-            is_last = done.wait(0.05)
-            before = versions(name)
-            refused = set(refusals(name))
-            # Else the alias has moved between two questions.
-            if before == versions(name):
-                seen.update(refused)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with watching(look, 0.2) as seen:
         yield
-    finally:
-        done.set()
-        watcher.join()
     assert bool(seen) == planted, seen
 
 
@@ -208,14 +207,14 @@ def make_surroundings():
     table = json.loads((ROOT / "testkit/src/table.json").read_text())
     table.pop("TimeToLiveSpecification")
     for number in range(2):
-        boto3.client("dynamodb").create_table(TableName=f"restored-{number}", **table)
-        boto3.client("secretsmanager").create_secret(Name=f"agora-{number}", SecretString=SECRET)
-        boto3.client("events").create_event_bus(Name=f"bus-{number}")
-    boto3.client("events").create_event_bus(Name="bus-2")
+        client("dynamodb").create_table(TableName=f"restored-{number}", **table)
+        client("secretsmanager").create_secret(Name=f"agora-{number}", SecretString=SECRET)
+        client("events").create_event_bus(Name=f"bus-{number}")
+    client("events").create_event_bus(Name="bus-2")
 
 
 def secret_arn(number):
-    return boto3.client("secretsmanager").describe_secret(SecretId=f"agora-{number}")["ARN"]
+    return client("secretsmanager").describe_secret(SecretId=f"agora-{number}")["ARN"]
 
 
 def of_versions(template):
@@ -247,7 +246,7 @@ def each_parameter(user, name="parameters"):
         after = live(name)
         assert any(held(after[f]) != held(before[f]) for f in after), (parameter, value)
         for function, configuration in after.items():
-            latest = boto3.client("lambda").get_function_configuration(
+            latest = client("lambda").get_function_configuration(
                 FunctionName=f"{name}-{function}")
             assert held(configuration) == held(latest), (parameter, function)
         given = [v for f in after.values() for v in f["Environment"]["Variables"].values()]
@@ -340,11 +339,11 @@ class Sequence:
 
     def is_possible(self, target):
         """CloudFormation deletes the stack's own secret once another one is given."""
-        callback = boto3.client("lambda").get_function_configuration(
+        callback = client("lambda").get_function_configuration(
             FunctionName=f"{self.name}-callback", Qualifier=target["callback"])
         secret = callback["Environment"]["Variables"]["AGORA_SECRET_ID"]
         with contextlib.suppress(ClientError):
-            found = boto3.client("secretsmanager").describe_secret(SecretId=secret)
+            found = client("secretsmanager").describe_secret(SecretId=secret)
             return "DeletedDate" not in found
         return False
 
@@ -398,12 +397,14 @@ def sequences(user, seeds, steps=6):
         sequence = Sequence(user, name, seed)
         sequence.play(steps)
         print(" | ".join(sequence.steps), flush=True)
+        # Its schedule would run on.
+        client("cloudformation").delete_stack(StackName=name)
 
 
 # ------------------------------------------------------------------------------------------ faults
 def a_changed_nothing(user, name, words, *arguments, **more):
     """It refuses, and the stack is as it was."""
-    describe = lambda: boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    describe = lambda: client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     before = describe()
     said = user.fails(words, "./deploy", "--stack", name, *arguments, **more)
     assert "Nothing was changed." in said and describe() == before, said
@@ -412,7 +413,7 @@ def a_changed_nothing(user, name, words, *arguments, **more):
 
 def refused_before(user, name):
     """What is given and can't be used."""
-    dynamodb, secrets = boto3.client("dynamodb"), boto3.client("secretsmanager")
+    dynamodb, secrets = client("dynamodb"), client("secretsmanager")
     table = json.loads((ROOT / "testkit/src/table.json").read_text())
     keys = {name: table[name] for name in ["KeySchema", "BillingMode"]}
     dynamodb.create_table(TableName="bare", AttributeDefinitions=table["AttributeDefinitions"][:2],
@@ -437,7 +438,7 @@ def refused_before(user, name):
     user.front.lost = [("ViewerFunction", "AWS::Lambda::Function", "Delete")]
     a_changed_nothing(user, name, "with --yes", "Viewer=false")
     user.front.lost = []
-    left = boto3.client("cloudformation").list_change_sets(StackName=name)["Summaries"]
+    left = client("cloudformation").list_change_sets(StackName=name)["Summaries"]
     assert all(s["ExecutionStatus"] != "AVAILABLE" for s in left), left
     first = ["./deploy", "--stack", "never", "AlertEmail="]
     user.fails("55 at most", *first[:2], "n" * 56)
@@ -457,10 +458,10 @@ def leaves_nothing(user, first, gone):
         (200, REFUSED) if action == "DescribeChangeSet" else None)
     user.fails("CloudFormation refuses: planted", *first, AGORA_SECRET=SECRET)
     user.front.refuse = lambda *_: None
-    stacks = boto3.client("cloudformation").describe_stacks()["Stacks"]
+    stacks = client("cloudformation").describe_stacks()["Stacks"]
     assert "never" not in {s["StackName"] for s in stacks}, stacks
     user.fails("There is no secret", *first, "--bucket", "in-vain", f"AgoraSecretArn={gone}")
-    buckets = {b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]}
+    buckets = {b["Name"] for b in client("s3").list_buckets()["Buckets"]}
     assert "in-vain" not in buckets, buckets
 
 
@@ -469,16 +470,35 @@ def refuse_in(user, method, status):
         (status, b"") if (service, request.command) == ("s3", method) else None)
 
 
+def permissions(function):
+    found = client("lambda").get_policy(FunctionName=function, Qualifier="live")
+    return json.loads(found["Policy"])["Statement"]
+
+
+def take_permission(function):
+    for statement in permissions(function):
+        if statement["Action"] == "lambda:InvokeFunctionUrl":
+            client("lambda").remove_permission(
+                FunctionName=function, Qualifier="live", StatementId=statement["Sid"])
+
+
+def at_url(url, status):
+    host = urllib.parse.urlsplit(url).hostname
+    return lambda service, action, request, body: (
+        (status, b"{}", [("Content-Type", "application/json")])
+        if request.headers.get("Host", "").startswith(host) else None)
+
+
 def seen_after(user, name):
     """What somebody has broken in AWS's console is told, with what to do."""
-    outputs = {o["OutputKey"]: o["OutputValue"] for o in boto3.client("cloudformation")
+    outputs = {o["OutputKey"]: o["OutputValue"] for o in client("cloudformation")
                .describe_stacks(StackName=name)["Stacks"][0]["Outputs"]}
     callback = f"{name}-callback"
     sees = lambda words, **more: user.fails(words, "./deploy", "--stack", name, **more)
     sees("isn't the one that the receiver", AGORA_SECRET="another")
     sees("It can't be reached from here", https_proxy="http://127.0.0.1:1")
 
-    functions, scheduler = boto3.client("lambda"), boto3.client("scheduler")
+    functions, scheduler = client("lambda"), client("scheduler")
     (schedule,) = [s["Name"] for s in scheduler.list_schedules()["Schedules"]
                    if s["Name"].startswith(f"{name}-")]
     kept = scheduler.get_schedule(Name=schedule)
@@ -487,18 +507,18 @@ def seen_after(user, name):
     sees(f"The schedule {schedule} is off")
     scheduler.update_schedule(**kept, State="ENABLED")
 
-    at_url = lambda status: lambda service, action, request, body: (
-        (status, b"{}") if "lambda-url" in request.headers.get("Host", "") else None)
-    policy = json.loads(functions.get_policy(FunctionName=callback, Qualifier="live")["Policy"])
-    for statement in policy["Statement"]:
-        if statement["Action"] == "lambda:InvokeFunctionUrl":
-            functions.remove_permission(
-                FunctionName=callback, Qualifier="live", StatementId=statement["Sid"])
-    user.front.refuse = at_url(403)
-    said = sees("answers the console's Check with 403 instead of 200")
-    command = re.search(r"    (aws lambda add-permission .*\\\n.*)", said).group(1)
-    user.does("sh", "-c", f"AWS_DEFAULT_REGION={REGION} {command}")
-    user.front.refuse = at_url(429)
+    for function, output, words in [
+        (callback, "CallbackUrl", "answers the console's Check with 403 instead of 200"),
+        (f"{name}-viewer", "ViewerUrl", "with 403: the links in alerts open nothing"),
+    ]:
+        take_permission(function)
+        user.front.refuse = at_url(outputs[output], 403)
+        said = sees(words)
+        command = re.search(r"    (aws lambda add-permission .*\\\n.*)", said).group(1)
+        assert function in command, command
+        user.does("sh", "-c", f"AWS_DEFAULT_REGION={REGION} {command}")
+        assert len(permissions(function)) == 2, permissions(function)
+    user.front.refuse = at_url(outputs["CallbackUrl"], 429)
     functions.put_function_concurrency(FunctionName=callback, ReservedConcurrentExecutions=0)
     sees(f"delete-function-concurrency --function-name {callback}")
     functions.delete_function_concurrency(FunctionName=callback)
@@ -508,11 +528,11 @@ def seen_after(user, name):
     user.front.refuse = lambda *_: None
     user.does("./deploy", "--stack", name)
 
-    boto3.client("dynamodb").update_time_to_live(
+    client("dynamodb").update_time_to_live(
         TableName=outputs["TableName"],
         TimeToLiveSpecification={"AttributeName": "expires_at", "Enabled": False})
     sees("its expiry is off")
-    boto3.client("dynamodb").update_time_to_live(
+    client("dynamodb").update_time_to_live(
         TableName=outputs["TableName"],
         TimeToLiveSpecification={"AttributeName": "expires_at", "Enabled": True})
 
@@ -522,16 +542,16 @@ def seen_after(user, name):
     command = re.search(r"    (aws sns subscribe --topic-arn .*\\\n.*)", said).group(1)
     user.does("sh", "-c", f"AWS_DEFAULT_REGION={REGION} {command}")
     assert "Nobody listens to AlertTopic" not in user.does("./deploy", "--stack", name)
-    boto3.client("sns").delete_topic(TopicArn=topic)
+    client("sns").delete_topic(TopicArn=topic)
     sees(f"aws sns create-topic --name {topic.rpartition(':')[2]}")
-    boto3.client("sns").create_topic(Name=topic.rpartition(":")[2])
+    client("sns").create_topic(Name=topic.rpartition(":")[2])
 
     user.does("./deploy", "--stack", name, "EventBus=bus-2")
-    boto3.client("events").delete_event_bus(Name="bus-2")
+    client("events").delete_event_bus(Name="bus-2")
     sees("There is no bus bus-2")
-    boto3.client("events").create_event_bus(Name="bus-2")
+    client("events").create_event_bus(Name="bus-2")
 
-    secrets = boto3.client("secretsmanager")
+    secrets = client("secretsmanager")
     secrets.delete_secret(SecretId=outputs["LinkSecretArn"])
     sees(f"restore-secret --secret-id {outputs['LinkSecretArn']}")
     secrets.restore_secret(SecretId=outputs["LinkSecretArn"])
@@ -539,12 +559,36 @@ def seen_after(user, name):
     sees("There is no secret")
     user.does("./deploy", "--stack", name, "--yes", f"AgoraSecretArn={secret_arn(0)}")
 
-    boto3.client("dynamodb").update_table(
+    client("dynamodb").update_table(
         TableName=outputs["TableName"], DeletionProtectionEnabled=False)
-    boto3.client("dynamodb").delete_table(TableName=outputs["TableName"])
+    client("dynamodb").delete_table(TableName=outputs["TableName"])
     sees(f"There is no table {outputs['TableName']}")
     user.does("./deploy", "--stack", name, "--yes", "ExistingTable=restored-0")
     print("what was broken by hand is told, with what to do")
+
+
+def a_wait_that_ends_early(user, name):
+    """AWS can't be reached any more once it has begun: that is told, and the next run does the
+    rest."""
+    begun = []
+
+    def is_cut_off(service, action, request, body):
+        begun.extend([action] if action == "ExecuteChangeSet" else [])
+        return (500, b"") if begun and action == "DescribeStacks" else None
+
+    user.front.refuse = is_cut_off
+    before = versions(name)
+    user.fails("run ./deploy\nagain: it does the rest.", "./deploy", "--stack", name,
+               "LogLevel=WARN", AWS_MAX_ATTEMPTS="1")
+    user.front.refuse = lambda *_: None
+    describe = lambda: client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    wait_for("change", 60, lambda: describe()[0]["StackStatus"] == "UPDATE_COMPLETE")
+    assert all(version != before[f] for f, version in versions(name).items()), before
+    user.does("./deploy", "--stack", name)
+    user.does("./rollback", "--stack", name)
+    assert versions(name) == before, (before, versions(name))
+    user.does("./deploy", "--stack", name)
+    print("a wait that ends early takes nothing away")
 
 
 def an_answer_lost(front, asked):
@@ -566,12 +610,12 @@ def an_answer_lost(front, asked):
 
 def a_first_that_fails(user):
     """It leaves nothing that stops the second."""
-    tables = set(boto3.client("dynamodb").list_tables()["TableNames"])
+    tables = set(client("dynamodb").list_tables()["TableNames"])
     user.takes(that_fails())
     first = ["./deploy", "--stack", "second", "AlertEmail="]
     said = user.fails("It failed and was undone", *first, AGORA_SECRET=SECRET)
     assert "Nothing is left of it." in said, said
-    assert set(boto3.client("dynamodb").list_tables()["TableNames"]) == tables
+    assert set(client("dynamodb").list_tables()["TableNames"]) == tables
     has_begun = []
 
     def is_stuck(service, action, request, body):
@@ -597,7 +641,7 @@ def by_hand(user, name):
     user.does("./deploy", "--stack", name, "Deployment=again")
     now = versions(name)
     assert all(now[function] != first[function] for function in now), (first, now)
-    boto3.client("s3").delete_object(Bucket=bucket(), Key=f"live/{name}.json")
+    client("s3").delete_object(Bucket=bucket(), Key=f"live/{name}.json")
     user.fails("./rollback --to", "./rollback", "--stack", name)
     user.fails("--to takes a version of each function", "./rollback", "--stack", name, "--to", "1")
     user.fails("isn't there any more", "./rollback", name, "--to", "999,999,999")
@@ -611,7 +655,7 @@ def by_hand(user, name):
 
 
 def bucket():
-    (name,) = [b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]]
+    (name,) = [b["Name"] for b in client("s3").list_buckets()["Buckets"]]
     return name
 
 
@@ -622,9 +666,9 @@ def the_readme_s_rule(user, name):
     commands = commands.replace("BUS=agora-recording-callbacks ", "BUS=bus-0 ")
     function = live(name)["sweeper"]["FunctionArn"].rpartition(":")[0]
     user.does("sh", "-e", "-c", commands, AWS_DEFAULT_REGION=REGION, FUNCTION_ARN=function)
-    found = boto3.client("events").list_targets_by_rule(Rule="files-ready", EventBusName="bus-0")
+    found = client("events").list_targets_by_rule(Rule="files-ready", EventBusName="bus-0")
     assert [target["Arn"] for target in found["Targets"]] == [function], found
-    policy = boto3.client("lambda").get_policy(FunctionName=function)["Policy"]
+    policy = client("lambda").get_policy(FunctionName=function)["Policy"]
     assert "rule/bus-0/files-ready" in policy, policy
     print("the README's rule may call its function")
 
@@ -645,11 +689,11 @@ def in_a_terminal(user, name):
     """A stack of somebody else's, a table that would go, and a Region that doesn't exist."""
     at = lambda *command, **more: Terminal(command, user.folder, {**user.environment, **more})
     topic = {"Resources": {"TheirTopic": {"Type": "AWS::SNS::Topic"}}}
-    boto3.client("cloudformation").create_stack(StackName="shop", TemplateBody=json.dumps(topic))
-    theirs = boto3.client("cloudformation").describe_stack_resources(StackName="shop")
+    client("cloudformation").create_stack(StackName="shop", TemplateBody=json.dumps(topic))
+    theirs = client("cloudformation").describe_stack_resources(StackName="shop")
     terminal = at("./deploy", "--stack", "shop", AGORA_SECRET=SECRET)
     assert terminal.end() == 1 and "The stack shop isn't this receiver's" in terminal.said
-    assert theirs["StackResources"] == boto3.client("cloudformation").describe_stack_resources(
+    assert theirs["StackResources"] == client("cloudformation").describe_stack_resources(
         StackName="shop")["StackResources"]
 
     table = live(name)["callback"]["Environment"]["Variables"]["TABLE_NAME"]
@@ -663,7 +707,7 @@ def in_a_terminal(user, name):
         assert terminal.end() == status, terminal.said
         assert (versions(name) == before) == (answer == "no")
     user.front.lost = []
-    assert table in boto3.client("dynamodb").list_tables()["TableNames"]
+    assert table in client("dynamodb").list_tables()["TableNames"]
     user.does("./rollback", "--stack", name)
     user.does("./deploy", "--stack", name, "ExistingTable=")
 
@@ -690,6 +734,7 @@ def faults(user, name="faults"):
     a_first_that_fails(user)
     seen_after(user, name)
     by_hand(user, "second")
+    a_wait_that_ends_early(user, "second")
     the_readme_s_rule(user, "second")
     the_watch_sees(user, "second")
 

@@ -6,7 +6,7 @@ CLI, in a terminal and by the README's own commands; and falls into each trap on
 
 MiniStack plays AWS, as in `rehearse.py`. It runs the code of this machine's processor, so what was
 built for that stands in for arm64, too. `AWS_CLI=/usr/bin/aws` names another AWS CLI than version 1
-beside Python, such as Debian's version 2.
+beside Python, such as Debian's version 2; `USERS_PYTHON` another Python than this one.
 """
 
 import contextlib
@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -31,7 +30,7 @@ import jsonschema
 from samtranslator.yaml_helper import yaml_parse
 
 import stack
-from emulator import REGION, TOOLS, Front, post, running, wait_for
+from emulator import REGION, TOOLS, Front, post, running, wait_for, watching
 from stack import ROOT
 
 NAME = "agora-recording-callbacks"
@@ -108,7 +107,8 @@ class Machine:
         tools.mkdir()
         for name in ["sh", "tar", "gzip", "env"]:
             (tools / name).symlink_to(shutil.which(name))
-        (tools / "python3").symlink_to(getattr(sys, "_base_executable", sys.executable))
+        own = getattr(sys, "_base_executable", sys.executable)
+        (tools / "python3").symlink_to(os.environ.get("USERS_PYTHON", own))
         put_cli(tools / "aws")
         for name in ["cargo", "rustc", "sam", "cc", "git"]:
             assert shutil.which(name, path=str(tools)) is None, name
@@ -136,22 +136,14 @@ class Machine:
 def no_process_shows(secrets):
     """The list of processes is everybody's to read. A command of the AWS CLI takes longer than
     the time between two looks."""
-    shown, done = set(), threading.Event()
+    def look():
+        for arguments in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                text = arguments.read_bytes()
+                yield from (secret for secret in secrets if secret.encode() in text)
 
-    def watch():
-        while not done.wait(0.2):
-            for arguments in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    text = arguments.read_bytes()
-                    shown.update(secret for secret in secrets if secret.encode() in text)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with watching(look, 0.2) as shown:
         yield
-    finally:
-        done.set()
-        watcher.join()
     assert not shown, shown
 
 
@@ -400,6 +392,8 @@ def the_wrong_secret(machine):
 def without_a_terminal(machine):
     """It says what is missing, makes nothing, and takes it from the environment."""
     (machine.unpacked / ".deploy.json").unlink()
+    done = machine.without_a_terminal("sh", "-c", "./deploy --parameters | true")
+    assert done.stderr == "", done
     done = machine.without_a_terminal("./deploy", "--stack", "robot")
     assert done.returncode == 1 and "Region isn't given" in done.stderr, done
     region = {"AWS_REGION": REGION}

@@ -1,7 +1,9 @@
 """MiniStack, a process of its own that plays AWS, and a front that plays what it doesn't: addresses
 that have to agree before they get mail, function URLs by https, and refusals."""
 
+import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import hmac
 import http.client
@@ -20,6 +22,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
+
+import boto3
 
 TOOLS = Path(sys.executable).parent
 REGION = "eu-central-1"
@@ -41,6 +45,33 @@ def wait_for(what, seconds, check):
             return found
         time.sleep(0.5)
     sys.exit(f"after {seconds} s there is still no {what}")
+
+
+@functools.cache
+def client(service):
+    """A client of the emulator's. To make one takes longer than to ask it."""
+    return boto3.client(service)
+
+
+@contextlib.contextmanager
+def watching(look, seconds):
+    """Looks every so many seconds, and once more at the end. Gives all that is seen."""
+    seen, done = set(), threading.Event()
+
+    def watch():
+        is_last = False
+        while not is_last:
+            is_last = done.wait(seconds)
+            seen.update(look())
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        watcher = pool.submit(watch)
+        try:
+            yield seen
+        finally:
+            done.set()
+        # A look that failed has seen nothing.
+        watcher.result()
 
 
 def is_up(url):
