@@ -181,7 +181,7 @@ def for_the_emulator(release, alter=lambda text: text):
     files = contents(archive)
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         for name, data in files.items():
-            if name.startswith("template."):
+            if name.startswith("template.release"):
                 template = yaml_parse(alter(data.decode()))
                 alarms = stack.of_type(template, "AWS::CloudWatch::Alarm")
                 for alarm in [a for a, r in alarms.items() if "Metrics" in r["Properties"]]:
