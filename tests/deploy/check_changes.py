@@ -163,7 +163,11 @@ def held(configuration):
 
 def refusals(name, versions={}):
     """What the live versions, or these, use and their roles' policies don't allow."""
-    for function, configuration in live(name, versions).items():
+    return refused_to(live(name, versions))
+
+
+def refused_to(configurations):
+    for function, configuration in configurations.items():
         statements = list(statements_of(configuration["Role"]))
         variables = configuration["Environment"]["Variables"]
         for variable, action in ASKED.items():
@@ -192,11 +196,13 @@ def names(resource, used):
 def nothing_is_refused(name, planted=False):
     """While a change runs, what is live may always do what it has to."""
     def look():
-        before, refused = versions(name), set(refusals(name))
+        configurations = live(name)
+        refused = set(refused_to(configurations))
         # Else the alias has moved between two questions.
-        return refused if before == versions(name) else set()
+        is_so = versions(name) == {f: there["Version"] for f, there in configurations.items()}
+        return refused if is_so else set()
 
-    with watching(look, 0.2) as seen:
+    with watching(look, 0.3) as seen:
         yield
     assert bool(seen) == planted, seen
 
@@ -255,6 +261,9 @@ def each_parameter(user, name="parameters"):
                 *({"true"} if after["callback"]["TracingConfig"]["Mode"] == "Active" else set())}
         expected = {"EventBus": name, "Viewer": ""}.get(parameter, value)
         assert expected in told, (parameter, value, told)
+        if parameter == "Viewer":
+            # The links in its alerts would lead nowhere.
+            user.fails("There is no secret", "./rollback", "--stack", name)
         assert not list(refusals(name)), list(refusals(name))
     print(f"changed alone, each is live: {', '.join(changed)}")
 
