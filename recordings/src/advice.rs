@@ -4,7 +4,7 @@
 /// A hint for an error and its causes in one line, as `error::chain` gives it; `None` if it speaks
 /// for itself.
 pub(crate) fn advice(error: &str) -> Option<&'static str> {
-    let hints: [(&[&str], &str); 9] = [
+    let hints: [(&[&str], &str); 10] = [
         (
             &["KMS"],
             "The key of the table or the topic can't be used: its policy has to allow it.",
@@ -30,6 +30,11 @@ pub(crate) fn advice(error: &str) -> Option<&'static str> {
             ],
             "AWS doesn't know these credentials: is it the right account (`aws sts \
             get-caller-identity`)?",
+        ),
+        (
+            &["the specified secret"],
+            "No such secret here: check AWS_REGION and, without --stack, LINK_SECRET_ID. Where it \
+            was deleted, ./deploy says what to do.",
         ),
         (
             &["ResourceNotFoundException", "Requested resource not found"],
@@ -72,6 +77,8 @@ mod tests {
             advice("service error: ResourceNotFoundException: Cannot do")
                 .is_some_and(|hint| hint.contains("--table"))
         );
+        let gone = "ResourceNotFoundException: Secrets Manager can't find the specified secret.";
+        assert!(advice(gone).is_some_and(|hint| hint.contains("secret")));
         assert!(
             advice("AccessDeniedException: not authorized")
                 .is_some_and(|hint| hint.contains("OperatorPolicyArn"))

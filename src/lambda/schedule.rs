@@ -20,8 +20,8 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// Handles one invocation, and answers with the sweep's counts.
 ///
 /// # Errors
-/// Nothing could be processed because the table can't be reached: the schedule's own retries and
-/// alarms are for that.
+/// Nothing could be processed because the table or its index can't be read: the schedule's own
+/// retries and alarms are for that.
 pub async fn invoke(
     sweeper: &Sweeper,
     log: &Log,
@@ -36,7 +36,7 @@ pub async fn invoke(
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     write_lines(log, &sweep, invocation, milliseconds);
     if sweep.errors > 0 && sweep.looked + sweep.published == 0 {
-        return Err("nothing could be processed: the table can't be reached".into());
+        return Err("nothing could be processed: the log's errors say why".into());
     }
     Ok(sweep)
 }
