@@ -144,7 +144,7 @@ def calls(t):
         ("AWS::SNS::Subscription", ["TopicArn", "Protocol", "Endpoint", "RedrivePolicy"]),
         ("AWS::Logs::LogGroup", ["LogGroupName", "RetentionInDays"]),
         ("AWS::SQS::Queue", ["MessageRetentionPeriod"]),
-        ("AWS::SecretsManager::Secret", ["SecretString"]),
+        ("AWS::SecretsManager::Secret", ["SecretString", "GenerateSecretString"]),
         ("AWS::Events::Archive", ["SourceArn", "EventPattern", "RetentionDays"]),
         ("AWS::Events::Rule", ["EventBusName", "EventPattern"]),
         ("AWS::Events::ApiDestination", [
