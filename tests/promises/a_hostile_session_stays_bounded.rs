@@ -48,7 +48,7 @@ fn attack(kind: u64, n: u64, rng: &mut Rng) -> (String, u64) {
 #[test]
 fn whatever_comes_the_item_stays_small() {
     skip_on_another_engine!("brings its own engine");
-    let each = proof::scale(700, 17_000);
+    let each = proof::scale(400, 17_000);
     let summary = proof::on_all_cores("attack", 6, |kind| Simulation::run(suffer(kind, each)));
     let Largest {
         callbacks,

@@ -84,7 +84,7 @@ fn all_permutations_of_eight_callbacks_through_the_core() {
 fn all_permutations_of_eight_callbacks_through_the_table() {
     skip_on_another_engine!("brings its own engine");
     // In between, so that a short run sees early and late alerts alike.
-    let step = proof::scale(41, 1);
+    let step = proof::scale(251, 1);
     let summary = proof::on_all_cores("permutation", 40_320 / step, |number| {
         Simulation::run(play(
             number,
@@ -103,7 +103,7 @@ fn all_permutations_of_eight_callbacks_through_the_table() {
 #[test]
 fn random_schedules_through_the_core() {
     skip_on_another_engine!("needs no engine");
-    let count = proof::scale(200_000, 5_000_000);
+    let count = proof::scale(60_000, 5_000_000);
     let callbacks = proof::on_all_cores("schedule", count, |seed| {
         let schedule = Schedule::random(&mut Rng::with_seed(seed));
         let facts = facts(&schedule.callbacks);
@@ -134,7 +134,7 @@ impl proof::Sum for Deliveries {
 #[test]
 fn random_schedules_through_the_table() {
     skip_on_another_engine!("brings its own engine");
-    let count = proof::scale_or("SIMULATIONS", 1_000, 200_000);
+    let count = proof::scale_or("SIMULATIONS", 120, 200_000);
     let summary = proof::on_all_cores("schedule", count, |seed| {
         let mut rng = Rng::with_seed(seed);
         let schedule = Schedule::random(&mut rng);

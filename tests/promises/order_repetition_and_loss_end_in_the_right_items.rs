@@ -186,7 +186,7 @@ fn random_schedules_through_the_table_end_in_the_fold_of_the_sorted_callbacks() 
         clippy::disallowed_methods,
         reason = "more of the same on demand: SCHEDULES=1000 cargo test random_schedules"
     )]
-    let cases = std::env::var("SCHEDULES").map_or(60, |cases| cases.parse().unwrap());
+    let cases = std::env::var("SCHEDULES").map_or(30, |cases| cases.parse().unwrap());
     let mut runner = TestRunner::new(Config {
         cases,
         failure_persistence: None,
