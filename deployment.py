@@ -369,10 +369,11 @@ def try_out(url, name, secret, takes_unsigned, seconds):
 
 
 def fault_of_viewer(function, url):
-    """Whoever has no link gets a page that says so, and JSON where AWS itself refuses."""
-    status, kind = asked(url) if url else (None, "text/html")
-    # Why nothing can be reached from here is told of the callback's address.
-    if kind not in ["text/html", None]:
+    """The viewer answers a visitor without a link with a page. AWS, where it refuses, answers with
+    JSON."""
+    status, kind = asked(url) if url else (None, None)
+    # Where nothing answers, the network here is the cause. `try_out` has already said so.
+    if kind and kind != "text/html":
         yield (f"{url}\nanswers with {status}: the links in alerts open nothing. "
                f"{cause(function, status)}")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 SERVICES = ["cloudformation", "dynamodb", "events", "lambda", "logs", "s3api", "scheduler",
             "secretsmanager", "sns", "sts"]
 # What the PATH has: hands over its arguments, environment and files, and waits.
-# It imports nothing that isn't built in, because there are thousands of it.
+# It imports built-in modules only: a test starts it thousands of times.
 CLIENT = """#!{python} -IS
 import _socket, posix, sys
 server = _socket.socket(_socket.AF_UNIX)

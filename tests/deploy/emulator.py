@@ -70,7 +70,7 @@ def watching(look, seconds):
             yield seen
         finally:
             done.set()
-        # A look that failed has seen nothing.
+        # Raises what a look has raised: a look that failed has seen nothing.
         watcher.result()
 
 

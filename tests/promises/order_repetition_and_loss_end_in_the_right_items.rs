@@ -1,6 +1,6 @@
 //! Whatever order, repetition and loss: the items of the table are those of the sorted callbacks.
 
-use crate::harness::{World, callback, number, text};
+use crate::harness::{World, callback, number, proof, text};
 use agora_recording_callbacks::notification::Envelope;
 use agora_recording_callbacks::secrets::Secret;
 use agora_recording_callbacks::session::{Fact, Range, Session};
@@ -182,11 +182,8 @@ fn random_schedules_through_the_table_end_in_the_fold_of_the_sorted_callbacks() 
         .enable_all()
         .build()
         .unwrap();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "more of the same on demand: SCHEDULES=1000 cargo test random_schedules"
-    )]
-    let cases = std::env::var("SCHEDULES").map_or(30, |cases| cases.parse().unwrap());
+    // More of the same on demand: SCHEDULES=1000 cargo test random_schedules
+    let cases = u32::try_from(proof::scale_or("SCHEDULES", 30, 30)).unwrap();
     let mut runner = TestRunner::new(Config {
         cases,
         failure_persistence: None,
