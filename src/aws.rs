@@ -77,7 +77,6 @@ pub fn store(aws: &SdkConfig, config: &Config) -> Store {
         config.table_name.clone(),
         config.retention_secs,
     )
-    .with_bus(config.event_bus_name.is_some())
 }
 
 /// The viewer that `viewing` describes. It writes nothing, so nothing it has expires.

@@ -18,13 +18,13 @@ use crate::reply::{Freshness, Reply, Stored};
 use crate::send::{Outbox, SendOutcome, Sent};
 use crate::signature::Verified;
 use crate::store::{
-    Came, Claim, EventWrite, KeptDetails, Merge, NoticeLease, QuarantineWrite, Quarantined,
+    Came, Claim, EventWrite, KeptDetails, LeasedNotice, Merge, QuarantineWrite, Quarantined,
     SessionWrite, Store, StoreError, keep_details,
 };
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long writing an alert down may take. After that a critical one is published without it.
+/// How long writing an alert down may take. After that the callback is answered 503.
 const CLAIM: Duration = Duration::from_millis(2500);
 
 /// Where authentic bodies go: the two clients, which alerts are sent, and what is too old.
@@ -67,6 +67,8 @@ pub struct Outcome {
     pub alert: Option<AlertOutcome>,
     /// What became of the notice, if it was ours to send.
     pub notice: Option<SendOutcome>,
+    /// The bus wasn't told of the alert.
+    pub is_bus_deferred: bool,
     /// How much of the body is in quarantine, if it is there.
     pub quarantined: Option<QuarantineWrite>,
     /// What failed, with its causes.
@@ -80,6 +82,8 @@ pub enum AlertOutcome {
     Sent(SendOutcome),
     /// It is another invocation's to send, or sent already.
     HeldElsewhere,
+    /// It can't be written down, and isn't sent: the callback comes again.
+    Unwritten,
 }
 
 impl AlertOutcome {
@@ -89,6 +93,7 @@ impl AlertOutcome {
         match self {
             Self::Sent(outcome) => outcome.as_str(),
             Self::HeldElsewhere => "held_elsewhere",
+            Self::Unwritten => "unwritten",
         }
     }
 }
@@ -322,7 +327,12 @@ impl Intake {
             None => None,
             Some(alert) => match self.claim(&alert, invocation).await {
                 Ok(claim) => Some(claim),
-                Err(error) => return self.cry(&alert, error, invocation).await,
+                Err(error) => {
+                    return Outcome {
+                        alert: Some(AlertOutcome::Unwritten),
+                        ..Outcome::not_stored(format!("an alert can't be written down: {error}"))
+                    };
+                }
             },
         };
         let notice = match self.claim_notice(notification, invocation).await {
@@ -333,10 +343,12 @@ impl Intake {
             self.commit_and_tell(notification, event, notice, came, invocation),
             self.send(claim, invocation)
         );
-        let (alert, mut errors) = match sent {
-            None => (None, Vec::new()),
-            Some((alert, error)) => (Some(alert), Vec::from_iter(error)),
+        let (alert, sent) = match sent {
+            None => (None, None),
+            Some((alert, sent)) => (Some(alert), sent),
         };
+        let is_bus_deferred = sent.as_ref().is_some_and(|sent| sent.is_bus_deferred);
+        let mut errors = Vec::from_iter(sent.and_then(|sent| sent.error));
         let mut outcome = match committed {
             Ok((freshness, session)) => Outcome {
                 session: Some(session),
@@ -352,6 +364,7 @@ impl Intake {
             }
         };
         outcome.alert = alert;
+        outcome.is_bus_deferred = is_bus_deferred;
         if let Some(told) = told {
             outcome.notice = Some(told.outcome);
             errors.extend(told.error);
@@ -365,7 +378,7 @@ impl Intake {
         &self,
         notification: &Notification,
         invocation: Invocation<'_>,
-    ) -> Result<Option<NoticeLease>, StoreError> {
+    ) -> Result<Option<LeasedNotice>, StoreError> {
         if self.outbox.bus().is_none() {
             return Ok(None);
         }
@@ -380,13 +393,17 @@ impl Intake {
         &self,
         notification: &Notification,
         event: Option<KeptDetails>,
-        notice: Option<NoticeLease>,
+        notice: Option<LeasedNotice>,
         came: Came,
         invocation: Invocation<'_>,
     ) -> (Result<(Freshness, SessionWrite), StoreError>, Option<Sent>) {
         let committed = self.commit(notification, event, came, invocation).await;
         let told = match notice.filter(|_| committed.is_ok()) {
-            Some(lease) => Some(self.outbox.tell(&self.store, &lease, invocation).await),
+            Some(mut leased) => Some(
+                self.outbox
+                    .tell_at_once(&self.store, &mut leased, invocation)
+                    .await,
+            ),
             None => None,
         };
         (committed, told)
@@ -394,7 +411,9 @@ impl Intake {
 
     /// Writes an alert down, if the table takes it in time.
     async fn claim(&self, alert: &Alert, invocation: Invocation<'_>) -> Result<Claim, String> {
-        let claim = timeout(CLAIM, self.store.claim_alert(alert.clone(), invocation));
+        let to = self.outbox.destinations(alert.kind);
+        let claim = self.store.claim_alert(alert.clone(), &to, invocation);
+        let claim = timeout(CLAIM, claim);
         // The key of the link in it is fetched meanwhile, if there is none yet.
         let (claim, _) = tokio::join!(claim, self.outbox.links(invocation.began_at_ms()));
         match claim {
@@ -404,31 +423,22 @@ impl Intake {
         }
     }
 
-    /// Publishes an alert that can't be written down, if it is critical. The callback isn't stored,
-    /// so Agora sends it again.
-    async fn cry(&self, alert: &Alert, error: String, invocation: Invocation<'_>) -> Outcome {
-        let cry = self.outbox.cry(alert, invocation).await;
-        let mut outcome = Outcome::not_stored(error);
-        if let Some(sent) = cry {
-            outcome.alert = Some(AlertOutcome::Sent(sent.outcome));
-            let errors = outcome.error.into_iter().chain(sent.error);
-            outcome.error = Some(errors.collect::<Vec<_>>().join("; "));
-        }
-        outcome
-    }
-
-    /// Sends an alert if this invocation holds its lease. A failure doesn't concern the callback,
-    /// because the alert is written down.
+    /// Sends an alert if this invocation holds its lease. A failure is none of the callback: the
+    /// alert is written down.
     async fn send(
         &self,
         claim: Option<Claim>,
         invocation: Invocation<'_>,
-    ) -> Option<(AlertOutcome, Option<String>)> {
+    ) -> Option<(AlertOutcome, Option<Sent>)> {
         match claim? {
-            Claim::HeldElsewhere => Some((AlertOutcome::HeldElsewhere, None)),
-            Claim::Ours(lease) => {
-                let sent = self.outbox.announce(&self.store, &lease, invocation).await;
-                Some((AlertOutcome::Sent(sent.outcome), sent.error))
+            // The sweeper reports what can't be written; the callback is stored all the same.
+            Claim::HeldElsewhere | Claim::Unwritable => Some((AlertOutcome::HeldElsewhere, None)),
+            Claim::Ours(mut leased) => {
+                let sent = self
+                    .outbox
+                    .announce(&self.store, &mut leased, invocation)
+                    .await;
+                Some((AlertOutcome::Sent(sent.outcome), Some(sent)))
             }
         }
     }
@@ -503,6 +513,7 @@ impl Outcome {
             session: None,
             alert: None,
             notice: None,
+            is_bus_deferred: false,
             quarantined: None,
             error: None,
         }

@@ -97,17 +97,19 @@ named! {
         WriteConflicts = "WriteConflicts",
         /// Alerts published.
         AlertsPublished = "AlertsPublished",
-        /// Alerts that couldn't be published and stay pending.
+        /// Alerts that a topic couldn't be told of and that stay pending.
         AlertsDeferred = "AlertsDeferred",
-        /// Alerts that were tried for a day and given up.
+        /// Alerts that a topic wasn't told of for a day and that are given up.
         AlertsFailed = "AlertsFailed",
-        /// The age of the oldest alert that is due and isn't sent.
+        /// Alerts that couldn't be written down: nobody is told, and the callback comes again.
+        AlertsUnwritten = "AlertsUnwritten",
+        /// The age of the oldest alert that is due and that a topic wasn't told of.
         OldestPendingAlert = "OldestPendingAlert",
-        /// Notices that programs were told.
+        /// Events that the bus took.
         NoticesSent = "NoticesSent",
-        /// Notices that couldn't be told and stay pending.
+        /// Alerts and notices that the bus still has to get.
         NoticesDeferred = "NoticesDeferred",
-        /// Notices that were tried for a day and given up.
+        /// Alerts and notices that the bus didn't get for a day and that are given up.
         NoticesFailed = "NoticesFailed",
         /// How late the sessions are that waited longest for a check.
         SweepLag = "SweepLag",

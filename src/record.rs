@@ -3,7 +3,7 @@
 //!
 //! Must not know: how it is stored, and what a person sees of it. Times are ms since the epoch.
 
-use crate::alert::{Alert, AlertId, Destinations};
+use crate::alert::{Alert, AlertId, Delivery, Outgoing, Progress};
 use crate::event::{Event, Meaning};
 use crate::named::named;
 use crate::notification::Sid;
@@ -161,38 +161,64 @@ impl StoredEvent {
 pub struct StoredAlert {
     /// The alert.
     pub alert: Alert,
-    /// What it still has to be published to.
-    pub to: Destinations,
-    /// Whether it has been sent.
-    pub state: AlertState,
-    /// The digest that it was sent in, if it was.
-    pub sent_in: Option<AlertId>,
-    /// If it is a digest: what it is about.
-    pub roll: Option<Roll>,
-    /// For a digest that was sent: how many of its members aren't resolved.
-    pub open: Option<u64>,
-    /// For a resolution: how many members it has subtracted from its digest's `open` so far.
-    pub took_off: u64,
-    /// How often its lease was taken.
-    pub tries: u64,
-    /// When it was written down.
-    pub created_at: u64,
-    /// While it is pending: when its lease ends, and anyone may try.
-    pub due_at: u64,
+    /// What each destination was told of it.
+    pub outgoing: Outgoing,
+    /// If it is a digest: whom it is about.
+    pub members: Option<DigestMembers>,
+}
+
+impl StoredAlert {
+    /// Whether people were told, on every topic that is for it.
+    #[must_use]
+    pub fn state(&self) -> AlertState {
+        match self.for_people() {
+            Progress::Due(_) => AlertState::Pending,
+            Progress::Failed => AlertState::Failed,
+            Progress::Told(at) => AlertState::Sent { at: Some(at) },
+            Progress::Needless => AlertState::Sent { at: None },
+        }
+    }
+
+    /// When the next try is due of telling people, ms since the epoch; 0 if there is none.
+    #[must_use]
+    pub fn next_try(&self) -> u64 {
+        match self.for_people() {
+            Progress::Due(at) => at,
+            Progress::Failed | Progress::Told(_) | Progress::Needless => 0,
+        }
+    }
+
+    fn for_people(&self) -> Progress {
+        let people = self.outgoing.to.iter().filter(|(at, _)| !at.is_on_bus());
+        let people = Outgoing {
+            to: people.map(|(at, it)| (*at, it.clone())).collect(),
+            ..self.outgoing
+        };
+        people.progress()
+    }
+
+    /// How often a destination that wasn't told was tried.
+    #[must_use]
+    pub fn tries(&self) -> u64 {
+        let to = self.outgoing.to.values();
+        let tries = to.filter_map(|delivery| match delivery {
+            Delivery::Pending { tries, .. } | Delivery::Failed { tries } => Some(*tries),
+            Delivery::Told { .. } | Delivery::Needless => None,
+        });
+        tries.max().unwrap_or(0)
+    }
 }
 
 /// The members of a digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Roll {
+pub struct DigestMembers {
     /// The alerts that it may stand for. Which of them it does is in their items.
-    pub members: Vec<AlertId>,
+    pub ids: Vec<AlertId>,
     /// Whether at least half of all recordings that were watched when it was made are in it.
     pub is_widespread: bool,
-    /// If its members are resolutions: the digest that their alerts were sent in.
-    pub resolves: Option<AlertId>,
 }
 
-/// Whether an alert, or a notice, has been sent.
+/// Whether people were told of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertState {
     /// Not yet.

@@ -80,7 +80,7 @@ impl Topics {
         match to {
             Destination::Alerts => Some(&self.alerts),
             Destination::Critical => self.critical.as_deref(),
-            Destination::Bus => None,
+            Destination::Incidents | Destination::Facts => None,
         }
     }
 
@@ -140,11 +140,19 @@ impl Topics {
             .get_or_init(|| Client::from_conf(self.config.clone().build()))
     }
 
-    /// Publishes `message` to the topic `arn` and returns the id that SNS gave it.
+    /// Publishes `message` to a topic and returns the id that SNS gave it; where there is no such
+    /// topic, nothing.
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn publish(&self, arn: &str, message: &Message) -> Result<String, PublishError> {
+    pub async fn publish(
+        &self,
+        to: Destination,
+        message: &Message,
+    ) -> Result<String, PublishError> {
+        let Some(arn) = self.arn(to) else {
+            return Ok(String::new());
+        };
         let attributes: HashMap<_, _> = message
             .attributes
             .iter()

@@ -2,10 +2,11 @@
 //! sample.
 
 use crate::World;
+use agora_recording_callbacks::alert::Progress;
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::report;
 use agora_recording_callbacks::session::Range;
-use agora_recording_callbacks::store::{Item, Store};
+use agora_recording_callbacks::store::{Item, Store, read_alert};
 use aws_sdk_dynamodb::types::AttributeValue;
 use comfy_table::{Table, presets};
 use std::net::SocketAddr;
@@ -70,10 +71,7 @@ impl Row {
             .map(|alert| text(alert, "kind"))
             .collect();
         alerts.sort();
-        let sent = of("alert#")
-            .iter()
-            .filter(|alert| text(alert, "state") == "sent")
-            .count();
+        let sent = of("alert#").iter().filter(|alert| is_sent(alert)).count();
         let published = world
             .sns
             .published()
@@ -186,6 +184,12 @@ fn ranges(missing: &[Range]) -> String {
     } else {
         missing.iter().map(range).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// True if every destination was told.
+fn is_sent(alert: &Item) -> bool {
+    let stored = read_alert(alert);
+    stored.is_some_and(|stored| matches!(stored.outgoing.progress(), Progress::Told(_)))
 }
 
 fn text(item: &Item, name: &str) -> String {

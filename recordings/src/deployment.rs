@@ -13,6 +13,7 @@ use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::secrets::{Secret, Secrets};
 use agora_recording_callbacks::send::Outbox;
 use agora_recording_callbacks::store::Store;
+use agora_recording_callbacks::sweep::Sweeper;
 use aws_sdk_lambda::error::SdkError;
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationError;
 use clap::Args;
@@ -155,6 +156,11 @@ impl Deployment {
 
     pub(crate) fn outbox(&self) -> Outbox {
         aws::outbox(&self.aws_sns, &self.config)
+    }
+
+    /// Sends what is due, and what is asked of it.
+    pub(crate) fn sweeper(&self) -> Sweeper {
+        Sweeper::new(self.config.rules, self.store(), self.outbox())
     }
 
     /// The service where a queue is, by the queue's address.

@@ -9,6 +9,7 @@ mod files;
 mod link;
 mod list;
 mod local;
+mod notices;
 mod outcome;
 mod quarantine;
 mod show;
@@ -70,9 +71,12 @@ enum Command {
     /// Authentic callbacks that could not be read
     #[command(subcommand)]
     Quarantine(quarantine::Command),
-    /// Alerts that were not sent
+    /// Alerts that were not sent, and those that were
     #[command(subcommand)]
     Alerts(alerts::Command),
+    /// Notices that programs were not told
+    #[command(subcommand)]
+    Notices(notices::Command),
     /// Sign a body as Agora does
     Sign(sign::Arguments),
     /// Print the completions for a shell
@@ -107,6 +111,7 @@ async fn run(options: Options) -> Result<Outcome, AnyError> {
             quarantine::run(&Deployment::open(&place).await?, command).await
         }
         Command::Alerts(command) => alerts::run(&Deployment::open(&place).await?, command).await,
+        Command::Notices(command) => notices::run(&Deployment::open(&place).await?, command).await,
         Command::Simulate(arguments) => simulate::run(&place, arguments).await,
         Command::TestAlert(arguments) => {
             test_alert::run(&Deployment::open(&place).await?, &arguments).await

@@ -2,16 +2,17 @@
 //! should get them can say so.
 
 use crate::advice::advice;
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, PATIENCE};
 use crate::outcome::{AnyError, Outcome};
 use crate::terminal::say;
-use agora_recording_callbacks::alert::{AlertKind, DETAIL_TYPE, Destination, Message, rehearsal};
+use agora_recording_callbacks::alert::{AlertKind, Destination, Message, rehearsal};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::error::chain;
 use agora_recording_callbacks::send::Outbox;
 use agora_recording_callbacks::topic::Topics;
 use clap::Args;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Three a second: SNS suspends an email subscription that gets more than ten.
 const PAUSE: Duration = Duration::from_millis(334);
@@ -68,11 +69,8 @@ pub(crate) async fn run(
             tokio::time::sleep(PAUSE).await;
         }
         let test = rehearsal(kind, &links, began_ms);
-        let topics = Destination::of(kind).into_iter();
-        for to in topics.chain([Destination::Bus]) {
-            let Some(published) = publish(&outbox, to, &test).await else {
-                continue;
-            };
+        for to in outbox.destinations(kind) {
+            let published = publish(&outbox, to, &test).await;
             let (kind, topic) = (kind.as_str(), to.as_str());
             match published {
                 Ok(id) => say!("{kind:<28} {topic:<8} published, message id {id}"),
@@ -97,18 +95,10 @@ pub(crate) async fn run(
     Ok(Outcome::Done)
 }
 
-/// Publishes a test alert to one destination; `None` if there is none such.
-async fn publish(
-    outbox: &Outbox,
-    to: Destination,
-    test: &Message,
-) -> Option<Result<String, String>> {
-    if to == Destination::Bus {
-        let put = outbox.bus()?.put(DETAIL_TYPE, &test.detail).await;
-        return Some(put.map_err(|error| chain(&error)));
-    }
-    let published = outbox.topics.publish(outbox.topics.arn(to)?, test).await;
-    Some(published.map_err(|error| chain(&error)))
+/// Publishes a test alert to one destination.
+async fn publish(outbox: &Outbox, to: Destination, test: &Message) -> Result<String, String> {
+    let published = outbox.publish_to(to, test, Instant::now() + PATIENCE).await;
+    published.map_err(|error| chain(&error))
 }
 
 /// Lists who is subscribed to each topic, and whether alerts get there.

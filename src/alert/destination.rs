@@ -1,32 +1,46 @@
-//! Where an alert is published. Pure; the topics themselves are `topic`'s.
+//! Where an alert goes. Pure; the topics are `topic`'s, the bus is `bus`'s.
 
 use super::{AlertKind, Severity};
 use crate::named::named;
 use std::collections::BTreeSet;
 
 named! {
-    /// A topic, by what it is for, or the bus; in the order in which they are served. Its word
-    /// stands in the table.
+    /// Who is told, each for itself. Its word stands in the table.
     pub enum Destination {
-        /// Critical alerts, and what takes them back: what a pager subscribes to.
+        /// The topic of critical alerts, and of what takes them back: what a pager subscribes to.
         Critical = "critical",
-        /// All alerts.
+        /// The topic of all alerts.
         Alerts = "alerts",
-        /// The bus for programs, where there is one.
-        Bus = "bus",
+        /// The bus, as people are told: in digests where there are many. For a pager behind it.
+        Incidents = "incidents",
+        /// The bus, each alert by itself, and each notice: for programs.
+        Facts = "facts",
     }
 }
 
-/// What an alert still has to be published to.
+/// Some destinations.
 pub type Destinations = BTreeSet<Destination>;
 
 impl Destination {
-    /// The topics that an alert of this kind is published to.
+    /// Those that people read, which take a few messages a second and no more.
+    pub const PACED: [Self; 3] = [Self::Critical, Self::Alerts, Self::Incidents];
+
+    /// True if it is on the bus.
     #[must_use]
-    pub fn of(kind: AlertKind) -> Destinations {
-        let is_critical = kind.alarm().severity() == Severity::Critical;
-        let critical = is_critical.then_some(Self::Critical);
-        critical.into_iter().chain([Self::Alerts]).collect()
+    pub fn is_on_bus(self) -> bool {
+        match self {
+            Self::Critical | Self::Alerts => false,
+            Self::Incidents | Self::Facts => true,
+        }
+    }
+
+    /// True if it is for alerts of this kind.
+    #[must_use]
+    pub fn is_for(self, kind: AlertKind) -> bool {
+        match self {
+            Self::Critical => kind.alarm().severity() == Severity::Critical,
+            Self::Alerts | Self::Incidents | Self::Facts => true,
+        }
     }
 }
 
@@ -38,7 +52,7 @@ mod tests {
     fn a_pager_gets_what_is_critical_and_what_takes_it_back() {
         let critical: Vec<_> = AlertKind::ALL
             .into_iter()
-            .filter(|kind| Destination::of(*kind).contains(&Destination::Critical))
+            .filter(|kind| Destination::Critical.is_for(*kind))
             .map(AlertKind::as_str)
             .collect();
         assert_eq!(
@@ -52,16 +66,8 @@ mod tests {
                 "session_silent_resolved",
             ]
         );
-        for kind in AlertKind::ALL {
-            let to = Destination::of(kind);
-            assert!(to.contains(&Destination::Alerts), "{kind:?}");
-            let read: Destinations = to
-                .iter()
-                .filter_map(|to| Destination::read(to.as_str()))
-                .collect();
-            assert_eq!(read, to);
+        for to in Destination::ALL {
+            assert_eq!(Destination::read(to.as_str()), Some(to));
         }
-        let first = Destination::of(AlertKind::FatalError).pop_first();
-        assert_eq!(first, Some(Destination::Critical));
     }
 }

@@ -9,8 +9,10 @@ use serde_json::{Map, Value, json};
 /// The version of `docs/recording-alert.schema.json`.
 const SCHEMA: u64 = 1;
 
-/// The `detail-type` on the bus.
+/// The `detail-type` on the bus of every alert by itself.
 pub const DETAIL_TYPE: &str = "Recording Alert";
+/// The same, of what people are told: in digests, where there are many.
+pub const INCIDENT_TYPE: &str = "Recording Incident";
 
 /// What a digest says more.
 pub(super) struct Members<'a> {
@@ -67,4 +69,39 @@ pub(super) fn detail(
         "members": members.map(|members| &members.sids),
         "test": false,
     })
+}
+
+/// The event for what follows incidents: `detail`, and as `pager` the body that PagerDuty's Events
+/// API v2 takes, so that a rule only has to hand it on.
+#[must_use]
+pub fn incident_detail(detail: &Value) -> Value {
+    let mut pager = json!({
+        "event_action": detail["action"],
+        "dedup_key": detail["incident"],
+        "client": "agora-recording-callbacks",
+        "payload": {
+            "summary": detail["title"],
+            "source": "agora-recording-callbacks",
+            "severity": detail["severity"],
+            "class": detail["kind"],
+            "custom_details": {
+                "sid": detail["sid"],
+                "channel": detail["cname"],
+                "what": detail["what"],
+                "steps": detail["steps"],
+                "codes": detail["codes"],
+                "members": detail["members"],
+            },
+        },
+    });
+    // A pager refuses an event with an empty link.
+    if let (Some(pager), Value::String(url)) = (pager.as_object_mut(), &detail["viewUrl"]) {
+        let link = json!([{"href": url, "text": "What happened to the recording"}]);
+        pager.insert("links".to_owned(), link);
+    }
+    let mut incident = detail.clone();
+    if let Some(incident) = incident.as_object_mut() {
+        incident.insert("pager".to_owned(), pager);
+    }
+    incident
 }

@@ -7,7 +7,7 @@ use super::detail::{Members, detail};
 use super::links::Links;
 use super::message::{Incident, MAX_SUBJECT, Message, markdown, sms_with};
 use super::words::{Words, closing, in_words};
-use super::{Action, Alert, AlertKind};
+use super::{Alert, AlertKind};
 use crate::text::{ascii, clean, utc};
 use serde_json::{Value, json};
 
@@ -38,6 +38,8 @@ pub struct Digest<'a> {
     pub incident: &'a Incident,
     /// Where it leads to.
     pub links: &'a Links,
+    /// The incidents that it closes, if they are several: those that its members had alone.
+    pub closes: &'a [String],
 }
 
 impl Digest<'_> {
@@ -228,7 +230,8 @@ impl Digest<'_> {
         ];
         let view = self.links.failed().map(|url| ("viewUrl", url));
         let runbook = self.links.runbook.clone().map(|url| ("runbookUrl", url));
-        let context = own.into_iter().chain(view).chain(runbook);
+        let closes = (!self.closes.is_empty()).then(|| ("incidents", self.closes.join(" ")));
+        let context = own.into_iter().chain(closes).chain(view).chain(runbook);
         context
             .map(|(name, value)| (name.to_owned(), Value::String(value)))
             .collect()
@@ -264,16 +267,6 @@ fn title(kind: AlertKind, count: u64) -> String {
     }
 }
 
-/// What happens to the incident of a digest when some of its members are taken back.
-#[must_use]
-pub fn action_of_rest(open: u64) -> Action {
-    if open == 0 {
-        Action::Resolve
-    } else {
-        Action::Update
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::message::MAX_SMS;
@@ -305,6 +298,7 @@ mod tests {
             is_widespread,
             incident: &Incident::of(&own),
             links: &Links::default(),
+            closes: &[],
         };
         digest.message()
     }
@@ -353,7 +347,5 @@ mod tests {
         );
         let context = &silent.default["metadata"]["additionalContext"];
         assert_eq!(context["incident"], incident);
-        assert_eq!(action_of_rest(1), Action::Update);
-        assert_eq!(action_of_rest(0), Action::Resolve);
     }
 }

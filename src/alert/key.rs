@@ -56,6 +56,12 @@ impl AlertKey {
         Some(Self(format!("{}#{}", kind.alarm().as_str(), self.hash())))
     }
 
+    /// The key of the `kind` that takes an alert with this key back.
+    #[must_use]
+    pub(crate) fn resolved_by(&self, kind: AlertKind) -> Self {
+        Self(format!("{}#{}", kind.as_str(), self.hash()))
+    }
+
     /// What tells it from others of its kind; an alert and what takes it back have the same.
     #[must_use]
     pub fn hash(&self) -> &str {

@@ -162,6 +162,7 @@ mod tests {
             is_widespread: true,
             incident: &Incident::of(&own),
             links: &links(),
+            closes: &[],
         };
         let message = digest.message();
         check(&message, &Place::Watched);

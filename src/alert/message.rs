@@ -102,23 +102,6 @@ pub fn message(alert: &Alert, incident: &Incident, links: &Links) -> Message {
     }
 }
 
-impl Message {
-    /// The same message, of an alert that can't be written down.
-    #[must_use]
-    pub fn of_table_down(mut self) -> Self {
-        let warning = "The table can't be written just now: other alerts may be missing until it \
-                       can, and this one may come again.";
-        self.email = format!("{warning}\n\n{}", self.email);
-        if let Some(Value::String(text)) = self.default.pointer_mut("/content/description") {
-            *text = format!("{warning}\n{text}");
-        }
-        if let Some(Value::String(text)) = self.detail.get_mut("what") {
-            *text = format!("{warning} {text}");
-        }
-        self
-    }
-}
-
 impl Severity {
     fn title(self) -> &'static str {
         match self {
@@ -193,8 +176,9 @@ fn email(alert: &Alert, words: &Words, links: &Links) -> String {
         alert.id()
     ));
     email.push('\n');
-    if let Some(page) = links.recording(&alert.sid) {
-        email.push_str(&format!("{page}\n"));
+    match links.recording(&alert.sid) {
+        Some(page) => email.push_str(&format!("{page}\n")),
+        None => email.push_str(&format!("recordings link {}\n", alert.sid)),
     }
     email.push_str(&format!("recordings show {}\n", alert.sid));
     if let Some(runbook) = &links.runbook {

@@ -5,6 +5,7 @@
 //! can be made again, by whoever sends it in the end. Its id never changes, so that a receiver can
 //! tell a second copy.
 
+mod delivery;
 mod destination;
 mod detail;
 mod digest;
@@ -14,9 +15,12 @@ mod message;
 mod rehearsal;
 mod words;
 
+pub use delivery::{
+    Attempt, Closing, Deliveries, Delivery, GIVE_UP_MS, Outgoing, Progress, Route, closing, route,
+};
 pub use destination::{Destination, Destinations};
-pub use detail::DETAIL_TYPE;
-pub use digest::{Digest, NAMED, action_of_rest};
+pub use detail::{DETAIL_TYPE, INCIDENT_TYPE, incident_detail};
+pub use digest::{Digest, NAMED};
 pub(crate) use key::KeyPart;
 pub use key::{AlertId, AlertKey};
 pub use links::{Links, Pages};

@@ -43,7 +43,9 @@ async fn serve(config: Config, admission: Admission) -> Result<(), Error> {
     // While the secret is fetched, the connection to DynamoDB is made at no cost. With nothing to
     // wait for, warming would put one more DynamoDB round trip before the first answer.
     if let Secrets::Managed(_) = secrets {
-        let ((), secret) = tokio::join!(store.warm(), secrets.warm(clock::now_ms()));
+        let now_ms = clock::now_ms();
+        let (store, links) = (store.warm(), outbox.warm(now_ms));
+        let ((), (), secret) = tokio::join!(store, links, secrets.warm(now_ms));
         if let Err(error) = secret {
             eprintln!("secret: {}", chain(&error));
         }

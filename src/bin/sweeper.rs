@@ -2,7 +2,7 @@
 
 use agora_recording_callbacks::config::Config;
 use agora_recording_callbacks::sweep::Sweeper;
-use agora_recording_callbacks::{aws, lambda};
+use agora_recording_callbacks::{aws, clock, lambda};
 use lambda_runtime::{Error, run, service_fn};
 use std::process::ExitCode;
 
@@ -33,6 +33,7 @@ async fn main() -> ExitCode {
 async fn serve(config: Config, memory_mb: usize) -> Result<(), Error> {
     let aws = aws::load().await;
     let (store, outbox) = (aws::store(&aws, &config), aws::outbox(&aws, &config));
+    outbox.warm(clock::now_ms()).await;
     let sweeper = Sweeper::new(config.rules, store, outbox).with_memory(memory_mb);
     run(service_fn(|event| {
         lambda::schedule::invoke(&sweeper, &config.log, event)

@@ -226,6 +226,10 @@ fn metrics(outcome: &Outcome, now_ms: u64) -> Vec<(Metric, u64)> {
             outcome.alert == Some(AlertOutcome::Sent(SendOutcome::Published)),
         ),
         is(
+            Metric::AlertsUnwritten,
+            outcome.alert == Some(AlertOutcome::Unwritten),
+        ),
+        is(
             Metric::AlertsDeferred,
             matches!(
                 outcome.alert,
@@ -244,8 +248,8 @@ fn metrics(outcome: &Outcome, now_ms: u64) -> Vec<(Metric, u64)> {
             Metric::NoticesDeferred,
             matches!(
                 outcome.notice,
-                Some(SendOutcome::Deferred | SendOutcome::Refused)
-            ),
+                Some(SendOutcome::Left | SendOutcome::Deferred | SendOutcome::Refused)
+            ) || outcome.is_bus_deferred,
         ),
     ]);
     metrics.extend(reply.map(|metric| (metric, 1)));

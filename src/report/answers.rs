@@ -121,7 +121,7 @@ fn work(recorder: &Recorder, is_over: bool) -> Line {
 fn alerts(record: &Record) -> Line {
     let count = |wanted| {
         let alerts = record.alerts.iter();
-        alerts.filter(|alert| alert.state == wanted).count()
+        alerts.filter(|alert| alert.state() == wanted).count()
     };
     let (pending, failed) = (count(AlertState::Pending), count(AlertState::Failed));
     match (record.alerts.len(), pending + failed) {

@@ -1,10 +1,10 @@
 //! Reports of the sample sessions, and of whatever may come.
 
 use super::*;
-use crate::alert::{Alert, AlertKind};
+use crate::alert::{Alert, AlertKind, Delivery, Destination, Outgoing};
 use crate::event::{Event, EventType, ServiceType};
 use crate::notification::{Notification, Sid};
-use crate::record::{AlertState, Record, StoredAlert, StoredEvent, StoredSession};
+use crate::record::{Record, StoredAlert, StoredEvent, StoredSession};
 use crate::session::{Fact, Session};
 use crate::text::{ago, clock, duration, is_unseen, offset};
 use anstream::adapter::strip_str;
@@ -39,6 +39,13 @@ fn notification(callback: &Value) -> Notification {
     }
 }
 
+fn outgoing(delivery: Delivery) -> Outgoing {
+    Outgoing {
+        to: [(Destination::Alerts, delivery)].into(),
+        ..Outgoing::default()
+    }
+}
+
 /// What the table holds when these callbacks have come.
 pub(super) fn record(callbacks: &[Value]) -> Record {
     let mut record = Record::new(Sid::new("a").unwrap());
@@ -52,18 +59,13 @@ pub(super) fn record(callbacks: &[Value]) -> Record {
         record.watched.updated_at = updated_at;
         record.alerts.extend(
             Alert::of(&notification, &AlertKind::by_default()).map(|alert| StoredAlert {
-                to: crate::alert::Destinations::default(),
-                sent_in: None,
-                roll: None,
-                open: None,
-                took_off: 0,
-                state: AlertState::Sent {
-                    at: Some(alert.at + 400),
-                },
-                created_at: alert.at,
-                due_at: alert.at + 15_000,
+                outgoing: outgoing(Delivery::Told {
+                    at: alert.at + 400,
+                    digest: None,
+                    message_id: String::new(),
+                }),
                 alert,
-                tries: 1,
+                members: None,
             }),
         );
         if !notification.is_heartbeat() {
@@ -229,7 +231,7 @@ fn silence_and_alerts_that_were_not_sent_are_said_first() {
         callback(1, 1, &json!({"errorLevel": 5})),
     ]);
     record.watched.standing.silent_since = Some(1_772_460_001_000);
-    record.alerts[0].state = AlertState::Failed;
+    record.alerts[0].outgoing = outgoing(Delivery::Failed { tries: 9 });
     let report = Report::of(&record, &rules(), NOW);
     let state = report.answer(Question::State).unwrap();
     assert!(

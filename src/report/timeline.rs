@@ -156,16 +156,16 @@ fn heartbeats(record: &Record) -> impl Iterator<Item = Entry> {
 
 fn alert_entry(stored: &StoredAlert, is_open: bool) -> Entry {
     let words = in_words(&stored.alert);
-    let (kind, state) = (stored.alert.kind, stored.state);
+    let (kind, state) = (stored.alert.kind, stored.state());
     let sending = match state {
         AlertState::Sent { at: None } => "sent".to_owned(),
         AlertState::Sent { at: Some(at) } => format!("sent {}", utc(at)),
         AlertState::Pending => format!(
             "NOT SENT YET, tried {} times, next try {}",
-            stored.tries,
-            utc(stored.due_at)
+            stored.tries(),
+            utc(stored.next_try())
         ),
-        AlertState::Failed => format!("GIVEN UP after {} tries", stored.tries),
+        AlertState::Failed => format!("GIVEN UP after {} tries", stored.tries()),
     };
     let tone = match (state, kind.severity()) {
         (AlertState::Pending | AlertState::Failed, _) | (_, Severity::Critical) => Tone::Bad,

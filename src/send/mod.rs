@@ -1,46 +1,46 @@
-//! Sending what is ours, an alert to what it is for or a notice to the bus, then marking it as
-//! sent. Who may is decided before, in the table: only what is leased can be sent, and only until
-//! that is over. How much may leave at once is decided here: SNS suspends an email subscription
-//! that gets more than ten messages a second, and a storm would silence the very person who has to
-//! act.
+//! Sending what is ours: an alert to its destinations, or a notice to the bus, then noting how each
+//! took it. Who may is decided before, in the table: only what is leased can be sent, and only
+//! until that is over.
 //!
 //! Must not know: what the alert is about.
 
 mod notice;
 mod pages;
-mod prepare;
+mod plan;
 
 pub use pages::PageKeys;
 
 use crate::alert::{
-    Alert, DETAIL_TYPE, Destination, Destinations, Incident, Links, Message, Severity, message,
+    AlertKind, Attempt, DETAIL_TYPE, Destination, Destinations, INCIDENT_TYPE, Incident, Links,
+    Message, incident_detail, message,
 };
-use crate::bus::{Bus, PutError};
+use crate::bus::{Bus, Entry, PutError};
 use crate::error::chain;
 use crate::files::Bucket;
 use crate::invocation::Invocation;
-use crate::store::{Hold, Lease, Store};
+use crate::store::{Lease, LeasedAlert, Store};
 use crate::topic::{PublishError, Topics};
 use futures_util::future::join_all;
-use prepare::{Opened, Prepared, opened, prepare};
+use plan::{Plan, plan};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Time reserved for marking an alert as sent after a slow publish.
-const MARK_SENT_RESERVE: Duration = Duration::from_millis(700);
+/// Time reserved for noting how a slow publish went.
+const NOTE_RESERVE: Duration = Duration::from_millis(700);
 /// A publish isn't begun with less time: one that is cut off may have arrived, and comes twice.
 const PUBLISH_RESERVE: Duration = Duration::from_millis(400);
-/// So many alerts a minute go to a topic at once; the rest leaves with the sweeper.
-const AT_ONCE: u64 = 3;
-/// How long the counter of the minute may take. Without its answer an alert is published.
+/// How long the counter of the minute may take. Without its answer the sweeper sends the alert.
 const COUNT: Duration = Duration::from_secs(1);
+/// How long a callback waits for the bus.
+const BUS: Duration = Duration::from_millis(900);
+/// How long a process that waited in vain leaves the bus to the sweeper, in ms.
+const BUS_RESTS_MS: u64 = 60 * 1000;
 const MINUTE_MS: u64 = 60 * 1000;
-/// How often a process tells of alerts that it can't write down, in ms.
-const CRY_EVERY_MS: u64 = 5 * 60 * 1000;
 
-/// Where alerts leave.
+/// Where alerts and notices leave.
 #[derive(Debug)]
 pub struct Outbox {
     /// The topics.
@@ -53,29 +53,28 @@ pub struct Outbox {
     runbook: Option<String>,
     /// The pages of recordings, if messages lead there, too.
     pages: Option<PageKeys>,
-    /// Up to which minute a topic has got all that it may get at once, as far as this process
+    /// In which minute a destination has got all that it may get at once, as far as this process
     /// knows.
-    full_in: Mutex<BTreeMap<Destination, u64>>,
-    /// When this process last told of an alert that it couldn't write down, ms since the epoch.
-    cried_at: Mutex<Option<u64>>,
+    budget_spent_in: Mutex<BTreeMap<Destination, u64>>,
+    /// Until when the bus is left to the sweeper, ms since the epoch.
+    bus_rests_until: AtomicU64,
 }
 
-/// The outcome of sending an alert.
+/// The outcome of sending an alert or a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// It is published to all that it is for.
+    /// All that it is for were told.
     Published,
-    /// A digest whose members have all left otherwise: there is nothing to say any more.
+    /// There was nothing to tell.
     Empty,
-    /// It isn't published, or not to all, because enough has been in this minute: it leaves with
-    /// the next sweep.
+    /// Some weren't told, because enough has been sent in this minute or the bus rests: that leaves
+    /// with the next sweep.
     Left,
-    /// It takes back an alert that isn't sent yet: that one goes first.
+    /// What there is to tell isn't known yet.
     Waits,
-    /// It isn't published, or not to all, and stays pending: it can be sent again once the lease is
-    /// over.
+    /// Some weren't told: it can be sent again once the lease is over.
     Deferred,
-    /// The same; SNS rejects its content.
+    /// The same; its content is rejected.
     Refused,
 }
 
@@ -94,15 +93,15 @@ impl SendOutcome {
     }
 }
 
-/// The outcome of sending an alert, and what failed.
+/// The outcome of sending, and what failed.
 #[derive(Debug)]
 pub struct Sent {
-    /// The outcome.
+    /// The outcome, as far as the topics go; that of a notice is the bus's.
     pub outcome: SendOutcome,
     /// What failed, with its causes: a publish, or noting one.
     pub error: Option<String>,
-    /// Of all destinations only the bus failed: SNS is well.
-    pub only_bus_failed: bool,
+    /// The bus wasn't told.
+    pub is_bus_deferred: bool,
 }
 
 impl Sent {
@@ -110,7 +109,7 @@ impl Sent {
         Self {
             outcome,
             error: None,
-            only_bus_failed: false,
+            is_bus_deferred: false,
         }
     }
 
@@ -131,44 +130,51 @@ struct Limits {
 }
 
 impl Limits {
-    fn of(hold: &Hold, invocation: Invocation<'_>) -> Self {
-        let left_ms = hold.ends_at().saturating_sub(invocation.now_ms());
+    fn of(lease: &Lease, invocation: Invocation<'_>) -> Self {
+        let left_ms = lease.ends_at().saturating_sub(invocation.now_ms());
         let lease_ends = Instant::now() + Duration::from_millis(left_ms);
         let deadline = invocation.deadline;
-        let leave_time = deadline.checked_sub(MARK_SENT_RESERVE).unwrap_or(deadline);
+        let leave_time = deadline.checked_sub(NOTE_RESERVE).unwrap_or(deadline);
         Self {
             send: leave_time.min(lease_ends),
-            note: leave_time + MARK_SENT_RESERVE / 2,
+            note: leave_time + NOTE_RESERVE / 2,
+        }
+    }
+
+    /// True if a publish can still be begun.
+    fn has_time(&self) -> bool {
+        Instant::now() + PUBLISH_RESERVE <= self.send
+    }
+}
+
+/// Why a destination wasn't told, or perhaps was: an answer can be lost.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// SNS.
+    #[error(transparent)]
+    Topic(#[from] PublishError),
+    /// EventBridge.
+    #[error(transparent)]
+    Bus(#[from] PutError),
+    /// It took too long.
+    #[error("it took too long")]
+    Timeout,
+}
+
+impl SendError {
+    /// True if it is the content that isn't liked: others may well go through.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Topic(PublishError::Refused(_)) | Self::Bus(PutError::Refused(_)) => true,
+            Self::Topic(PublishError::Failed(_)) | Self::Bus(PutError::Failed(_)) => false,
+            Self::Timeout => false,
         }
     }
 }
 
-/// How the destinations took a message.
-#[derive(Debug, Default)]
-struct Published {
-    /// What failed.
-    rest: Destinations,
-    /// SNS's id of the message, of the last topic that took it.
-    message_id: Option<String>,
-    is_refused: bool,
-    errors: Vec<String>,
-}
-
-/// Why one destination didn't take a message.
-struct Failure {
-    /// It was for its content.
-    is_refusal: bool,
-    text: String,
-}
-
-impl From<PutError> for Failure {
-    fn from(error: PutError) -> Self {
-        Self {
-            is_refusal: matches!(error, PutError::Refused(_)),
-            text: chain(&error),
-        }
-    }
-}
+/// How each destination took a message: with the id that it gave it.
+type Publishes = BTreeMap<Destination, Result<String, SendError>>;
 
 impl Outbox {
     /// Alerts leave to `topics`, with the address of the runbook in them.
@@ -180,8 +186,8 @@ impl Outbox {
             bucket: None,
             runbook,
             pages: None,
-            full_in: Mutex::default(),
-            cried_at: Mutex::default(),
+            budget_spent_in: Mutex::default(),
+            bus_rests_until: AtomicU64::new(0),
         }
     }
 
@@ -207,8 +213,14 @@ impl Outbox {
         Self { pages, ..self }
     }
 
-    /// What a message made at `now_ms` since the epoch leads to. The first time, and every few
-    /// minutes, the key of the links has to be fetched: a message doesn't wait long for it.
+    /// Fetches the key of the links ahead of the first alert.
+    pub async fn warm(&self, now_ms: u64) {
+        if let Some(pages) = &self.pages {
+            pages.warm(now_ms).await;
+        }
+    }
+
+    /// What a message made at `now_ms` since the epoch leads to.
     pub async fn links(&self, now_ms: u64) -> Links {
         Links {
             runbook: self.runbook.clone(),
@@ -219,224 +231,239 @@ impl Outbox {
         }
     }
 
-    /// Publishes an alert to all that it still has to be published to, and marks it as sent. What
-    /// fails doesn't hold back the others, and isn't sent to them again. Ends before the deadline
-    /// of `invocation`.
-    pub async fn send(&self, store: &Store, lease: &Lease, invocation: Invocation<'_>) -> Sent {
-        self.send_but(store, lease, None, &Destinations::new(), invocation)
-            .await
+    /// True if there is such a destination.
+    #[must_use]
+    pub fn has(&self, at: Destination) -> bool {
+        if at.is_on_bus() {
+            self.bus.is_some()
+        } else {
+            self.topics.arn(at).is_some()
+        }
     }
 
-    /// The same, but only as far as each topic hasn't got enough in this minute; the rest is left
-    /// to the next sweep, and so is what takes back what a digest told: others will follow.
-    pub async fn announce(&self, store: &Store, lease: &Lease, invocation: Invocation<'_>) -> Sent {
-        let opened = opened(store, lease.alert());
-        let opened = match timeout_at(invocation.deadline, opened).await {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return Sent::deferred(chain(&error)),
-            Err(_) => return Sent::deferred("reading what is taken back took too long".to_owned()),
-        };
-        let over = match opened {
-            Opened::NotYet => return Sent::of(SendOutcome::Waits),
-            Opened::Alone => self.over_budget(store, lease.to(), invocation).await,
-            Opened::In(_) => lease.to().clone(),
-        };
-        self.send_but(store, lease, Some(opened), &over, invocation)
-            .await
+    /// Who is told of alerts of this kind.
+    #[must_use]
+    pub fn destinations(&self, kind: AlertKind) -> Destinations {
+        let all = Destination::ALL.into_iter();
+        all.filter(|at| at.is_for(kind) && self.has(*at)).collect()
     }
 
-    /// Sends an alert to all but `later`, which is left to the next sweep.
-    async fn send_but(
+    /// Tells those of a new alert that haven't got enough in this minute; the rest is left to the
+    /// next sweep. Ends before the deadline of `invocation`, and waits for the bus for a second at
+    /// most.
+    pub async fn announce(
         &self,
         store: &Store,
-        lease: &Lease,
-        known: Option<Opened>,
-        later: &Destinations,
+        leased: &mut LeasedAlert,
         invocation: Invocation<'_>,
     ) -> Sent {
-        if lease.hold().ends_at() <= invocation.now_ms() {
+        let claimed: Destinations = leased.lease().destinations().collect();
+        let counts = self.counts(store, &claimed, invocation).await;
+        let plan = plan(&claimed, &counts, self.bus_rests(invocation.now_ms()));
+        // What fails can be tried again once the lease is over.
+        self.send_planned(store, leased, &plan, None, invocation)
+            .await
+    }
+
+    /// Tells all destinations of a lease; what fails is put off. Ends before the deadline of
+    /// `invocation`.
+    pub async fn send(
+        &self,
+        store: &Store,
+        leased: &mut LeasedAlert,
+        invocation: Invocation<'_>,
+    ) -> Sent {
+        let plan = Plan {
+            now: leased.lease().destinations().collect(),
+            later: Destinations::new(),
+        };
+        self.send_planned(store, leased, &plan, Some(Attempt::Failed), invocation)
+            .await
+    }
+
+    async fn send_planned(
+        &self,
+        store: &Store,
+        leased: &mut LeasedAlert,
+        plan: &Plan,
+        failed: Option<Attempt>,
+        invocation: Invocation<'_>,
+    ) -> Sent {
+        let limits = Limits::of(leased.lease(), invocation);
+        if !limits.has_time() {
             let error = "the lease was over before the alert could be published";
             return Sent::deferred(error.to_owned());
         }
-        let Limits {
-            send: until,
-            note: note_until,
-        } = Limits::of(lease.hold(), invocation);
-        let now: Destinations = lease.to().difference(later).copied().collect();
-        let (mut published, members) = if now.is_empty() && !later.is_empty() {
-            (Published::default(), None)
-        } else {
+        let mut publishes = Publishes::new();
+        if !plan.now.is_empty() {
             let links = self.links(invocation.now_ms()).await;
-            let prepared = prepare(store, lease, known, &links, invocation);
-            match timeout_at(until, prepared).await {
-                Ok(Ok(Prepared::Ready(..))) if Instant::now() + PUBLISH_RESERVE > until => {
-                    return Sent::deferred("there was no time left to publish".to_owned());
-                }
-                Ok(Ok(Prepared::Ready(message, members))) => {
-                    (self.publish(&now, &message, until).await, members)
-                }
-                Ok(Ok(Prepared::Empty)) => (Published::default(), Some(0)),
-                Ok(Ok(Prepared::Waits)) => {
-                    return Sent::of(SendOutcome::Waits);
-                }
-                Ok(Err(error)) => return Sent::deferred(chain(&error)),
-                Err(_) => return Sent::deferred("preparing the alert took too long".to_owned()),
-            }
-        };
-        let outcome = if !later.is_empty() {
-            SendOutcome::Left
-        } else if published.is_refused {
-            SendOutcome::Refused
-        } else if !published.rest.is_empty() {
-            SendOutcome::Deferred
-        } else if members == Some(0) {
-            SendOutcome::Empty
-        } else {
-            SendOutcome::Published
-        };
-        let rest: Destinations = published.rest.union(later).copied().collect();
+            let message = message(leased.alert(), &Incident::of(leased.alert()), &links);
+            publishes = self.publish(&plan.now, &message, &limits).await;
+        }
         let now_ms = invocation.now_ms();
-        let note = async {
-            if !later.is_empty() {
-                store.leave_alert(lease, &rest, now_ms).await
-            } else if rest.is_empty() {
-                let message_id = published.message_id.as_deref().unwrap_or_default();
-                store.mark_sent(lease, message_id, members, now_ms).await
-            } else if rest == *lease.to() {
-                Ok(())
-            } else {
-                store.note_rest(lease, &rest).await
-            }
+        let is_late = |(at, went): (&Destination, &Result<_, SendError>)| {
+            at.is_on_bus() && matches!(went, Err(SendError::Timeout))
         };
-        match timeout_at(note_until, note).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => published.errors.push(chain(&error)),
-            Err(_) => {
-                let error = "noting what was published took too long";
-                published.errors.push(error.to_owned());
-            }
+        if publishes.iter().any(is_late) {
+            let until_ms = now_ms + BUS_RESTS_MS;
+            self.bus_rests_until.store(until_ms, Ordering::Relaxed);
         }
-        let errors = published.errors;
-        Sent {
-            error: (!errors.is_empty()).then(|| errors.join("; ")),
-            only_bus_failed: published.rest == [Destination::Bus].into(),
-            ..Sent::of(outcome)
-        }
-    }
-
-    /// Publishes a message to those of `to` that there are, all at the same time, so that one that
-    /// hangs doesn't hold back the others.
-    async fn publish(&self, to: &Destinations, message: &Message, until: Instant) -> Published {
-        let there = to.iter().filter(|to| self.has(**to));
-        let publishes = there
-            .map(|to| async move { (*to, timeout_at(until, self.publish_to(*to, message)).await) });
-        let mut published = Published::default();
-        for (to, came) in join_all(publishes).await {
-            let error = match came {
-                Ok(Ok(message_id)) => {
-                    if to != Destination::Bus {
-                        published.message_id = Some(message_id);
-                    }
-                    continue;
-                }
-                Ok(Err(error)) => {
-                    published.is_refused |= error.is_refusal;
-                    error.text
-                }
-                Err(_) => "Publish took too long".to_owned(),
+        let left = plan.later.iter();
+        let mut attempts: BTreeMap<_, _> =
+            left.map(|at| (*at, leased.lease().leave(*at))).collect();
+        attempts.extend(publishes.iter().filter_map(|(at, went)| {
+            let attempt = match went {
+                Ok(message_id) => Some(Attempt::Told(message_id.clone())),
+                Err(_) => failed.clone(),
             };
-            published.rest.insert(to);
-            published.errors.push(format!("{}: {error}", to.as_str()));
+            Some((*at, attempt?))
+        }));
+        let mut sent = summary(plan, &publishes);
+        if attempts.is_empty() {
+            return sent;
         }
-        published
+        let note = store.note_told(leased, &attempts, now_ms);
+        let error = match timeout_at(limits.note, note).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(chain(&error)),
+            Err(_) => Some("noting what was published took too long".to_owned()),
+        };
+        let errors = sent.error.into_iter().chain(error);
+        let errors: Vec<_> = errors.collect();
+        sent.error = (!errors.is_empty()).then(|| errors.join("; "));
+        sent
     }
 
-    fn has(&self, to: Destination) -> bool {
-        match to {
-            Destination::Critical | Destination::Alerts => self.topics.arn(to).is_some(),
-            Destination::Bus => self.bus.is_some(),
+    /// Publishes a message to these, all at the same time, so that one that hangs doesn't hold back
+    /// the others.
+    async fn publish(&self, to: &Destinations, message: &Message, limits: &Limits) -> Publishes {
+        let bus_until = limits.send.min(Instant::now() + BUS);
+        let publishes = to.iter().map(|at| async move {
+            let until = if at.is_on_bus() {
+                bus_until
+            } else {
+                limits.send
+            };
+            (*at, self.publish_to(*at, message, until).await)
+        });
+        join_all(publishes).await.into_iter().collect()
+    }
+
+    /// Publishes a message to one destination until then; the id that it gave it.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn publish_to(
+        &self,
+        at: Destination,
+        message: &Message,
+        until: Instant,
+    ) -> Result<String, SendError> {
+        let publish = async {
+            Ok(match (at, &self.bus) {
+                (Destination::Critical | Destination::Alerts, _) => {
+                    self.topics.publish(at, message).await?
+                }
+                (Destination::Incidents, Some(bus)) => {
+                    bus.put(INCIDENT_TYPE, &incident_detail(&message.detail))
+                        .await?
+                }
+                (Destination::Facts, Some(bus)) => bus.put(DETAIL_TYPE, &message.detail).await?,
+                (Destination::Incidents | Destination::Facts, None) => String::new(),
+            })
+        };
+        timeout_at(until, publish)
+            .await
+            .unwrap_or(Err(SendError::Timeout))
+    }
+
+    /// Tells programs of alerts, each by its message, in one request; how each went.
+    ///
+    /// # Errors
+    /// [`SendError`]: none of them may be there.
+    pub async fn put_facts(
+        &self,
+        messages: &[Message],
+        until: Instant,
+    ) -> Result<Vec<Result<String, PutError>>, SendError> {
+        let Some(bus) = &self.bus else {
+            return Ok(Vec::new());
+        };
+        let entries = messages.iter().map(|message| Entry {
+            detail_type: DETAIL_TYPE,
+            detail: &message.detail,
+        });
+        let entries: Vec<_> = entries.collect();
+        match timeout_at(until, bus.put_all(&entries)).await {
+            Ok(put) => Ok(put?),
+            Err(_) => Err(SendError::Timeout),
         }
     }
 
-    /// Publishes a message to one destination; to one that there isn't, nothing.
-    async fn publish_to(&self, to: Destination, message: &Message) -> Result<String, Failure> {
-        if let (Destination::Bus, Some(bus)) = (to, &self.bus) {
-            let put = bus.put(DETAIL_TYPE, &message.detail).await;
-            return put.map_err(Failure::from);
-        }
-        match self.topics.arn(to) {
-            Some(arn) => self
-                .topics
-                .publish(arn, message)
-                .await
-                .map_err(|error| Failure {
-                    is_refusal: matches!(error, PublishError::Refused(_)),
-                    text: chain(&error),
-                }),
-            None => Ok(String::new()),
-        }
+    /// True while the bus is left to the sweeper, because it hung a moment ago.
+    fn bus_rests(&self, now_ms: u64) -> bool {
+        self.bus_rests_until.load(Ordering::Relaxed) > now_ms
     }
 
-    /// The topics of `to` that have got enough in this minute; this alert is counted.
-    async fn over_budget(
+    /// Counts an alert at those destinations that have a budget, and tells the number that it is
+    /// there in this minute; those of which nothing is known aren't in it.
+    async fn counts(
         &self,
         store: &Store,
         to: &Destinations,
         invocation: Invocation<'_>,
-    ) -> Destinations {
+    ) -> BTreeMap<Destination, u64> {
         let now_ms = invocation.now_ms();
         let minute = now_ms / MINUTE_MS;
-        let (over, asked): (Destinations, Destinations) = {
-            let full_in = self.full_in.lock().unwrap_or_else(PoisonError::into_inner);
-            let there = to.iter().filter(|to| self.topics.arn(**to).is_some());
-            there.partition(|to| full_in.get(to) == Some(&minute))
-        };
-        // What may leave in a digest leaves on the bus as that digest only.
-        let with_bus = |mut over: Destinations| {
-            let waits = !over.is_empty() && to.contains(&Destination::Bus);
-            over.extend(waits.then_some(Destination::Bus));
-            over
+        let asked: Destinations = {
+            let spent_in = self.budget_spent_in.lock();
+            let spent_in = spent_in.unwrap_or_else(PoisonError::into_inner);
+            let paced = Destination::PACED.into_iter();
+            paced
+                .filter(|at| to.contains(at) && spent_in.get(at) != Some(&minute))
+                .collect()
         };
         if asked.is_empty() {
-            return with_bus(over);
+            return BTreeMap::new();
         }
         let until = invocation.deadline.min(Instant::now() + COUNT);
         let Ok(Ok(counts)) = timeout_at(until, store.count_alert(&asked, now_ms)).await else {
-            return with_bus(over);
+            return BTreeMap::new();
         };
-        let now_over = counts.iter().filter(|(_, count)| **count > AT_ONCE);
-        let now_over: Destinations = now_over.map(|(to, _)| *to).collect();
-        let mut full_in = self.full_in.lock().unwrap_or_else(PoisonError::into_inner);
-        full_in.extend(now_over.iter().map(|to| (*to, minute)));
-        with_bus(over.union(&now_over).copied().collect())
+        let spent = counts.iter().filter(|(_, count)| **count > plan::AT_ONCE);
+        let mut spent_in = self
+            .budget_spent_in
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        spent_in.extend(spent.map(|(at, _)| (*at, minute)));
+        counts
     }
+}
 
-    /// Tells of a critical alert that can't be written down, at most once in five minutes a
-    /// process; `None` if it isn't told. Nobody knows of it afterwards: it may come again.
-    pub async fn cry(&self, alert: &Alert, invocation: Invocation<'_>) -> Option<Sent> {
-        let now_ms = invocation.now_ms();
-        {
-            let mut cried_at = self.cried_at.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_soon = cried_at.is_some_and(|at| at.saturating_add(CRY_EVERY_MS) > now_ms);
-            if is_soon || alert.kind.severity() != Severity::Critical {
-                return None;
-            }
-            *cried_at = Some(now_ms);
-        }
-        let links = self.links(now_ms).await;
-        let message = message(alert, &Incident::of(alert), &links).of_table_down();
-        let mut to = Destination::of(alert.kind);
-        to.insert(Destination::Bus);
-        let published = self.publish(&to, &message, invocation.deadline).await;
-        let outcome = if published.rest.is_empty() {
-            SendOutcome::Published
-        } else {
-            SendOutcome::Deferred
-        };
-        let errors = published.errors;
-        Some(Sent {
-            error: (!errors.is_empty()).then(|| errors.join("; ")),
-            ..Sent::of(outcome)
-        })
+/// What came of it, all destinations together.
+fn summary(plan: &Plan, publishes: &Publishes) -> Sent {
+    let failed = publishes.iter().filter_map(|(at, went)| {
+        let error = went.as_ref().err()?;
+        Some((*at, error))
+    });
+    let failed: Vec<_> = failed.collect();
+    let (on_bus, topics): (Vec<_>, Vec<_>) = failed.iter().partition(|(at, _)| at.is_on_bus());
+    let outcome = if topics.iter().any(|(_, error)| error.is_refusal()) {
+        SendOutcome::Refused
+    } else if !topics.is_empty() {
+        SendOutcome::Deferred
+    } else if plan.later.iter().any(|at| !at.is_on_bus()) {
+        SendOutcome::Left
+    } else {
+        SendOutcome::Published
+    };
+    let errors = failed.iter();
+    let errors: Vec<_> = errors
+        .map(|(at, error)| format!("{}: {}", at.as_str(), chain(error)))
+        .collect();
+    Sent {
+        outcome,
+        error: (!errors.is_empty()).then(|| errors.join("; ")),
+        is_bus_deferred: !on_bus.is_empty(),
     }
 }

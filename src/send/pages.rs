@@ -1,11 +1,11 @@
-//! The key of the links in alerts. It is fetched when an alert is made and at no other time, and is
-//! never waited for long: an alert without a link is better than one that comes late.
+//! The key of the links in alerts. It is fetched when a process begins; an alert waits for a newer
+//! one for a moment only: one without a link is better than one that comes late.
 
 use crate::alert::Pages;
 use crate::secrets::Secrets;
 use std::time::Duration;
 
-/// How long an alert waits for the key of its link.
+/// How long an alert waits for a newer key of its link.
 const FETCH: Duration = Duration::from_millis(300);
 
 /// Where the pages of recordings are, and where the key of their links is.
@@ -25,6 +25,11 @@ impl PageKeys {
             keys,
             open_secs,
         }
+    }
+
+    /// Fetches the key. Whether that succeeds doesn't matter: the first alert asks again.
+    pub async fn warm(&self, now_ms: u64) {
+        let _ = self.keys.warm(now_ms).await;
     }
 
     /// What links made at `now_ms` since the epoch are made with, if the key is there in time.

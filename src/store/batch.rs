@@ -1,5 +1,5 @@
-//! Items read by the hundred, eventually consistent: half a read unit each, however many attributes
-//! are wanted.
+//! Items read by the hundred. Eventually consistent that is half a read unit each, however many
+//! attributes are wanted.
 
 use crate::notification::Sid;
 use crate::store::Store;
@@ -16,6 +16,15 @@ pub const BATCH: usize = 100;
 const MAX_ASKS: u32 = 8;
 /// Base of the pause before keys are asked for again: about this, times 2^asks.
 const PAUSE: Duration = Duration::from_millis(25);
+
+/// How items are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Reads {
+    /// As they are now.
+    Consistent,
+    /// Perhaps a moment old, for half the price.
+    Eventual,
+}
 
 /// Which attributes are wanted.
 #[derive(Clone, Debug)]
@@ -48,7 +57,8 @@ impl Store {
         projection: Option<&Projection>,
     ) -> Result<HashMap<Sid, Item>, StoreError> {
         let keys = sids.iter().map(|sid| ItemKey::Session.of(sid.as_str()));
-        let items = self.items(keys.collect(), projection).await?.into_iter();
+        let items = self.items(keys.collect(), projection, Reads::Eventual);
+        let items = items.await?.into_iter();
         let by_sid = items.filter_map(|item| Some((Sid::new(read_text(&item, SID)?)?, item)));
         Ok(by_sid.collect())
     }
@@ -58,6 +68,7 @@ impl Store {
         &self,
         keys: Vec<Item>,
         projection: Option<&Projection>,
+        reads: Reads,
     ) -> Result<Vec<Item>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -65,6 +76,7 @@ impl Store {
         let mut items = Vec::with_capacity(keys.len());
         let wanted = KeysAndAttributes::builder()
             .set_keys(Some(keys))
+            .set_consistent_read((reads == Reads::Consistent).then_some(true))
             .set_projection_expression(projection.map(|wanted| wanted.expression.clone()))
             .set_expression_attribute_names(projection.map(|wanted| wanted.names.clone()))
             .build()

@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// Partitions among which the sessions are spread by hash.
-const HASHES: u8 = 8;
+/// Partitions among which sessions, what they have to tell, and quarantine are spread by hash.
+pub(in crate::store) const HASHES: u8 = 8;
 /// How many keys one request reads: some 30 KB of them.
 const PAGE: i32 = 200;
 
@@ -20,28 +20,46 @@ const PAGE: i32 = 200;
 pub enum Shard {
     /// Watched sessions whose `sid` has this hash.
     Hash(u8),
-    /// What has to be sent.
-    Due,
-    /// Alerts that were given up: for people to find, not for the sweeper.
+    /// What has to be sent, of sessions with this hash.
+    Due(u8),
+    /// Alerts that were told, of sessions with this hash: for people to find.
+    Sent(u8),
+    /// What was given up: for people to find.
     Failed,
 }
 
 impl Shard {
-    /// The partitions that a sweep works through.
-    pub fn swept() -> impl Iterator<Item = Self> {
-        Self::sessions().chain([Self::Due])
-    }
-
     /// The partitions that sessions are in.
     pub fn sessions() -> impl Iterator<Item = Self> {
         (0..HASHES).map(Self::Hash)
     }
 
+    /// The partitions of what has to be sent.
+    pub fn dues() -> impl Iterator<Item = Self> {
+        (0..HASHES).map(Self::Due)
+    }
+
+    /// The partitions of alerts that were told.
+    pub fn sents() -> impl Iterator<Item = Self> {
+        (0..HASHES).map(Self::Sent)
+    }
+
     /// The partition of a session.
     #[must_use]
     pub fn of(sid: &str) -> Self {
-        let hash = Sha256::digest(sid.as_bytes()).first().copied().unwrap_or(0);
-        Self::Hash(hash % HASHES)
+        Self::Hash(spread(sid))
+    }
+
+    /// The partition of what has to be sent of a session.
+    #[must_use]
+    pub fn due(sid: &str) -> Self {
+        Self::Due(spread(sid))
+    }
+
+    /// The partition of what was told of a session.
+    #[must_use]
+    pub fn sent(sid: &str) -> Self {
+        Self::Sent(spread(sid))
     }
 
     pub(in crate::store) fn attribute(self) -> AttributeValue {
@@ -53,10 +71,17 @@ impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hash(hash) => write!(f, "{hash}"),
-            Self::Due => f.write_str("due"),
+            Self::Due(hash) => write!(f, "due{hash}"),
+            Self::Sent(hash) => write!(f, "sent{hash}"),
             Self::Failed => f.write_str("failed"),
         }
     }
+}
+
+/// Spreads what would else be written under one key.
+pub(in crate::store) fn spread(of: &str) -> u8 {
+    let hash = Sha256::digest(of.as_bytes());
+    hash.first().copied().unwrap_or(0) % HASHES
 }
 
 /// An item that is due, by its key.
@@ -103,10 +128,18 @@ impl Store {
         read_page(query).await
     }
 
-    /// One page of a partition, due or not: as much as one request reads.
-    pub async fn watched(&self, shard: Shard, from: Option<Item>) -> Result<DuePage, StoreError> {
-        let query = self.query_watch(shard, from);
-        read_page(query.key_condition_expression("watch_shard = :shard")).await
+    /// One page of a partition, due or not, from `since_ms` on: as much as one request reads.
+    pub async fn watched(
+        &self,
+        shard: Shard,
+        since_ms: u64,
+        from: Option<Item>,
+    ) -> Result<DuePage, StoreError> {
+        let query = self
+            .query_watch(shard, from)
+            .key_condition_expression("watch_shard = :shard AND watch_at >= :since")
+            .expression_attribute_values(":since", number(since_ms));
+        read_page(query).await
     }
 
     fn query_watch(&self, shard: Shard, from: Option<Item>) -> QueryFluentBuilder {
@@ -118,11 +151,15 @@ impl Store {
             .set_exclusive_start_key(from)
     }
 
-    /// Everything in a partition, due or not.
-    pub(in crate::store) async fn all_in(&self, shard: Shard) -> Result<Vec<Due>, StoreError> {
+    /// Everything in a partition, due or not, from `since_ms` on.
+    pub(in crate::store) async fn all_in(
+        &self,
+        shard: Shard,
+        since_ms: u64,
+    ) -> Result<Vec<Due>, StoreError> {
         let (mut all, mut from) = (Vec::new(), None);
         loop {
-            let page = self.watched(shard, from).await?;
+            let page = self.watched(shard, since_ms, from).await?;
             all.extend(page.due);
             from = page.next;
             if from.is_none() {
@@ -157,7 +194,7 @@ async fn read_page(query: QueryFluentBuilder) -> Result<DuePage, StoreError> {
     })
 }
 
-fn read_due(item: &Item) -> Option<Due> {
+pub(in crate::store) fn read_due(item: &Item) -> Option<Due> {
     Some(Due {
         sid: read_text(item, SID)?.to_owned(),
         key: ItemKey::parse(read_text(item, ITEM)?),

@@ -5,9 +5,10 @@
 //!
 //! - `attribute`: keys, JSON and bodies as attributes; pure.
 //! - `batch`, `index`: many items in one request; which items are due.
-//! - `outbox`: what has to leave is put once, before anything is sent, and names who may send it
-//!   until when. An alert for many names its members first; then each says in which digest it was
-//!   sent. The counter of a minute only counts up.
+//! - `outbox`: what has to leave is put once, before anything is sent, and says of each destination
+//!   who may tell it until when, and what it was told; each step is written on condition that nobody
+//!   wrote meanwhile. An alert for many names its members first; then each says in which digest it
+//!   was told. The counter of a minute only counts up.
 //! - `session`: an event's item is put once, by a key that only the same fact has. A session's
 //!   item takes the *fast path*, one request that reads nothing, where the callback is newer than
 //!   all before it; else the *slow path*: the refused request has brought the item, the callback is
@@ -35,10 +36,10 @@ pub use attribute::{Item, size};
 pub use batch::BATCH;
 pub use error::{StoreError, Why};
 pub use index::{Due, DuePage, Shard};
-pub use outbox::alert::{Claim, DueClaim, Lease, read_alert};
-pub use outbox::digest::{Draft, MAX_MEMBERS, Membership, is_digest};
-pub use outbox::notice::{DueNotice, NoticeLease};
-pub use outbox::{Hold, LEASE_MS};
+pub use outbox::alert::{Claim, LeasedAlert, read_alert};
+pub use outbox::digest::{MAX_MEMBERS, NewDigest, is_digest};
+pub use outbox::notice::{LeasedNotice, NoticeClaim, StoredNotice};
+pub use outbox::{DueItems, LEASE_MS, Lease, Step};
 pub use quarantine::{QuarantineWrite, Quarantined};
 pub use record::SessionKey;
 pub use session::event::EventWrite;
@@ -72,8 +73,6 @@ pub struct Store {
     client: Client,
     table: String,
     retention_secs: u64,
-    /// Whether alerts go to a bus, too.
-    has_bus: bool,
     /// Generations other than 0, by `sid`: a guess that lets the fast path label its registers; the
     /// condition checks it.
     generations: Mutex<HashMap<String, u64>>,
@@ -88,16 +87,8 @@ impl Store {
             client: Client::from_conf(client),
             table,
             retention_secs,
-            has_bus: false,
             generations: Mutex::default(),
         }
-    }
-
-    /// Lets alerts go to a bus, too.
-    #[must_use]
-    pub fn with_bus(mut self, has_bus: bool) -> Self {
-        self.has_bus = has_bus;
-        self
     }
 
     /// Makes the first request, so that the connection and the credentials are ready when a

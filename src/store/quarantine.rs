@@ -1,4 +1,5 @@
-//! Quarantine: authentic bodies that aren't stored as callbacks, kept whole, a partition a day.
+//! Quarantine: authentic bodies that aren't stored as callbacks, kept whole, eight partitions a
+//! day.
 
 use crate::hash::short_hash;
 use crate::notification::QuarantineReason;
@@ -8,6 +9,7 @@ use crate::store::attribute::body::{keep_beginning, keep_body, read_body};
 use crate::store::attribute::key::{DAY, EXPIRES_AT, ITEM, SID, utc_name};
 use crate::store::attribute::{Item, number, read_number, read_text, text};
 use crate::store::error::{StoreError, failed};
+use crate::store::index::{HASHES, spread};
 
 /// Whether quarantine holds all of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub enum QuarantineWrite {
 /// A body in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
-    /// Its partition key: `quarantine#<yyyy-mm-dd>`.
+    /// Its partition key: `quarantine#<yyyy-mm-dd>#<0 to 7>`.
     pub sid: String,
     /// Its sort key: `<received_at>#<hash>`.
     pub item: String,
@@ -76,7 +78,7 @@ impl Store {
             .client
             .put_item()
             .table_name(&self.table)
-            .item(SID, text(partition(now_ms)))
+            .item(SID, text(partition(now_ms, spread(&hash))))
             .item(ITEM, text(format!("{now_ms}#{hash}")))
             .item(name, attribute)
             .item("reason", text(reason.to_string()))
@@ -98,21 +100,24 @@ impl Store {
 
     /// The bodies that were put into quarantine on the UTC day of `day_ms`, oldest first.
     pub async fn quarantined(&self, day_ms: u64) -> Result<Vec<Quarantined>, StoreError> {
-        let mut items = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("sid = :sid")
-            .expression_attribute_values(":sid", text(partition(day_ms)))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
         let mut bodies = Vec::new();
-        while let Some(item) = items.next().await {
-            let item = item.map_err(|error| failed("Query quarantine", error))?;
-            bodies.extend(read_quarantined(&item));
+        for part in 0..HASHES {
+            let mut items = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("sid = :sid")
+                .expression_attribute_values(":sid", text(partition(day_ms, part)))
+                .consistent_read(true)
+                .into_paginator()
+                .items()
+                .send();
+            while let Some(item) = items.next().await {
+                let item = item.map_err(|error| failed("Query quarantine", error))?;
+                bodies.extend(read_quarantined(&item));
+            }
         }
+        bodies.sort_by_key(|body: &Quarantined| body.received_at);
         Ok(bodies)
     }
 
@@ -144,9 +149,9 @@ fn read_quarantined(item: &Item) -> Option<Quarantined> {
     })
 }
 
-/// The partition of a time's UTC day.
-fn partition(ms: u64) -> String {
-    format!("quarantine#{}", utc_name(ms, DAY))
+/// A partition of a time's UTC day.
+fn partition(ms: u64, part: u8) -> String {
+    format!("quarantine#{}#{part}", utc_name(ms, DAY))
 }
 
 #[cfg(test)]
@@ -154,14 +159,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_has_the_partition_that_it_always_had() {
+    fn a_day_has_the_partitions_that_it_always_had() {
         for (ms, key) in [
-            (1_772_460_333_480, "quarantine#2026-03-02"),
-            (1_772_409_599_999, "quarantine#2026-03-01"),
-            (1_772_409_600_000, "quarantine#2026-03-02"),
-            (0, "quarantine#1970-01-01"),
+            (1_772_460_333_480, "quarantine#2026-03-02#7"),
+            (1_772_409_599_999, "quarantine#2026-03-01#7"),
+            (1_772_409_600_000, "quarantine#2026-03-02#7"),
+            (0, "quarantine#1970-01-01#7"),
         ] {
-            assert_eq!(partition(ms), key);
+            assert_eq!(partition(ms, 7), key);
         }
     }
 }

@@ -144,7 +144,8 @@ impl Store {
     /// As many watched sessions as one request a partition reads, which is thousands; and whether
     /// there are more. Costs eight queries of the index `watch`.
     pub async fn some_watched(&self) -> Result<(Vec<Sid>, bool), StoreError> {
-        let pages = try_join_all(Shard::sessions().map(|shard| self.watched(shard, None))).await?;
+        let pages = Shard::sessions().map(|shard| self.watched(shard, 0, None));
+        let pages = try_join_all(pages).await?;
         let has_more = pages.iter().any(|page| page.next.is_some());
         let all = pages.into_iter().flat_map(|page| page.due);
         Ok((all.filter_map(|due| due.session()).collect(), has_more))
@@ -156,7 +157,7 @@ impl Store {
     pub async fn watched_sids(&self) -> Result<Vec<Sid>, StoreError> {
         let mut sids = Vec::new();
         for shard in Shard::sessions() {
-            let watched = self.all_in(shard).await?;
+            let watched = self.all_in(shard, 0).await?;
             sids.extend(watched.iter().filter_map(Due::session));
         }
         // One whose mark is moved meanwhile comes twice.

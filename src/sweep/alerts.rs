@@ -1,509 +1,489 @@
-//! Sends due alerts, three a second; five or more of one kind leave as one digest.
+//! Tells people of alerts: each destination for itself, three messages a second; five or more of
+//! one kind leave as one digest. What one destination does holds up nothing at another.
 
-use super::{PUT_OFF_MS, Run, Sweep};
-use crate::alert::{AlertId, AlertKind, Destination, Destinations, Severity};
-use crate::error::chain;
-use crate::record::{AlertState, Roll, StoredAlert};
-use crate::send::{SendOutcome, Sent};
-use crate::store::{
-    BATCH, Draft, Due, DueClaim, ItemKey, Lease, MAX_MEMBERS, Shard, StoreError, is_digest,
+use super::{Run, Sweep};
+use crate::alert::{
+    Alert, AlertId, AlertKind, Attempt, Deliveries, Delivery, Destination, Digest, Incident, Links,
+    Message, NAMED, message,
 };
+use crate::error::chain;
+use crate::record::{DigestMembers, StoredAlert};
+use crate::send::SendError;
+use crate::store::{BATCH, Claim, LeasedAlert, MAX_MEMBERS, NewDigest, Step, StoreError};
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-/// An alert that couldn't be sent for this long is given up, in ms.
-pub(super) const GIVE_UP_MS: u64 = 24 * 60 * 60 * 1000;
-/// How long a run may send due alerts before it checks the sessions.
-const DUE_TIME: Duration = Duration::from_secs(15);
-/// How long SNS may take for one alert, so that one that hangs doesn't take the whole run.
+/// How long a destination may take for one message, so that one that hangs doesn't take the whole
+/// run.
 pub(super) const SEND: Duration = Duration::from_secs(6);
-/// Time reserved for one alert; none is started with less.
+/// Time reserved for one message; none is started with less.
 pub(super) const ALERT: Duration = Duration::from_millis(1500);
-/// The same for a digest, whose members are taken in one after another.
+/// The same for a digest, which its members join one after another.
 const DIGEST: Duration = Duration::from_secs(4);
-/// Time reserved for what a run has found and left to its end.
-const HELD_TIME: Duration = Duration::from_secs(6);
 /// Three a second: SNS suspends an email subscription that gets more than ten.
 const GAP: Duration = Duration::from_millis(334);
 /// So many alerts of one kind leave as one.
-const MANY: usize = 5;
-/// Keys of due alerts that a run reads at most, and of due notices.
-const MAX_DUE: usize = 20_000;
-/// How long it may read them.
-const LIST_TIME: Duration = Duration::from_secs(5);
+pub(super) const MANY: usize = 5;
+/// Members that join a digest at the same time.
+const AT_A_TIME: usize = 32;
 /// Batches of alerts that are read at the same time.
 const BATCHES_AT_A_TIME: usize = 8;
 
-/// What a digest's members have in common.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Common {
-    kind: AlertKind,
-    to: Destinations,
-    /// If they take alerts back: the digest that those were sent in.
-    resolves: Option<AlertId>,
+/// One destination's part of a run.
+pub(super) struct Lane<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) at: Destination,
+    until: Instant,
+    pub(super) links: &'a Links,
+    pub(super) sweep: Sweep,
 }
 
-/// Alerts that may leave as one.
-type Groups = BTreeMap<Common, Vec<(Due, StoredAlert)>>;
-
 impl Run<'_> {
-    /// Sends the alerts that are due.
-    pub(super) async fn send_due(&self) -> Sweep {
+    /// Tells people of these until then.
+    pub(super) async fn tell_people(&self, alerts: &[StoredAlert], until: Instant) -> Sweep {
         let mut sweep = Sweep::default();
-        // What becomes due meanwhile, what this run put off itself too, is for the next one.
-        let due_until_ms = self.invocation.began_at_ms();
-        let (mut due, mut notices, mut from) = (Vec::new(), Vec::new(), None);
-        let list_until = Instant::now() + LIST_TIME;
-        loop {
-            let store = &self.sweeper.store;
-            let page = store.due(Shard::Due, due_until_ms, from);
-            match timeout_at(self.invocation.deadline, page).await {
-                Ok(Ok(page)) => {
-                    let (some, others): (Vec<_>, Vec<_>) = page
-                        .due
-                        .into_iter()
-                        .partition(|due| matches!(due.key, ItemKey::Notice(_)));
-                    // However many notices wait for a bus that is down, alerts are found.
-                    notices.extend(some);
-                    notices.truncate(MAX_DUE);
-                    due.extend(others);
-                    from = page.next;
-                }
-                Ok(Err(error)) => {
-                    sweep.errors += 1;
-                    sweep.finished = false;
-                    let item = format!("shard {}", Shard::Due);
-                    sweep.remark("watch", item, "not read", Some(chain(&error)));
-                    return sweep;
-                }
-                Err(_) => {
-                    sweep.finished = false;
-                    return sweep;
-                }
-            }
-            if from.is_none() || due.len() >= MAX_DUE || Instant::now() >= list_until {
-                break;
-            }
+        if alerts.is_empty() {
+            return sweep;
         }
-        due.extend(notices);
-        let until = self.invocation.deadline.min(Instant::now() + DUE_TIME);
-        self.send_all(due, until, &mut sweep).await;
+        let links = self.sweeper.outbox.links(self.invocation.now_ms()).await;
+        let links = &links;
+        let lanes = Destination::PACED.map(|at| async move {
+            let mut lane = Lane {
+                run: self,
+                at,
+                until: until.min(self.invocation.deadline),
+                links,
+                sweep: Sweep::default(),
+            };
+            let worked_off = timeout_at(self.invocation.deadline, lane.work_off(alerts)).await;
+            lane.sweep.finished &= worked_off.is_ok();
+            lane.sweep
+        });
+        for lane in join_all(lanes).await {
+            sweep.add(lane);
+        }
         sweep
     }
 
-    /// Sends what this run has found and left to its end.
-    pub(super) async fn send_held(&self) -> Sweep {
-        let mut sweep = Sweep::default();
-        let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
-        self.send_all(held, self.invocation.deadline, &mut sweep)
-            .await;
-        sweep
-    }
-
-    /// Leaves alerts to the end of the run.
-    pub(super) fn hold(&self, due: impl IntoIterator<Item = Due>) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.extend(due);
-    }
-
-    /// Time that is reserved for what is held.
-    pub(super) fn reserved_for_held(&self) -> Duration {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.is_empty() {
-            Duration::ZERO
-        } else {
-            // Of a short run only a part, so that sessions are checked, too.
-            HELD_TIME.min(self.length / 4)
-        }
-    }
-
-    /// Sends these until then: digests first, because they are about many; alerts before what takes
-    /// them back; what is critical before the rest.
-    async fn send_all(&self, mut due: Vec<Due>, until: Instant, sweep: &mut Sweep) {
-        due.sort_by_key(|due| (order(due), due.watch_at));
-        let (notices, due): (Vec<_>, Vec<_>) = due
-            .into_iter()
-            .partition(|due| matches!(due.key, ItemKey::Notice(_)));
-        let (digests, alerts): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|due| is_digest(&due.sid));
-        for due in &digests {
-            self.send_one(due, until, sweep).await;
-        }
-        let (resolutions, alarms): (Vec<_>, Vec<_>) = alerts.into_iter().partition(is_resolution);
-        for part in [alarms, resolutions] {
-            for due in self.send_digests(part, until, sweep).await {
-                self.send_one(&due, until, sweep).await;
-            }
-        }
-        sweep.add(self.tell_due(notices, until).await);
-    }
-
-    /// Sends as one what many of these have to say; the others are left.
-    async fn send_digests(&self, due: Vec<Due>, until: Instant, sweep: &mut Sweep) -> Vec<Due> {
-        let mut by_kind: BTreeMap<Option<AlertKind>, Vec<Due>> = BTreeMap::new();
-        for due in due {
-            by_kind.entry(kind(&due)).or_default().push(due);
-        }
-        let mut left = Vec::new();
-        for (kind, some) in by_kind {
-            let can_be_sent = !self.sns_is_down() && !self.table_is_down();
-            let is_many = kind.is_some_and(|kind| some.len() >= many(kind));
-            if !is_many || !can_be_sent || Instant::now() >= until {
-                left.extend(some);
-                continue;
-            }
-            match timeout_at(until, self.group(&some)).await {
-                Ok(Ok((groups, alone))) => {
-                    left.extend(alone);
-                    for (common, members) in groups {
-                        left.extend(self.send_group(&common, members, until, sweep).await);
-                    }
-                }
-                Ok(Err(error)) => {
-                    self.table_failures.fetch_add(1, Ordering::Relaxed);
-                    sweep.errors += 1;
-                    let item = format!("shard {}", Shard::Due);
-                    sweep.remark("watch", item, "alerts not read", Some(chain(&error)));
-                    left.extend(some);
-                }
-                Err(_) => left.extend(some),
-            }
-        }
-        left.sort_by_key(|due| (order(due), due.watch_at));
-        left
-    }
-
-    /// Sends those that have everything in common as one, or as one for each thousand; too few are
-    /// left.
-    async fn send_group(
-        &self,
-        common: &Common,
-        members: Vec<(Due, StoredAlert)>,
-        until: Instant,
-        sweep: &mut Sweep,
-    ) -> Vec<Due> {
-        let watched = self.sweeper.watched.load(Ordering::Relaxed);
-        let count = u64::try_from(members.len()).unwrap_or(u64::MAX);
-        let is_widespread = watched > 0 && count.saturating_mul(2) >= watched;
-        let mut left = Vec::new();
-        for some in members.chunks(MAX_MEMBERS) {
-            let due = some.iter().map(|(due, _)| due);
-            let has_time = Instant::now() + DIGEST <= until;
-            if some.len() < many(common.kind) || self.sns_is_down() || !has_time {
-                left.extend(due.cloned());
-                continue;
-            }
-            let draft = Draft {
-                kind: common.kind,
-                to: common.to.clone(),
-                created_at: some.iter().map(|(_, it)| it.created_at).min().unwrap_or(0),
-                since: some.iter().map(|(_, it)| it.alert.at).min().unwrap_or(0),
-                roll: Roll {
-                    members: some.iter().map(|(_, it)| it.alert.id()).collect(),
-                    is_widespread,
-                    resolves: common.resolves.clone(),
-                },
-            };
-            let put = self.sweeper.store.put_digest(draft, self.invocation);
-            match timeout_at(until, put).await {
-                Ok(Ok(Some(lease))) => {
-                    if let Err(error) = self.send_lease(&lease, until, sweep).await {
-                        self.note_error(&lease.alert().sid, error, sweep);
-                    }
-                }
-                // Whoever takes the digest over sends it.
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => {
-                    self.note_error("digest", error, sweep);
-                    left.extend(due.cloned());
-                }
-                Err(_) => left.extend(due.cloned()),
-            }
-        }
-        left
-    }
-
-    /// Reads these, and puts together what may leave as one; the others leave alone. What takes
-    /// back an alert that isn't sent yet is left to the next run.
-    async fn group(&self, due: &[Due]) -> Result<(Groups, Vec<Due>), StoreError> {
-        let ids: Vec<_> = due.iter().filter_map(id).collect();
-        let stored = self.read_alerts(&ids).await?;
-        let opened: Vec<_> = ids
-            .iter()
-            .filter_map(|id| {
-                Some(AlertId {
-                    sid: id.sid.clone(),
-                    key: id.key.resolves()?,
-                })
-            })
-            .collect();
-        let opened = self.read_alerts(&opened).await?;
-        let (mut groups, mut alone) = (Groups::new(), Vec::new());
-        for due in due {
-            let Some(found) = id(due).and_then(|id| Some((stored.get(&id)?, id))) else {
-                alone.push(due.clone());
-                continue;
-            };
-            let (found, id) = found;
-            let opened = id.key.resolves().and_then(|key| {
-                let sid = id.sid.clone();
-                opened.get(&AlertId { sid, key })
-            });
-            let resolves = opened.and_then(|opened| opened.sent_in.clone());
-            let is_resolution = id.key.resolves().is_some();
-            // What the topics have got has an incident of its own.
-            let is_left_for_bus = found.to == [Destination::Bus].into();
-            let is_alone = is_left_for_bus || (is_resolution && resolves.is_none());
-            if found.state != AlertState::Pending || is_alone {
-                alone.push(due.clone());
-                continue;
-            }
-            let common = Common {
-                kind: found.alert.kind,
-                to: found.to.clone(),
-                resolves,
-            };
-            groups
-                .entry(common)
-                .or_default()
-                .push((due.clone(), found.clone()));
-        }
-        // A digest that isn't sent yet is waited for.
-        let mut sent = Groups::new();
-        for (common, members) in groups {
-            let is_sent = match &common.resolves {
-                None => true,
-                Some(digest) => {
-                    let digest = self.sweeper.store.stored_alert(digest).await?;
-                    digest.is_none_or(|digest| digest.state != AlertState::Pending)
-                }
-            };
-            if is_sent && members.len() >= many(common.kind) {
-                sent.insert(common, members);
-            } else {
-                alone.extend(members.into_iter().map(|(due, _)| due));
-            }
-        }
-        Ok((sent, alone))
-    }
-
-    async fn read_alerts(
+    /// Reads these alerts; those that are gone or can't be read aren't among them.
+    pub(super) async fn read_alerts(
         &self,
         ids: &[AlertId],
     ) -> Result<HashMap<AlertId, StoredAlert>, StoreError> {
         let store = &self.sweeper.store;
-        let batches = ids.chunks(BATCH).map(|batch| store.stored_alerts(batch));
+        let batches: Vec<_> = ids.chunks(BATCH).collect();
         let read: Vec<_> = stream::iter(batches)
+            .map(|batch| store.stored_alerts(batch))
             .buffer_unordered(BATCHES_AT_A_TIME)
             .try_collect()
             .await?;
-        Ok(read
-            .into_iter()
-            .flatten()
-            .map(|stored| (stored.alert.id(), stored))
-            .collect())
+        let read = read.into_iter().flatten();
+        Ok(read.map(|stored| (stored.alert.id(), stored)).collect())
     }
 
-    async fn send_one(&self, due: &Due, until: Instant, sweep: &mut Sweep) {
-        if self.table_is_down() || !self.has_time(ALERT) {
-            sweep.finished = false;
-            return;
-        }
-        if Instant::now() + ALERT > until {
-            sweep.finished = false;
-            sweep.held += 1;
-            self.note_oldest_pending(due.watch_at, sweep);
-            return;
-        }
-        let sent = match due.key {
-            ItemKey::Alert(_) => {
-                timeout_at(self.invocation.deadline, self.try_alert(due, until, sweep)).await
-            }
-            ItemKey::Session
-            | ItemKey::Event(_)
-            | ItemKey::Notice(_)
-            | ItemKey::Missing(_)
-            | ItemKey::Other(_) => Ok(self.put_off(due, "unreadable", sweep).await),
-        };
-        self.note_due(due, sent, sweep);
-    }
-
-    async fn try_alert(
-        &self,
-        due: &Due,
-        until: Instant,
-        sweep: &mut Sweep,
-    ) -> Result<(), StoreError> {
-        if self.sns_is_down() {
-            sweep.held += 1;
-            self.note_oldest_pending(due.watch_at, sweep);
-            return Ok(());
-        }
-        let store = &self.sweeper.store;
-        match store.claim_due(due, self.invocation).await? {
-            DueClaim::Ours(lease) => self.send_lease(&lease, until, sweep).await,
-            DueClaim::HeldElsewhere => Ok(()),
-            DueClaim::Unreadable => self.put_off(due, "unreadable", sweep).await,
-        }
-    }
-
-    /// Sends an alert that is ours; what fails is put off, and given up after a day.
-    async fn send_lease(
-        &self,
-        lease: &Lease,
-        until: Instant,
-        sweep: &mut Sweep,
-    ) -> Result<(), StoreError> {
-        self.pace().await;
-        let until = self.invocation.deadline.min(until);
-        let invocation = self.invocation.until(until.min(Instant::now() + SEND));
-        let (store, outbox) = (&self.sweeper.store, &self.sweeper.outbox);
-        let sent = outbox.send(store, lease, invocation).await;
-        if self.note_sent(lease, sent, sweep) {
-            return Ok(());
-        }
-        let now_ms = self.invocation.now_ms();
-        if lease.hold().created_at().saturating_add(GIVE_UP_MS) <= now_ms {
-            sweep.failed += 1;
-            let alert = lease.alert();
-            let key = ItemKey::Alert(alert.key.clone()).to_string();
-            sweep.remark(&alert.sid, key, "given up", None);
-            return store.give_up(lease.hold(), now_ms).await;
-        }
-        self.note_oldest_pending(lease.hold().created_at(), sweep);
-        store.defer(lease.hold(), now_ms).await
-    }
-
-    /// Waits until another message may leave.
-    async fn pace(&self) {
-        let at = {
+    /// Waits until another message may leave to a destination.
+    async fn pace(&self, at: Destination) {
+        let next = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = (*next).max(Instant::now());
-            *next = at + GAP;
-            at
+            let next = next.entry(at).or_insert_with(Instant::now);
+            let now = (*next).max(Instant::now());
+            *next = now + GAP;
+            now
         };
-        sleep_until(at).await;
+        sleep_until(next).await;
     }
 
-    /// An item that can't be read or written is reported and put off, and doesn't stop the rest.
-    pub(super) async fn put_off(
-        &self,
-        due: &Due,
-        why: &'static str,
-        sweep: &mut Sweep,
-    ) -> Result<(), StoreError> {
-        sweep.unreadable += 1;
-        sweep.remark(&due.sid, due.key.to_string(), why, None);
-        let later_ms = self.invocation.now_ms() + PUT_OFF_MS;
-        self.sweeper.store.put_off(due, later_ms).await
-    }
-
-    /// Sends what a check found, as far as the topics haven't got enough in this minute; what is
-    /// over that leaves at the end of this run. What can't be sent now is due once its lease is
-    /// over.
-    pub(super) async fn send_found(&self, leases: &[Lease], sweep: &mut Sweep) {
-        for lease in leases {
-            sweep.found += 1;
-            if self.sns_is_down() {
-                sweep.held += 1;
-                self.note_oldest_pending(lease.hold().created_at(), sweep);
-                continue;
-            }
-            let deadline = self.invocation.deadline.min(Instant::now() + SEND);
-            let invocation = self.invocation.until(deadline);
-            let (store, outbox) = (&self.sweeper.store, &self.sweeper.outbox);
-            let sent = outbox.announce(store, lease, invocation).await;
-            if sent.outcome == SendOutcome::Left {
-                let alert = lease.alert();
-                self.hold([Due {
-                    sid: alert.sid.clone(),
-                    key: ItemKey::Alert(alert.key.clone()),
-                    watch_at: self.invocation.now_ms(),
-                }]);
-            }
-            if !self.note_sent(lease, sent, sweep) {
-                self.note_oldest_pending(lease.hold().created_at(), sweep);
-            }
+    /// Sends what a check found and may leave at once. What fails is due once its lease is over.
+    pub(super) async fn send_found(&self, mut leased: LeasedAlert, sweep: &mut Sweep) {
+        let paced: Vec<_> = leased
+            .lease()
+            .destinations()
+            .filter(|at| is_paced(*at))
+            .collect();
+        if paced.is_empty() {
+            return self.defer_to_end([leased.into_stored()]);
         }
-    }
-
-    /// Counts an alert as published or deferred; false if the sweeper has to try it again.
-    fn note_sent(&self, lease: &Lease, sent: Sent, sweep: &mut Sweep) -> bool {
+        for at in paced {
+            self.pace(at).await;
+        }
+        let deadline = self.invocation.deadline.min(Instant::now() + SEND);
+        let invocation = self.invocation.until(deadline);
+        let (store, outbox) = (&self.sweeper.store, &self.sweeper.outbox);
+        let sent = outbox.send(store, &mut leased, invocation).await;
         if let Some(error) = sent.error {
-            let alert = lease.alert();
-            let (key, outcome) = (ItemKey::Alert(alert.key.clone()), sent.outcome.as_str());
-            sweep.remark(&alert.sid, key.to_string(), outcome, Some(error));
+            let alert = leased.alert();
+            let outcome = sent.outcome.as_str();
+            sweep.remark(&alert.sid, item_of(alert), outcome, Some(error));
         }
-        match sent.outcome {
-            SendOutcome::Published => {
-                self.sns_failures.store(0, Ordering::Relaxed);
-                sweep.published += 1;
-                return true;
-            }
-            SendOutcome::Empty | SendOutcome::Left => return true,
-            SendOutcome::Waits | SendOutcome::Refused => sweep.deferred += 1,
-            SendOutcome::Deferred => {
-                let failures = u32::from(!sent.only_bus_failed);
-                self.sns_failures.fetch_add(failures, Ordering::Relaxed);
-                sweep.deferred += 1;
+        let stored = leased.stored();
+        for (at, delivery) in &stored.outgoing.to {
+            match delivery {
+                Delivery::Told { .. } => {
+                    self.reset_failures(*at);
+                    sweep.count_told(*at);
+                }
+                Delivery::Pending { .. } if is_paced(*at) => {
+                    self.add_failure(*at);
+                    let age_ms = self.age_ms(stored.outgoing.created_at);
+                    sweep.count_deferred(*at, age_ms);
+                }
+                Delivery::Pending { .. } | Delivery::Needless | Delivery::Failed { .. } => {}
             }
         }
-        false
+        self.defer_to_end([leased.into_stored()]);
     }
 
-    fn note_error(&self, sid: &str, error: StoreError, sweep: &mut Sweep) {
-        self.table_failures.fetch_add(1, Ordering::Relaxed);
-        sweep.errors += 1;
-        sweep.remark(
-            sid,
-            "alert#".to_owned(),
-            "not processed",
-            Some(chain(&error)),
-        );
-    }
-
-    /// Notes the age of an alert that isn't sent.
-    fn note_oldest_pending(&self, since_ms: u64, sweep: &mut Sweep) {
-        let age_ms = self.invocation.now_ms().saturating_sub(since_ms);
-        sweep.oldest_pending_ms = sweep.oldest_pending_ms.max(age_ms);
+    pub(super) fn age_ms(&self, since_ms: u64) -> u64 {
+        self.invocation.now_ms().saturating_sub(since_ms)
     }
 }
 
-/// So many of a kind leave as one. What takes back what one digest told belongs together anyway.
-fn many(kind: AlertKind) -> usize {
-    if kind.alarm() == kind { MANY } else { 2 }
-}
+impl Lane<'_> {
+    /// Tells this destination what it still has to be told: digests first, because they are about
+    /// many; what is critical before the rest; alerts before what takes them back.
+    async fn work_off(&mut self, alerts: &[StoredAlert]) {
+        let (owner, now_ms) = (self.run.invocation.id, self.run.invocation.now_ms());
+        let due = alerts.iter().filter(|stored| {
+            let delivery = stored.outgoing.to.get(&self.at);
+            delivery.is_some_and(|delivery| delivery.is_due(owner, now_ms))
+        });
+        let mut due: Vec<_> = due.cloned().collect();
+        due.sort_by_key(|it| (it.alert.kind.alarm().severity(), it.outgoing.created_at));
+        if !self.run.sweeper.outbox.has(self.at) {
+            return self.settle(due, &Delivery::Needless).await;
+        }
+        let (resolutions, alarms): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|it| takes_back(&it.alert));
+        let (digests, alarms): (Vec<_>, Vec<_>) =
+            alarms.into_iter().partition(|it| it.members.is_some());
+        for digest in digests {
+            if let Some(leased) = self.lease(digest, DIGEST).await {
+                self.send_digest(leased).await;
+            }
+        }
+        for stored in self.send_many(alarms).await {
+            self.send_alone(stored).await;
+        }
+        self.take_back(resolutions).await;
+    }
 
-/// The id of a due alert.
-fn id(due: &Due) -> Option<AlertId> {
-    match &due.key {
-        ItemKey::Alert(key) => Some(AlertId {
-            sid: due.sid.clone(),
-            key: key.clone(),
-        }),
-        ItemKey::Session
-        | ItemKey::Event(_)
-        | ItemKey::Notice(_)
-        | ItemKey::Missing(_)
-        | ItemKey::Other(_) => None,
+    /// Sends as digests what many of these have to say; the others are left.
+    async fn send_many(&mut self, alarms: Vec<StoredAlert>) -> Vec<StoredAlert> {
+        let now_ms = self.run.invocation.now_ms();
+        let mut by_kind: BTreeMap<AlertKind, Vec<StoredAlert>> = BTreeMap::new();
+        let mut left = Vec::new();
+        for stored in alarms {
+            let delivery = stored.outgoing.to.get(&self.at);
+            if delivery.is_some_and(|delivery| delivery.can_join(now_ms)) {
+                by_kind.entry(stored.alert.kind).or_default().push(stored);
+            } else {
+                left.push(stored);
+            }
+        }
+        for (kind, some) in by_kind {
+            for some in some.chunks(MAX_MEMBERS) {
+                if some.len() < MANY {
+                    left.extend_from_slice(some);
+                } else if !self.can_send(DIGEST) {
+                    self.hold(some);
+                } else if let Some(leased) = self.put_digest(kind, some).await {
+                    self.send_digest(leased).await;
+                }
+            }
+        }
+        left.sort_by_key(|it| (it.alert.kind.severity(), it.outgoing.created_at));
+        left
+    }
+
+    /// Writes down a digest of these.
+    async fn put_digest(&mut self, kind: AlertKind, some: &[StoredAlert]) -> Option<LeasedAlert> {
+        let watched = self.run.sweeper.watched.load(Ordering::Relaxed);
+        let count = u64::try_from(some.len()).unwrap_or(u64::MAX);
+        let oldest = some.iter().map(|it| it.outgoing.created_at).min();
+        let digest = NewDigest {
+            kind,
+            at: self.at,
+            since: some.iter().map(|it| it.alert.at).min().unwrap_or(0),
+            created_at: oldest.unwrap_or(0),
+            members: DigestMembers {
+                ids: some.iter().map(|it| it.alert.id()).collect(),
+                is_widespread: watched > 0 && count.saturating_mul(2) >= watched,
+            },
+        };
+        let store = &self.run.sweeper.store;
+        let put = store.put_digest(digest, self.run.invocation).await;
+        // Whoever takes over one that is there already sends it.
+        self.ok("digest", "alert#", put)?
+    }
+
+    /// Lets a digest stand for its members, and sends it. If that of one can't be told, all has to
+    /// be tried again: nobody may be left out who doesn't leave alone any more.
+    async fn send_digest(&mut self, leased: LeasedAlert) {
+        let (sid, item) = (leased.alert().sid.clone(), item_of(leased.alert()));
+        let left_ms = leased.lease().ends_at();
+        let left_ms = left_ms.saturating_sub(self.run.invocation.now_ms());
+        let joined = self.join_members(leased.stored());
+        // Whoever takes the digest over lets them join.
+        let Ok(joined) = timeout(Duration::from_millis(left_ms), joined).await else {
+            return;
+        };
+        let Some(members) = self.ok(&sid, &item, joined) else {
+            return;
+        };
+        if members.is_empty() {
+            let leased = vec![leased];
+            return self.note(leased, &Attempt::Needless).await;
+        }
+        let alert = Alert {
+            at: members.first().map_or(leased.alert().at, |first| first.at),
+            ..leased.alert().clone()
+        };
+        let incident = Incident::of(&alert);
+        let is_widespread = leased.stored().members.as_ref();
+        let is_widespread = is_widespread.is_some_and(|members| members.is_widespread);
+        let message = self.many(&alert, &members, &incident, is_widespread, &[]);
+        self.publish(vec![leased], &message).await;
+    }
+
+    /// Lets a digest stand for those of its members that can still join it; all that it stands for,
+    /// oldest first.
+    async fn join_members(&self, digest: &StoredAlert) -> Result<Vec<Alert>, StoreError> {
+        let (at, id) = (self.at, digest.alert.id());
+        let ids = digest.members.iter().flat_map(|members| &members.ids);
+        let ids: Vec<_> = ids.cloned().collect();
+        let members = self.run.read_alerts(&ids).await?;
+        let now_ms = self.run.invocation.now_ms();
+        let store = &self.run.sweeper.store;
+        let joins = members.into_values().map(|mut member| {
+            let id = &id;
+            async move {
+                let join = |to: &mut Deliveries| {
+                    let delivery = to.get_mut(&at);
+                    delivery.is_some_and(|delivery| delivery.join(id, now_ms))
+                };
+                // One that can't be written leaves alone.
+                let step = store.step_alert(&mut member, now_ms, join).await?;
+                Ok((step == Step::Written).then_some(member.alert))
+            }
+        });
+        let joined: Vec<_> = stream::iter(joins)
+            .buffer_unordered(AT_A_TIME)
+            .try_collect()
+            .await?;
+        let mut joined: Vec<_> = joined.into_iter().flatten().collect();
+        joined.sort_by(|one, other| (one.at, &one.sid).cmp(&(other.at, &other.sid)));
+        Ok(joined)
+    }
+
+    /// Sends one under its own name.
+    pub(super) async fn send_alone(&mut self, stored: StoredAlert) {
+        if let Some(leased) = self.lease(stored, ALERT).await {
+            let alert = leased.alert();
+            let message = message(alert, &Incident::of(alert), self.links);
+            self.publish(vec![leased], &message).await;
+        }
+    }
+
+    /// A message about many. `closes` are the incidents that it closes, if they are several.
+    pub(super) fn many(
+        &self,
+        alert: &Alert,
+        members: &[Alert],
+        incident: &Incident,
+        is_widespread: bool,
+        closes: &[String],
+    ) -> Message {
+        let named = members.get(..NAMED.min(members.len())).unwrap_or_default();
+        let digest = Digest {
+            alert,
+            named,
+            count: u64::try_from(members.len()).unwrap_or(u64::MAX),
+            is_widespread,
+            incident,
+            links: self.links,
+            closes,
+        };
+        digest.message()
+    }
+
+    /// Takes the lease of one, if there is time for it and nobody else is at it.
+    pub(super) async fn lease(
+        &mut self,
+        stored: StoredAlert,
+        time: Duration,
+    ) -> Option<LeasedAlert> {
+        if !self.can_send(time) {
+            self.hold(&[stored]);
+            return None;
+        }
+        let (sid, item) = (stored.alert.sid.clone(), item_of(&stored.alert));
+        let store = &self.run.sweeper.store;
+        let wanted = [self.at];
+        let claim = store.lease_alert(stored.clone(), &wanted, self.run.invocation);
+        let claim = claim.await;
+        match self.ok(&sid, &item, claim)? {
+            Claim::Ours(leased) => Some(*leased),
+            Claim::HeldElsewhere => None,
+            Claim::Unwritable => {
+                let due = self.run.due_of(&stored);
+                let put_off = self.run.put_off(&due, "unwritable", &mut self.sweep).await;
+                self.ok(&sid, &item, put_off);
+                None
+            }
+        }
+    }
+
+    /// Publishes a message about these, and notes how that went of each.
+    pub(super) async fn publish(&mut self, leased: Vec<LeasedAlert>, message: &Message) {
+        self.run.pace(self.at).await;
+        let Some(first) = leased.first() else {
+            return;
+        };
+        let lease_ends = leased.iter().map(|leased| leased.lease().ends_at()).min();
+        let left_ms = lease_ends.unwrap_or(0);
+        let left_ms = left_ms.saturating_sub(self.run.invocation.now_ms());
+        let until = Instant::now() + SEND.min(Duration::from_millis(left_ms));
+        let until = until.min(self.run.invocation.deadline - ALERT / 3);
+        let outbox = &self.run.sweeper.outbox;
+        let attempt = if Instant::now() >= until {
+            None
+        } else {
+            Some(outbox.publish_to(self.at, message, until).await)
+        };
+        match attempt {
+            None => {}
+            Some(Ok(message_id)) => {
+                self.run.reset_failures(self.at);
+                self.sweep.count_told(self.at);
+                self.note(leased, &Attempt::Told(message_id)).await;
+            }
+            Some(Err(error)) => {
+                let alert = first.alert();
+                self.remark(alert, "deferred", Some(&error));
+                if !error.is_refusal() {
+                    self.run.add_failure(self.at);
+                }
+                self.note(leased, &Attempt::Failed).await;
+            }
+        }
+    }
+
+    /// Notes of each of these how telling it went.
+    async fn note(&mut self, leased: Vec<LeasedAlert>, attempt: &Attempt) {
+        let now_ms = self.run.invocation.now_ms();
+        let (at, store) = (self.at, &self.run.sweeper.store);
+        let notes = leased.into_iter().map(|mut leased| async move {
+            let attempts = [(at, attempt.clone())].into();
+            let noted = store.note_told(&mut leased, &attempts, now_ms).await;
+            (leased, noted)
+        });
+        let mut notes = std::pin::pin!(stream::iter(notes).buffer_unordered(AT_A_TIME));
+        while let Some((leased, noted)) = notes.next().await {
+            let alert = leased.alert();
+            self.ok(&alert.sid, &item_of(alert), noted);
+            match leased.stored().outgoing.to.get(&at) {
+                Some(Delivery::Failed { .. }) => {
+                    self.sweep.count_failed(at);
+                    self.remark(alert, "given up", None);
+                }
+                Some(Delivery::Pending { .. }) => {
+                    let age_ms = self.run.age_ms(leased.stored().outgoing.created_at);
+                    self.sweep.count_deferred(at, age_ms);
+                }
+                Some(Delivery::Told { .. } | Delivery::Needless) | None => {}
+            }
+        }
+    }
+
+    /// Takes the leases of these, as far as nobody else is at them.
+    pub(super) async fn lease_all(&mut self, some: &[StoredAlert]) -> Vec<LeasedAlert> {
+        if !self.can_send(DIGEST) {
+            self.hold(some);
+            return Vec::new();
+        }
+        let (wanted, store) = ([self.at], &self.run.sweeper.store);
+        let claims = some.iter().map(|stored| {
+            let claim = store.lease_alert(stored.clone(), &wanted, self.run.invocation);
+            async move { (stored, claim.await) }
+        });
+        let claims: Vec<_> = stream::iter(claims).buffered(AT_A_TIME).collect().await;
+        let mut leased = Vec::new();
+        for (stored, claim) in claims {
+            match self.ok(&stored.alert.sid, &item_of(&stored.alert), claim) {
+                Some(Claim::Ours(one)) => leased.push(*one),
+                Some(Claim::HeldElsewhere | Claim::Unwritable) | None => {}
+            }
+        }
+        leased
+    }
+
+    /// Settles these without a message.
+    pub(super) async fn settle(&mut self, some: Vec<StoredAlert>, settled: &Delivery) {
+        let now_ms = self.run.invocation.now_ms();
+        let (at, store) = (self.at, &self.run.sweeper.store);
+        let steps = some.into_iter().map(|mut stored| async move {
+            let settle = |to: &mut Deliveries| {
+                let delivery = to.get_mut(&at);
+                delivery.is_some_and(|delivery| delivery.settle(settled.clone(), now_ms))
+            };
+            let step = store.step_alert(&mut stored, now_ms, settle).await;
+            (stored.alert, step)
+        });
+        let mut steps = std::pin::pin!(stream::iter(steps).buffer_unordered(AT_A_TIME));
+        while let Some((alert, step)) = steps.next().await {
+            self.ok(&alert.sid, &item_of(&alert), step);
+        }
+    }
+
+    /// True if something that takes so long can still be begun, and this destination takes it.
+    pub(super) fn can_send(&self, time: Duration) -> bool {
+        let is_down = self.run.is_down(self.at) || self.run.table_is_down();
+        !is_down && Instant::now() + time <= self.until
+    }
+
+    /// Leaves these to the next run.
+    pub(super) fn hold(&mut self, some: &[StoredAlert]) {
+        for stored in some {
+            let age_ms = self.run.age_ms(stored.outgoing.created_at);
+            self.sweep.count_held(self.at, age_ms);
+        }
+        self.sweep.finished &= self.run.is_down(self.at);
+    }
+
+    /// What was asked of the table, if it answered. A failure is reported, and stops nothing else.
+    pub(super) fn ok<T>(
+        &mut self,
+        sid: &str,
+        item: &str,
+        result: Result<T, StoreError>,
+    ) -> Option<T> {
+        self.run.ok(sid, item, result, &mut self.sweep)
+    }
+
+    fn remark(&mut self, alert: &Alert, outcome: &'static str, error: Option<&SendError>) {
+        let error = match error {
+            Some(error) => format!("{}: {}", self.at.as_str(), chain(error)),
+            None => self.at.as_str().to_owned(),
+        };
+        self.sweep
+            .remark(&alert.sid, item_of(alert), outcome, Some(error));
     }
 }
 
-/// The kind of a due alert, as far as its key says it.
-fn kind(due: &Due) -> Option<AlertKind> {
-    id(due)?.key.kind()
+/// The sort key of an alert, for a remark.
+pub(super) fn item_of(alert: &Alert) -> String {
+    format!("alert#{}", alert.key)
 }
 
-fn is_resolution(due: &Due) -> bool {
-    kind(due).is_some_and(|kind| kind.alarm() != kind)
+fn takes_back(alert: &Alert) -> bool {
+    alert.kind.alarm() != alert.kind
 }
 
-/// What leaves first: alerts before what takes them back, critical ones before the rest.
-fn order(due: &Due) -> (bool, bool) {
-    let severity = kind(due).map(|kind| kind.alarm().severity());
-    (is_resolution(due), severity != Some(Severity::Critical))
+fn is_paced(at: Destination) -> bool {
+    Destination::PACED.contains(&at)
 }

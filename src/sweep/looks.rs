@@ -28,7 +28,7 @@ const BATCH_TIME: Duration = Duration::from_millis(2500);
 /// What one page of a partition holds.
 enum Listed {
     Sessions(Shard, Vec<Sid>),
-    /// Whatever isn't a session: alerts are served here, too; the rest is put off.
+    /// Items that nobody knows.
     Others(Vec<Due>),
     /// The partition can't be read.
     Failed(Shard, Option<StoreError>),
@@ -73,10 +73,10 @@ impl Run<'_> {
             Some(at) => at,
             None => (place.shards.next()?, None),
         };
-        if self.table_is_down() || !self.has_time(BATCH_TIME + self.reserved_for_held()) {
+        if self.table_is_down() || !self.has_time(BATCH_TIME + self.reserved_for_end()) {
             return Some((vec![Listed::Failed(shard, None)], place));
         }
-        let page = self.sweeper.store.watched(shard, from);
+        let page = self.sweeper.store.watched(shard, 0, from);
         let page = match timeout_at(self.invocation.deadline, page).await {
             Ok(Ok(page)) => page,
             Ok(Err(error)) => return Some((vec![Listed::Failed(shard, Some(error))], place)),
@@ -104,8 +104,12 @@ impl Run<'_> {
     async fn look_at_listed(&self, listed: Listed) -> (Option<Shard>, Sweep) {
         match listed {
             Listed::Others(due) => {
-                self.hold(due);
-                (None, Sweep::default())
+                let mut sweep = Sweep::default();
+                for due in due {
+                    let put_off = self.put_off(&due, "unreadable", &mut sweep).await;
+                    self.ok(&due.sid, &due.key.to_string(), put_off, &mut sweep);
+                }
+                (None, sweep)
             }
             Listed::Sessions(shard, sids) => (Some(shard), self.look_at_batch(&sids).await),
             Listed::Failed(shard, error) => {
@@ -127,7 +131,7 @@ impl Run<'_> {
     /// Reads a batch of sessions, and looks closer where a look finds something.
     async fn look_at_batch(&self, sids: &[Sid]) -> Sweep {
         let mut sweep = Sweep::default();
-        if self.table_is_down() || !self.has_time(BATCH_TIME + self.reserved_for_held()) {
+        if self.table_is_down() || !self.has_time(BATCH_TIME + self.reserved_for_end()) {
             sweep.finished = false;
             return sweep;
         }
@@ -210,13 +214,21 @@ impl Run<'_> {
             let counted = look.standing.missing_counted.unwrap_or(0);
             let missing = self.missing(&found, &look).await?.unwrap_or(0).max(counted);
             look.standing.missing_counted = Some(missing).filter(|missing| *missing > 0);
-            match store.note_look(&found, &look, self.invocation).await? {
+            let leaves_at_once = self.may_leave_at_once(&look.alerts);
+            let outgoing = |kind| self.finding(kind, leaves_at_once);
+            match store
+                .note_look(&found, &look, outgoing, self.invocation)
+                .await?
+            {
                 LookWrite::Written(leases) => {
                     sweep.closed += u64::from(!look.stays_watched);
                     sweep.missing_sequences += missing - counted;
-                    self.send_found(&leases.alerts, sweep).await;
-                    if let Some(lease) = &leases.notice {
-                        self.tell_found(lease, sweep).await;
+                    for leased in leases.alerts {
+                        sweep.found += 1;
+                        self.send_found(leased, sweep).await;
+                    }
+                    if let Some(leased) = leases.notice {
+                        self.tell_leased(leased, sweep).await;
                     }
                     return Ok(());
                 }

@@ -1,25 +1,31 @@
-//! One sweep, once a minute: alerts that are due are sent first, then every watched session is
-//! looked at, until the time is up.
+//! One sweep, once a minute: people are told first what is due, then every watched session is
+//! checked, then programs are told, until the time is up.
 //!
 //! Two sweeps at the same moment do no harm, even of one event that was delivered twice: an alert
 //! is sent by whoever holds its lease, and a finding counts only if nobody wrote the session since
 //! it was read. Must not know: what started it, HTTP.
 
+mod again;
 mod alerts;
+mod due;
 mod looks;
-mod notices;
+mod programs;
+mod resolutions;
 
+pub use again::Hurry;
+
+use crate::alert::Destination;
 use crate::error::chain;
 use crate::invocation::Invocation;
+use crate::record::StoredAlert;
 use crate::send::Outbox;
-use crate::store::{Due, Shard, Store, StoreError};
+use crate::store::{Shard, Store, StoreError, StoredNotice};
 use crate::watchdog::Rules;
 use serde::Serialize;
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// An item that can't be read or written is put off for this long, in ms.
@@ -34,11 +40,8 @@ const WHO_LISTENS: Duration = Duration::from_secs(2);
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// How often it is noted that one was seen, in ms.
 const NOTED_EVERY_MS: u64 = 60 * 60 * 1000;
-/// Consecutive failed publishes after which SNS counts as down, and this run leaves the other
-/// alerts alone.
-const SNS_IS_DOWN: u32 = 3;
-/// The same for the bus and its notices.
-const BUS_IS_DOWN: u32 = 3;
+/// Consecutive failures after which a destination counts as down, and this run leaves it alone.
+const IS_DOWN: u32 = 3;
 /// Consecutive failed requests after which the table counts as down, and the rest is left to the
 /// next run.
 const TABLE_IS_DOWN: u32 = 3;
@@ -63,28 +66,31 @@ pub struct Sweep {
     pub missing_sequences: u64,
     /// Alerts that the watchdog raised or took back.
     pub found: u64,
-    /// Alerts published.
+    /// Messages published to topics.
     pub published: u64,
-    /// Alerts that couldn't be published and stay pending.
+    /// Alerts that a topic couldn't be told of and that stay pending.
     pub deferred: u64,
-    /// Alerts left to the next run because SNS is down, or enough has left in this one.
+    /// Alerts left to the next run because a topic is down, or enough has left in this one.
     pub held: u64,
-    /// Alerts that were tried for a day and are given up.
+    /// Alerts that a topic wasn't told of for a day and that are given up.
     pub failed: u64,
-    /// Notices that programs were told.
+    /// Events put on the bus.
     #[serde(skip_serializing_if = "is_none")]
     pub notices_sent: u64,
-    /// Notices that couldn't be told and stay pending.
+    /// Alerts and notices that the bus still has to get.
     #[serde(skip_serializing_if = "is_none")]
     pub notices_deferred: u64,
-    /// Notices that were tried for a day and are given up.
+    /// Alerts and notices that the bus didn't get for a day and that are given up.
     #[serde(skip_serializing_if = "is_none")]
     pub notices_failed: u64,
+    /// The same, by destination.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub destinations: BTreeMap<&'static str, Tally>,
     /// Items that can't be read or written.
     pub unreadable: u64,
     /// Requests to the table that failed.
     pub errors: u64,
-    /// The age of the oldest alert that is due and wasn't sent, in ms.
+    /// The age of the oldest alert that is due and that a topic wasn't told of, in ms.
     pub oldest_pending_ms: u64,
     /// How late the sessions that waited longest for a look are by now, in ms.
     pub lag_ms: u64,
@@ -99,6 +105,17 @@ pub struct Sweep {
     /// Problems for people to read: at most 50.
     #[serde(skip)]
     pub remarks: Vec<Remark>,
+}
+
+/// What became of what one destination was to be told in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Messages that it took.
+    pub told: u64,
+    /// What it still has to be told.
+    pub deferred: u64,
+    /// What is given up.
+    pub failed: u64,
 }
 
 /// A problem with one item, or with a partition of the index.
@@ -137,6 +154,7 @@ impl Default for Sweep {
             notices_sent: 0,
             notices_deferred: 0,
             notices_failed: 0,
+            destinations: BTreeMap::new(),
             unreadable: 0,
             errors: 0,
             oldest_pending_ms: 0,
@@ -159,6 +177,52 @@ impl Sweep {
         });
     }
 
+    fn tally(&mut self, at: Destination) -> &mut Tally {
+        self.destinations.entry(at.as_str()).or_default()
+    }
+
+    /// Counts a message that a destination took.
+    fn count_told(&mut self, at: Destination) {
+        self.tally(at).told += 1;
+        if at.is_on_bus() {
+            self.notices_sent += 1;
+        } else {
+            self.published += 1;
+        }
+    }
+
+    /// Counts what a destination couldn't be told.
+    fn count_deferred(&mut self, at: Destination, age_ms: u64) {
+        self.tally(at).deferred += 1;
+        if at.is_on_bus() {
+            self.notices_deferred += 1;
+        } else {
+            self.deferred += 1;
+            self.oldest_pending_ms = self.oldest_pending_ms.max(age_ms);
+        }
+    }
+
+    /// Counts what a destination is told later.
+    fn count_held(&mut self, at: Destination, age_ms: u64) {
+        self.tally(at).deferred += 1;
+        if at.is_on_bus() {
+            self.notices_deferred += 1;
+        } else {
+            self.held += 1;
+            self.oldest_pending_ms = self.oldest_pending_ms.max(age_ms);
+        }
+    }
+
+    /// Counts what is given up at a destination.
+    fn count_failed(&mut self, at: Destination) {
+        self.tally(at).failed += 1;
+        if at.is_on_bus() {
+            self.notices_failed += 1;
+        } else {
+            self.failed += 1;
+        }
+    }
+
     fn add(&mut self, other: Self) {
         self.looked += other.looked;
         self.heard += other.heard;
@@ -172,6 +236,12 @@ impl Sweep {
         self.notices_sent += other.notices_sent;
         self.notices_deferred += other.notices_deferred;
         self.notices_failed += other.notices_failed;
+        for (at, tally) in other.destinations {
+            let sum = self.destinations.entry(at).or_default();
+            sum.told += tally.told;
+            sum.deferred += tally.deferred;
+            sum.failed += tally.failed;
+        }
         self.unreadable += other.unreadable;
         self.errors += other.errors;
         self.oldest_pending_ms = self.oldest_pending_ms.max(other.oldest_pending_ms);
@@ -207,18 +277,29 @@ struct Run<'a> {
     rules: Rules,
     /// The newest arrival of a heartbeat that this run has seen, ms since the epoch.
     newest_heartbeat: AtomicU64,
-    /// Consecutive failed publishes.
-    sns_failures: AtomicU32,
-    /// Consecutive failed puts on the bus.
-    bus_failures: AtomicU32,
+    /// Consecutive failures, by destination.
+    failures: Mutex<BTreeMap<Destination, u32>>,
     /// Consecutive failed requests to the table.
     table_failures: AtomicU32,
     /// How long it may take.
     length: Duration,
-    /// When another message may leave.
-    next: Mutex<Instant>,
-    /// What was found and leaves at the end, because enough has left in this minute.
-    held: Mutex<Vec<Due>>,
+    /// When another message may leave, by destination.
+    next: Mutex<BTreeMap<Destination, Instant>>,
+    /// How many findings left at once.
+    found_at_once: AtomicU32,
+    /// What leaves at the end of the run.
+    at_end: Mutex<AtEnd>,
+}
+
+/// What leaves at the end of a run: what was found and isn't told yet, and what programs are told.
+#[derive(Default)]
+struct AtEnd {
+    /// For everybody.
+    alerts: Vec<StoredAlert>,
+    /// For programs: notices.
+    notices: Vec<StoredNotice>,
+    /// For programs: alerts that people were told of before.
+    facts: Vec<StoredAlert>,
 }
 
 impl Sweeper {
@@ -247,7 +328,26 @@ impl Sweeper {
     pub async fn send_due(&self, invocation: Invocation<'_>) -> Sweep {
         let owner = owner_of_run(invocation);
         let run = self.begin(&owner, invocation, self.rules);
-        run.send_due().await
+        let mut sweep = run.send_due().await;
+        sweep.add(run.send_rest().await);
+        sweep
+    }
+
+    /// Sends these alerts and notices and nothing else, whatever else is due.
+    pub async fn send_these(
+        &self,
+        alerts: Vec<StoredAlert>,
+        notices: Vec<StoredNotice>,
+        invocation: Invocation<'_>,
+    ) -> Sweep {
+        let owner = owner_of_run(invocation);
+        let run = self.begin(&owner, invocation, self.rules);
+        *run.at_end() = AtEnd {
+            alerts,
+            notices,
+            facts: Vec::new(),
+        };
+        run.send_rest().await
     }
 
     /// Sends what is due, then looks at the watched sessions.
@@ -266,7 +366,7 @@ impl Sweeper {
             self.watched.store(checked.looked, Ordering::Relaxed);
         }
         sweep.add(checked);
-        sweep.add(run.send_held().await);
+        sweep.add(run.send_rest().await);
         self.ask_who_listens(run.invocation, &mut sweep).await;
         let newest = run.newest_heartbeat.load(Ordering::Relaxed);
         if newest >= seen_at.saturating_add(NOTED_EVERY_MS) {
@@ -287,12 +387,12 @@ impl Sweeper {
             invocation: Invocation::new(owner, invocation.now_ms(), invocation.deadline),
             rules,
             newest_heartbeat: AtomicU64::new(0),
-            sns_failures: AtomicU32::new(0),
-            bus_failures: AtomicU32::new(0),
+            failures: Mutex::default(),
             table_failures: AtomicU32::new(0),
             length: invocation.deadline.saturating_duration_since(now),
-            next: Mutex::new(now),
-            held: Mutex::default(),
+            next: Mutex::default(),
+            found_at_once: AtomicU32::new(0),
+            at_end: Mutex::default(),
         }
     }
 
@@ -336,34 +436,51 @@ impl Run<'_> {
         Instant::now() + reserve <= self.invocation.deadline
     }
 
-    fn sns_is_down(&self) -> bool {
-        self.sns_failures.load(Ordering::Relaxed) >= SNS_IS_DOWN
+    fn is_down(&self, at: Destination) -> bool {
+        let failures = self.failures.lock();
+        let failures = failures.unwrap_or_else(PoisonError::into_inner);
+        failures.get(&at).is_some_and(|count| *count >= IS_DOWN)
     }
 
-    fn bus_is_down(&self) -> bool {
-        self.bus_failures.load(Ordering::Relaxed) >= BUS_IS_DOWN
+    fn add_failure(&self, at: Destination) {
+        let failures = self.failures.lock();
+        let mut failures = failures.unwrap_or_else(PoisonError::into_inner);
+        *failures.entry(at).or_default() += 1;
+    }
+
+    fn reset_failures(&self, at: Destination) {
+        let failures = self.failures.lock();
+        failures.unwrap_or_else(PoisonError::into_inner).remove(&at);
+    }
+
+    fn at_end(&self) -> MutexGuard<'_, AtEnd> {
+        self.at_end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn table_is_down(&self) -> bool {
         self.table_failures.load(Ordering::Relaxed) >= TABLE_IS_DOWN
     }
 
-    /// Notes how the work on something due went. A failure is reported, and stops nothing else.
-    fn note_due(
+    /// What was asked of the table, if it answered. A failure is reported, and stops nothing else.
+    fn ok<T>(
         &self,
-        due: &Due,
-        went: Result<Result<(), StoreError>, Elapsed>,
+        sid: &str,
+        item: &str,
+        result: Result<T, StoreError>,
         sweep: &mut Sweep,
-    ) {
-        match went {
-            Ok(Ok(())) => self.table_failures.store(0, Ordering::Relaxed),
-            Ok(Err(error)) => {
+    ) -> Option<T> {
+        match result {
+            Ok(answer) => {
+                self.table_failures.store(0, Ordering::Relaxed);
+                Some(answer)
+            }
+            Err(error) => {
                 self.table_failures.fetch_add(1, Ordering::Relaxed);
                 sweep.errors += 1;
                 let error = Some(chain(&error));
-                sweep.remark(&due.sid, due.key.to_string(), "not processed", error);
+                sweep.remark(sid, item.to_owned(), "not processed", error);
+                None
             }
-            Err(_) => sweep.finished = false,
         }
     }
 }

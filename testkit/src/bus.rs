@@ -134,20 +134,33 @@ impl Bus {
                 return failed("InternalFailure");
             }
         }
-        let Some(event) = parse(body) else {
+        let Some(entries) = parse(body) else {
             return failed("MalformedDetail");
         };
-        let sid = event.detail["sid"].as_str().unwrap_or_default();
-        if mood == Mood::Choosy && sid.starts_with("bad") {
-            return failed("MalformedDetail");
+        let mut failures = 0;
+        let mut results = Vec::new();
+        for event in entries {
+            let event = event.filter(|event| {
+                let sid = event.detail["sid"].as_str().unwrap_or_default();
+                mood != Mood::Choosy || !sid.starts_with("bad")
+            });
+            results.push(match event {
+                Some(event) => {
+                    let id = format!("00000000-0000-4000-9000-{:012}", events.take(event));
+                    json!({"EventId": id})
+                }
+                None => {
+                    failures += 1;
+                    json!({"ErrorCode": "MalformedDetail", "ErrorMessage": "as told"})
+                }
+            });
         }
-        let id = format!("00000000-0000-4000-9000-{:012}", events.take(event));
         events.note_asked();
         match mood {
             Mood::Mute => std::future::pending().await,
             Mood::Lost => failure(),
             Mood::Well | Mood::Choosy | Mood::Down | Mood::Hanging | Mood::FailedEntry => {
-                let answer = json!({"FailedEntryCount": 0, "Entries": [{"EventId": id}]});
+                let answer = json!({"FailedEntryCount": failures, "Entries": results});
                 (StatusCode::OK, answer.to_string())
             }
         }
@@ -160,12 +173,17 @@ fn failed(code: &str) -> (StatusCode, String) {
     (StatusCode::OK, answer.to_string())
 }
 
-/// Reads a `PutEvents` request and checks what EventBridge would check.
-fn parse(body: &[u8]) -> Option<Event> {
+/// Reads a `PutEvents` request of ten entries at most, and checks of each what EventBridge would
+/// check.
+fn parse(body: &[u8]) -> Option<Vec<Option<Event>>> {
     let request: Value = serde_json::from_slice(body).ok()?;
-    let [entry] = request["Entries"].as_array()?.as_slice() else {
-        return None;
-    };
+    let entries = request["Entries"].as_array()?;
+    (1..=10)
+        .contains(&entries.len())
+        .then(|| entries.iter().map(parse_entry).collect())
+}
+
+fn parse_entry(entry: &Value) -> Option<Event> {
     let text = |name: &str| entry[name].as_str().map(str::to_owned);
     let (source, detail_type) = (text("Source")?, text("DetailType")?);
     let detail = text("Detail")?;

@@ -6,23 +6,21 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 /// What the order and the time of arrival may change.
-const VOLATILE: [&str; 15] = [
+const VOLATILE: [&str; 11] = [
     "created_at",
-    "due_at",
     "expires_at",
     "first_sendts",
     "heard_at",
     "notice_id",
     "notify_ms",
-    "owner",
     "quiet_until",
     "received_at",
-    "sent_at",
-    "sns_message_id",
     "updated_at",
     "version",
     "watch_at",
 ];
+/// The same of what each destination was told of an alert.
+const NESTED_VOLATILE: [&str; 4] = ["due_at", "message_id", "owner", "sent_at"];
 /// Where the window was last folded: what is missing, read from all three, is the same.
 const WINDOW: [&str; 3] = ["missing", "received", "received_from"];
 
@@ -53,6 +51,7 @@ fn plain(value: &AttributeValue) -> Value {
         AttributeValue::M(map) => {
             let sorted: std::collections::BTreeMap<_, _> = map
                 .iter()
+                .filter(|(name, _)| !NESTED_VOLATILE.contains(&name.as_str()))
                 .map(|(name, value)| (name.clone(), plain(value)))
                 .collect();
             Value::Object(Map::from_iter(sorted))

@@ -48,6 +48,8 @@ pub enum Mood {
     Choosy,
     /// As it should, but the topic of critical alerts is gone.
     WithoutCritical,
+    /// As it should, but the topic of all alerts is gone.
+    WithoutAll,
 }
 
 /// The endpoint.
@@ -152,7 +154,12 @@ impl Sns {
         let mood = published.mood();
         let failure = || (StatusCode::INTERNAL_SERVER_ERROR, error("InternalError"));
         match mood {
-            Mood::Well | Mood::Mute | Mood::Lost | Mood::Choosy | Mood::WithoutCritical => {}
+            Mood::Well
+            | Mood::Mute
+            | Mood::Lost
+            | Mood::Choosy
+            | Mood::WithoutAll
+            | Mood::WithoutCritical => {}
             Mood::Down => {
                 published.note_asked();
                 return failure();
@@ -172,10 +179,18 @@ impl Sns {
         if mood == Mood::WithoutCritical && message.topic_arn.contains("critical") {
             return (StatusCode::NOT_FOUND, error("NotFound"));
         }
+        if mood == Mood::WithoutAll && !message.topic_arn.contains("critical") {
+            return (StatusCode::NOT_FOUND, error("NotFound"));
+        }
         let id = format!("00000000-0000-4000-8000-{:012}", published.take(message));
         published.note_asked();
         match mood {
-            Mood::Well | Mood::Down | Mood::Hanging | Mood::Choosy | Mood::WithoutCritical => {}
+            Mood::Well
+            | Mood::Down
+            | Mood::Hanging
+            | Mood::Choosy
+            | Mood::WithoutAll
+            | Mood::WithoutCritical => {}
             Mood::Mute => std::future::pending().await,
             Mood::Lost => return failure(),
         }

@@ -88,7 +88,8 @@ def effects(invocation):
 class Expression:
     """Metric math, as far as the alarms use it, at one point in time; None is a missing value."""
 
-    def __init__(self, text, values):
+    def __init__(self, text, values, before):
+        self.before = before
         self.tokens = re.findall(r"\s*(>=|==|[-+/(),<>]|\w+)", text)
         self.values = values
         assert "".join(self.tokens) == re.sub(r"\s", "", text), text
@@ -137,6 +138,13 @@ class Expression:
             value = self.conjunction()
             assert self.take(")")
             return value
+        if token == "DIFF":
+            rest, values = list(self.tokens), self.values
+            self.values = self.before
+            before = self.atom()
+            self.tokens, self.values = rest, values
+            value = self.atom()
+            return None if None in (value, before) else value - before
         if token in ["FILL", "IF"]:
             assert self.take("(")
             arguments = [self.conjunction()]
@@ -186,8 +194,14 @@ class Alarm:
         found = {
             id: self.metrics.datapoint(key, begin, end, stat) for id, key, _, stat in self.reads
         }
-        is_math = self.expression is not None
-        value = Expression(self.expression, found).value() if is_math else found["metric"]
+        if self.expression is None:
+            value = found["metric"]
+        else:
+            before = {
+                id: self.metrics.datapoint(key, begin - self.period, begin, stat)
+                for id, key, _, stat in self.reads
+            }
+            value = Expression(self.expression, found, before).value()
         if value is None:
             return None
         return {
@@ -270,6 +284,11 @@ def troubles(recorded):
         ("a sweep can't check all", 2, {("AgoraRecordings", "SweepLag", SWEEPER): 190_000}, []),
         ("sweeps never check all",
          10, {("AgoraRecordings", "SweepLag", SWEEPER): 190_000}, ["SweepLag"]),
+        ("a fatal error and its retries can't be written down", 1,
+         {"callback_unwritten": 4}, ["AlertsUnwritten", "NotStored"]),
+        ("no alert can be written down for a while", 10,
+         {"callback_unwritten": 1}, ["AlertsUnwritten", "NotStored"]),
+        ("one alert can't be written down at once", 1, {"callback_unwritten": 1}, ["NotStored"]),
         ("an alert is given up", 1, {"sweep": 0, "alert_given_up": 1}, ["AlertsFailed"]),
         ("a notice waits for a quarter of an hour", 20, {"sweep": 0, "notice_waits": 1},
          ["NoticesWait"]),

@@ -2,7 +2,7 @@
 //! or written down is published at least once, and at most once more than there were kills.
 
 use crate::harness::{
-    Binary, Function, Stop, World, callback, event, event_details, proof, text, tick,
+    Binary, Function, Stop, World, callback, event, event_details, proof, state, tick,
 };
 use serde_json::json;
 use testkit::sns::Mood;
@@ -135,7 +135,7 @@ async fn callback_function_killed_anywhere() -> Toll {
                 );
             }
             for alert in world.items_with("a", "alert#").await {
-                assert_eq!(text(&alert, "state"), "sent", "{case}");
+                assert_eq!(state(&alert), "sent", "{case}");
             }
             toll.kills += 1;
             toll.alerts += written;

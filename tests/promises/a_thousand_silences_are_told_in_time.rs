@@ -1,7 +1,7 @@
 //! Many recordings began in the same minute, and many of them fall silent together: each silence is
 //! told in time, and an alert that is due meanwhile doesn't wait for them.
 
-use crate::harness::{Simulation, TABLE, Weather, callback_at, event_details, proof};
+use crate::harness::{Simulation, TABLE, Weather, callback_at, event_details, proof, state};
 use agora_recording_callbacks::store::Item;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt};
@@ -92,7 +92,7 @@ async fn play(sessions: u64, silent: u64) -> u64 {
         let now_ms = world.now_ms();
         for alert in alerts(&world).await {
             let sid = alert["sid"].as_s().unwrap();
-            let is_sent = alert["state"].as_s().unwrap() == "sent";
+            let is_sent = state(&alert) == "sent";
             if !is_sent || sid.starts_with("digest#") {
                 continue;
             }
@@ -110,7 +110,7 @@ async fn play(sessions: u64, silent: u64) -> u64 {
     told.remove("pattern");
     assert!(told.keys().eq(silent_at.keys()), "{} are told", told.len());
     for alert in alerts(&world).await {
-        assert_eq!(alert["state"].as_s().unwrap(), "sent", "{alert:?}");
+        assert_eq!(state(&alert), "sent", "{alert:?}");
     }
     latest_ms
 }

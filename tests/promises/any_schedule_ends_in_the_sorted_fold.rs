@@ -10,7 +10,8 @@ use crate::harness::oracle::{
     by_definition, failure, incident, incident_of_item, upload, view, view_in_memory,
 };
 use crate::harness::{
-    CRITICAL_TOPIC, Callback, Fate, Schedule, Simulation, TABLE, TOPIC, Weather, proof, text,
+    CRITICAL_TOPIC, Callback, Fate, Schedule, Simulation, TABLE, TOPIC, Weather, delivery, proof,
+    state, text,
 };
 use agora_recording_callbacks::alert::{AlertKind, Destination};
 use agora_recording_callbacks::notification::Sid;
@@ -281,7 +282,7 @@ async fn look(world: &Simulation, came: &[&Callback]) -> Summary {
 
     let published = world.published();
     for key in &alerts {
-        assert_eq!(text(&items[key], "state"), "sent", "{:?}", items[key]);
+        assert_eq!(state(&items[key]), "sent", "{:?}", items[key]);
     }
     // Each is told to every topic that it is for, by itself or in a digest.
     let by_topic = world.published_by_topic();
@@ -289,14 +290,15 @@ async fn look(world: &Simulation, came: &[&Callback]) -> Summary {
     for key in &alerts {
         let item = &items[key];
         let own = format!("a/{key}");
-        let digest = item.get("sent_in").map(|digest| digest.as_s().unwrap());
         let kind = AlertKind::read(text(item, "kind")).unwrap();
-        let told = Destination::of(kind).into_iter().map(|to| {
-            let topic = match to {
-                Destination::Critical => CRITICAL_TOPIC,
-                Destination::Alerts => TOPIC,
-                Destination::Bus => unreachable!("no alert's kind decides whether there is a bus"),
-            };
+        let topics = [
+            (Destination::Critical, CRITICAL_TOPIC),
+            (Destination::Alerts, TOPIC),
+        ];
+        let topics = topics.into_iter().filter(|(to, _)| to.is_for(kind));
+        let told = topics.map(|(to, topic)| {
+            let digest = delivery(item, to.as_str()).get("digest");
+            let digest = digest.map(|digest| digest.as_s().unwrap());
             let is_told = |id: &String| by_topic.contains_key(&(id.clone(), topic.to_owned()));
             u64::from(is_told(&own)) + u64::from(digest.is_some_and(is_told))
         });

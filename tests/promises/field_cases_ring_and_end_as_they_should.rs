@@ -1,7 +1,7 @@
 //! Callbacks as people meet them, through the real binary: what rings, how the session ends, and
 //! what is said about its files. The cases are in `tests/field-cases/`, a file each.
 
-use crate::harness::{Function, World, event, recordings};
+use crate::harness::{Function, World, event, recordings, state};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -152,7 +152,7 @@ async fn a_recording_that_fails_in_every_way_rings_once_an_incident_and_bucket()
     world.sweep_at(&sweeper, 1_772_460_000_000 + 60_000).await;
     let alerts = world.items_with("a", "alert#").await;
     for alert in &alerts {
-        assert_eq!(alert["state"].as_s().unwrap(), "sent");
+        assert_eq!(state(&alert), "sent");
     }
     assert_eq!(world.told(), u64::try_from(alerts.len()).unwrap());
 }

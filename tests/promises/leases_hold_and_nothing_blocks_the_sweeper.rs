@@ -2,11 +2,12 @@
 //! item that can't be handled blocks no others.
 
 use crate::harness::{
-    Fault, Plan, Simulation, TABLE, Weather, Which, World, callback, event_details, number, text,
+    Fault, Plan, Simulation, TABLE, Weather, Which, World, callback, event_details,
 };
+use agora_recording_callbacks::alert::Destination;
 use agora_recording_callbacks::invocation::Invocation;
 use agora_recording_callbacks::send::SendOutcome;
-use agora_recording_callbacks::store::{Claim, Due, DueClaim, ItemKey, LEASE_MS};
+use agora_recording_callbacks::store::{Claim, LEASE_MS};
 use agora_recording_callbacks::sweep::PUT_OFF_MS;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
@@ -61,24 +62,19 @@ async fn one_event_delivered_twice_is_two_owners() {
 async fn nothing_is_published_under_a_lease_that_is_over() {
     let world = World::new().await;
     leave_an_alert(&world, "a").await;
-    let alert = world.items_with("a", "alert#").await.remove(0);
-    let due = Due {
-        sid: "a".to_owned(),
-        key: ItemKey::parse(text(&alert, "item")),
-        watch_at: number(&alert, "watch_at"),
-    };
+    let stored = world.store().unsent_alerts().await.unwrap().remove(0);
     let (store, outbox) = (world.store(), world.outbox());
     let deadline = Instant::now() + Duration::from_secs(60);
     let claimed_at = T0 + MIN;
     let run = Invocation::new("slow", claimed_at, deadline);
-    let DueClaim::Ours(lease) = store.claim_due(&due, run).await.unwrap() else {
+    let leased = store.lease_alert(stored, &[Destination::Alerts], run);
+    let Claim::Ours(mut leased) = leased.await.unwrap() else {
         panic!("nobody else holds it");
     };
-    assert!(
-        (claimed_at + LEASE_MS..claimed_at + LEASE_MS + 5_000).contains(&lease.hold().ends_at())
-    );
-    let late = Invocation::new("slow", lease.hold().ends_at(), deadline);
-    let sent = outbox.send(&store, &lease, late).await;
+    let ends_at = leased.lease().ends_at();
+    assert!((claimed_at + LEASE_MS..claimed_at + LEASE_MS + 5_000).contains(&ends_at));
+    let late = Invocation::new("slow", ends_at, deadline);
+    let sent = outbox.send(&store, &mut leased, late).await;
     assert_eq!(sent.outcome, SendOutcome::Deferred);
     assert_eq!(world.sns.published().len(), 0);
     // Whoever takes it over sends it.
@@ -107,10 +103,11 @@ fn a_lease_begins_with_its_write() {
         let run = Invocation::new("slow", began_ms, deadline);
         // The run has taken some time, of the simulation, before it writes.
         tokio::time::sleep(Duration::from_secs(9)).await;
-        let Claim::Ours(lease) = world.store().claim_alert(alert, run).await.unwrap() else {
+        let (store, to) = (world.store(), [Destination::Alerts].into());
+        let Claim::Ours(leased) = store.claim_alert(alert, &to, run).await.unwrap() else {
             panic!("it is new");
         };
-        assert_eq!(lease.hold().ends_at(), began_ms + 9_000 + LEASE_MS);
+        assert_eq!(leased.lease().ends_at(), began_ms + 9_000 + LEASE_MS);
     });
 }
 
@@ -120,16 +117,11 @@ async fn alerts_that_cannot_be_written_are_put_off_and_block_no_others() {
     // Three of one partition, older than a good one in it.
     for sid in ["bad1", "bad2", "bad3", "good"] {
         leave_an_alert(&world, sid).await;
-        set(
-            &world,
-            sid,
-            "watch_shard",
-            AttributeValue::S("0".to_owned()),
-        )
-        .await;
+        let shard = AttributeValue::S("due0".to_owned());
+        set(&world, sid, "watch_shard", shard).await;
     }
     for sid in ["bad1", "bad2", "bad3"] {
-        set(&world, sid, "tries", AttributeValue::S("many".to_owned())).await;
+        set(&world, sid, "version", AttributeValue::S("many".to_owned())).await;
         set(&world, sid, "watch_at", AttributeValue::N("1".to_owned())).await;
     }
     let sweeper = world.sweeper();
@@ -166,20 +158,4 @@ async fn a_session_that_cannot_be_written_is_put_off() {
     world.proxy.plan(None);
     assert_eq!(sweep.unreadable, 1, "{:?}", sweep.remarks);
     assert_eq!(sweep.errors, 0, "{:?}", sweep.remarks);
-}
-
-#[tokio::test]
-async fn what_a_later_version_puts_into_the_partition_of_due_alerts_is_served() {
-    let world = World::new().await;
-    leave_an_alert(&world, "a").await;
-    set(
-        &world,
-        "a",
-        "watch_shard",
-        AttributeValue::S("due".to_owned()),
-    )
-    .await;
-    assert_eq!(world.store().unsent_alerts().await.unwrap().len(), 1);
-    let sweep = world.sweep_at(&world.sweeper(), T0 + MIN).await;
-    assert_eq!(sweep.published, 1, "{:?}", sweep.remarks);
 }

@@ -24,6 +24,7 @@ mod a_storm_is_told_in_digests;
 mod a_thousand_silences_are_told_in_time;
 mod alerts_survive_crashes_and_copies;
 mod any_schedule_ends_in_the_sorted_fold;
+mod each_destination_has_a_truth_of_its_own;
 mod each_topic_gets_what_it_is_for;
 mod every_fault_ends_in_an_answer_that_is_true;
 mod every_outcome_is_counted;

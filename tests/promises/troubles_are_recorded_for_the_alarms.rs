@@ -108,6 +108,18 @@ async fn every_trouble_of_the_runbook_is_recorded() {
     world.proxy.hang(false);
     troubles.insert("callback_not_stored", not_stored);
 
+    world.proxy.plan(Some(Plan {
+        operation: "PutItem",
+        key: "alert#",
+        fault: Fault::AccessDenied,
+        which: Which::Always,
+        seen: 0,
+    }));
+    let fatal = event(&body("unwritten", 1, 1).to_string());
+    let unwritten = receiver.record(fatal, 9_000).await;
+    world.proxy.plan(None);
+    troubles.insert("callback_unwritten", unwritten);
+
     // An alert that SNS doesn't take, of a minute ago, of five, then of yesterday.
     world.sns.set_mood(Mood::Down);
     let alert = event(&body("alerts", 1, 1).to_string());

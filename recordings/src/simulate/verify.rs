@@ -35,7 +35,7 @@ pub(super) async fn verify(
             let found = compare(session, record.as_ref(), &deployment.config.alert_kinds);
             let is_waiting = record.is_some_and(|record| {
                 let mut alerts = record.alerts.iter();
-                alerts.any(|alert| alert.state == AlertState::Pending)
+                alerts.any(|alert| alert.state() == AlertState::Pending)
             });
             if found.is_empty() || !is_waiting || Instant::now() > deadline {
                 let named =
@@ -267,7 +267,7 @@ fn alerts(session: &Session, record: &Record, kinds: &[AlertKind]) -> Row {
     });
     let stored: BTreeSet<_> = stored
         .map(|stored| {
-            let state = match stored.state {
+            let state = match stored.state() {
                 AlertState::Sent { .. } => "sent",
                 AlertState::Pending => "pending",
                 AlertState::Failed => "given up",

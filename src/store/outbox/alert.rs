@@ -1,136 +1,93 @@
-//! An alert's item: what it says, what it still has to be published to, and, of a digest, whom it
-//! stands for. Who may send it is `outbox`'s.
+//! An alert's item: what it says, and, of a digest, whom it may stand for. What each destination
+//! was told of it is `outbox`'s.
 
-use crate::alert::{Alert, AlertId, AlertKind, Destination, Destinations};
+use crate::alert::{
+    Alert, AlertId, AlertKind, Attempt, Deliveries, Delivery, Destination, Destinations, Outgoing,
+};
 use crate::event::CodeName;
 use crate::invocation::Invocation;
-use crate::record::{AlertState, Roll, StoredAlert};
-use crate::store::Store;
+use crate::record::{DigestMembers, StoredAlert};
 use crate::store::attribute::key::{ITEM, ItemKey, SID};
 use crate::store::attribute::{Item, number, read_number, read_text, text};
-use crate::store::error::{StoreError, refused};
-use crate::store::index::{Due, Shard};
-use crate::store::outbox::{Hold, Put, Taken, is_ours, read_state};
+use crate::store::batch::Reads;
+use crate::store::error::StoreError;
+use crate::store::index::Shard;
+use crate::store::outbox::{LEASE_MS, Lease, Step, outgoing_item, read_outgoing};
+use crate::store::{BATCH, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::BTreeMap;
 
-/// What an alert still has to be published to; absent once it is sent.
-pub(in crate::store) const TO: &str = "to";
-/// The digest that an alert was sent in.
-pub(in crate::store) const SENT_IN: &str = "sent_in";
-/// How many members of a digest aren't taken back.
-pub(in crate::store) const OPEN: &str = "open";
-/// How many members a resolution has taken off the `open` of the digest that they were sent in.
-pub(in crate::store) const TOOK_OFF: &str = "took_off";
 /// The alerts that a digest may stand for.
 const MEMBERS: &str = "members";
 /// Whether a digest is about half of all recordings or more.
 const WIDESPREAD: &str = "widespread";
-/// Nobody took the lease since the alert was read.
-const IS_AS_READ: &str = "#state = :state AND due_at = :read_due_at";
 
-/// An alert that is ours to send until the lease is over. Only a write to the table makes one, so
-/// that nothing is sent that isn't written down and claimed.
+/// An alert that is ours to tell some destinations of until the lease is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    hold: Hold,
-    alert: Alert,
-    to: Destinations,
-    roll: Option<Roll>,
-    took_off: u64,
+pub struct LeasedAlert {
+    stored: StoredAlert,
+    lease: Lease,
 }
 
-impl Lease {
-    /// The lease of a new alert, to be written now.
-    pub(in crate::store) fn new(
-        alert: Alert,
-        to: Destinations,
-        invocation: Invocation<'_>,
-    ) -> Self {
-        Self {
-            hold: Hold::new(&alert.sid, alert_key(&alert), invocation),
-            to,
-            alert,
-            roll: None,
-            took_off: 0,
-        }
-    }
-
-    /// The lease of a new digest, to be written now.
-    pub(in crate::store) fn of_digest(
-        alert: Alert,
-        to: Destinations,
-        roll: Roll,
-        created_at: u64,
-        invocation: Invocation<'_>,
-    ) -> Self {
-        let mut lease = Self::new(alert, to, invocation);
-        lease.roll = Some(roll);
-        lease.hold.created_at = created_at;
-        lease
-    }
-
-    /// The lease that `invocation` has taken of what is stored as `item`.
-    fn of_stored(stored: StoredAlert, item: &Item, invocation: Invocation<'_>) -> Self {
-        let mut lease = Self::new(stored.alert, stored.to, invocation);
-        lease.hold = lease.hold.stored_as(item);
-        lease.roll = stored.roll;
-        lease.took_off = stored.took_off;
-        lease
-    }
-
-    /// Whose it is, and until when.
-    #[must_use]
-    pub fn hold(&self) -> &Hold {
-        &self.hold
+impl LeasedAlert {
+    /// That of a new alert, to be written now by `owner`.
+    pub(in crate::store) fn new(stored: StoredAlert, owner: &str) -> Self {
+        let lease = Lease::new(&stored.outgoing, owner);
+        Self { stored, lease }
     }
 
     /// The alert.
     #[must_use]
     pub fn alert(&self) -> &Alert {
-        &self.alert
+        &self.stored.alert
     }
 
-    /// If it is a digest: what it is about.
+    /// The alert, as it was last written.
     #[must_use]
-    pub fn roll(&self) -> Option<&Roll> {
-        self.roll.as_ref()
+    pub fn stored(&self) -> &StoredAlert {
+        &self.stored
     }
 
-    /// How many members it has taken off the digest that it takes back.
-    pub(in crate::store) fn took_off(&self) -> u64 {
-        self.took_off
-    }
-
-    /// What the alert still has to be published to.
+    /// The same, once nothing is to be told any more.
     #[must_use]
-    pub fn to(&self) -> &Destinations {
-        &self.to
+    pub fn into_stored(self) -> StoredAlert {
+        self.stored
+    }
+
+    /// Until when, and which destinations.
+    #[must_use]
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 }
 
-/// Who may send an alert.
+/// Who may tell of an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// We may.
-    Ours(Box<Lease>),
-    /// Its lease is held elsewhere, or it is done.
-    HeldElsewhere,
-}
-
-/// Who may send an alert that is due.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DueClaim {
-    /// We may.
-    Ours(Box<Lease>),
+    Ours(Box<LeasedAlert>),
     /// Its lease is held elsewhere, or it is done, or gone.
     HeldElsewhere,
-    /// The item isn't an alert that can be read, or be written.
-    Unreadable,
+    /// An attribute of the item isn't what the write needs.
+    Unwritable,
+}
+
+/// Something new, told to `to` by its writer alone for as long as a lease lasts.
+pub(in crate::store) fn claimed(to: &Destinations, invocation: Invocation<'_>) -> Outgoing {
+    let now_ms = invocation.now_ms();
+    let deliveries = to.iter();
+    Outgoing {
+        created_at: now_ms,
+        version: 1,
+        to: deliveries
+            .map(|at| (*at, Delivery::claimed(invocation.id, now_ms + LEASE_MS)))
+            .collect(),
+    }
 }
 
 impl Store {
-    /// Alerts, [`BATCH`](crate::store::BATCH) at most, perhaps a moment old; those that are gone or
-    /// can't be read aren't among them.
+    /// Alerts, [`BATCH`] at most, read consistently; those that are gone or can't be read aren't
+    /// among them.
     ///
     /// # Errors
     /// [`StoreError::Call`].
@@ -141,207 +98,159 @@ impl Store {
         let keys = ids
             .iter()
             .map(|id| ItemKey::Alert(id.key.clone()).of(&id.sid));
-        let items = self.items(keys.collect(), None).await?;
+        let items = self.items(keys.collect(), None, Reads::Consistent).await?;
         Ok(items.iter().filter_map(read_alert).collect())
     }
 
     /// Writes an alert down and takes its lease, or takes it over once the lease of another is
-    /// over. What one that was there still has to be published to is what it says: another
-    /// invocation may have served a topic.
+    /// over.
     ///
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn claim_alert(
         &self,
         alert: Alert,
+        to: &Destinations,
         invocation: Invocation<'_>,
     ) -> Result<Claim, StoreError> {
-        let to = self.destinations(alert.kind);
-        let mut lease = Lease::new(alert, to, invocation);
-        let item = alert_item(&lease, self.alert_expires_at(lease.hold.created_at()));
-        let stored = match self.put_held("PutItem alert", item, invocation.id).await? {
-            Put::Ours => return Ok(Claim::Ours(Box::new(lease))),
-            Put::There(stored) => stored,
+        let stored = StoredAlert {
+            alert,
+            outgoing: claimed(to, invocation),
+            members: None,
         };
-        if read_state(&stored) != Some(AlertState::Pending) {
-            return Ok(Claim::HeldElsewhere);
-        }
-        let due = lease.hold.due();
-        match self
-            .take("UpdateItem alert claim", &due, invocation)
-            .await?
-        {
-            Taken::Ours(claimed) => {
-                lease.to = read_to(&claimed, lease.alert.kind);
-                lease.hold = lease.hold.stored_as(&claimed);
-                Ok(Claim::Ours(Box::new(lease)))
+        match self.put_alert(&stored, invocation).await? {
+            None => Ok(Claim::Ours(Box::new(LeasedAlert::new(
+                stored,
+                invocation.id,
+            )))),
+            Some(found) => {
+                let Some(outgoing) = read_outgoing(&found) else {
+                    // The sweeper reports what can't be read; the callback is stored all the same.
+                    return Ok(Claim::HeldElsewhere);
+                };
+                let stored = StoredAlert { outgoing, ..stored };
+                let all: Vec<_> = stored.outgoing.to.keys().copied().collect();
+                self.lease_alert(stored, &all, invocation).await
             }
-            // The sweeper reports what can't be written; the callback is stored all the same.
-            Taken::HeldElsewhere | Taken::Unreadable => Ok(Claim::HeldElsewhere),
         }
     }
 
-    /// Takes the lease of an alert that is due, and reads it.
+    /// Puts a new alert; the item that is there, if one was.
+    pub(super) async fn put_alert(
+        &self,
+        stored: &StoredAlert,
+        invocation: Invocation<'_>,
+    ) -> Result<Option<Item>, StoreError> {
+        let item = alert_item(stored, self.alert_expires_at(invocation.now_ms()));
+        self.put_outgoing("PutItem alert", item).await
+    }
+
+    /// Takes the lease of an alert for those of `wanted` that are due.
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn claim_due(
+    pub async fn lease_alert(
         &self,
-        due: &Due,
+        mut stored: StoredAlert,
+        wanted: &[Destination],
         invocation: Invocation<'_>,
-    ) -> Result<DueClaim, StoreError> {
-        let item = match self.take("UpdateItem alert claim", due, invocation).await? {
-            Taken::Ours(item) => item,
-            Taken::HeldElsewhere => return Ok(DueClaim::HeldElsewhere),
-            Taken::Unreadable => return Ok(DueClaim::Unreadable),
-        };
-        Ok(match read_alert(&item) {
-            Some(stored) => DueClaim::Ours(Box::new(Lease::of_stored(stored, &item, invocation))),
-            None => DueClaim::Unreadable,
+    ) -> Result<Claim, StoreError> {
+        let (sid, key) = (stored.alert.sid.clone(), alert_key(&stored.alert));
+        let outgoing = &mut stored.outgoing;
+        let leased = self.lease((&sid, &key), outgoing, wanted, invocation);
+        Ok(match leased.await? {
+            Ok(lease) => Claim::Ours(Box::new(LeasedAlert { stored, lease })),
+            Err(Step::Unwritable) => Claim::Unwritable,
+            Err(Step::Written | Step::Refused) => Claim::HeldElsewhere,
         })
     }
 
-    /// Notes that an alert is sent, if the lease is still ours; a digest with so many members.
+    /// Notes how telling of an alert went, as far as that is still ours to say.
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn mark_sent(
+    pub async fn note_told(
         &self,
-        lease: &Lease,
-        message_id: &str,
-        members: Option<u64>,
+        leased: &mut LeasedAlert,
+        attempts: &BTreeMap<Destination, Attempt>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let sent = AlertState::Sent { at: Some(now_ms) };
-        let counts = match (members, lease.alert.kind.alarm() == lease.alert.kind) {
-            (None, _) => "",
-            (Some(_), false) => ", members_sent = :members",
-            (Some(_), true) => ", members_sent = :members, #open = :members",
-        };
-        let mut update = self
-            .leased_request(&lease.hold)
-            .update_expression(format!(
-                "SET #state = :sent, sns_message_id = :message_id, sent_at = :now{counts} \
-                 REMOVE watch_shard, watch_at, #to"
-            ))
-            .expression_attribute_names("#to", TO)
-            .expression_attribute_values(":sent", text(sent.as_str()))
-            .expression_attribute_values(":message_id", text(message_id))
-            .expression_attribute_values(":now", number(now_ms));
-        if let Some(members) = members {
-            update = update.expression_attribute_values(":members", number(members));
-        }
-        if counts.contains("#open") {
-            update = update.expression_attribute_names("#open", OPEN);
-        }
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused("UpdateItem alert sent", error).map(|_| ()),
-        }
+        let key = alert_key(&leased.stored.alert);
+        let LeasedAlert { stored, lease } = leased;
+        let (sid, outgoing) = (stored.alert.sid.as_str(), &mut stored.outgoing);
+        self.note_attempts((sid, &key), outgoing, lease, attempts, now_ms)
+            .await
     }
 
-    /// Notes what an alert, whose lease stays ours, still has to be published to.
+    /// Writes a step of an alert.
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn note_rest(&self, lease: &Lease, rest: &Destinations) -> Result<(), StoreError> {
-        let update = self
-            .leased_request(&lease.hold)
-            .update_expression("SET #to = :rest")
-            .expression_attribute_names("#to", TO)
-            .expression_attribute_values(":rest", words_of(rest));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused("UpdateItem alert served", error).map(|_| ()),
-        }
-    }
-
-    /// Leaves an alert to the next sweep, at once, with what it still has to be published to. That
-    /// was no try: whoever comes next may have to wait longer after each that failed.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn leave_alert(
+    pub async fn step_alert(
         &self,
-        lease: &Lease,
-        rest: &Destinations,
+        stored: &mut StoredAlert,
         now_ms: u64,
-    ) -> Result<(), StoreError> {
-        let update = self
-            .leased_request(&lease.hold)
-            .update_expression("SET #to = :rest, due_at = :now, watch_at = :now, tries = :tries")
-            .expression_attribute_values(":tries", number(lease.hold.tries.saturating_sub(1)))
-            .expression_attribute_names("#to", TO)
-            .expression_attribute_values(":rest", words_of(rest))
-            .expression_attribute_values(":now", number(now_ms));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused("UpdateItem alert left", error).map(|_| ()),
-        }
+        step: impl FnMut(&mut Deliveries) -> bool,
+    ) -> Result<Step, StoreError> {
+        let key = alert_key(&stored.alert);
+        let at = (stored.alert.sid.as_str(), &key);
+        self.step("UpdateItem alert", at, &mut stored.outgoing, now_ms, step)
+            .await
     }
 
-    /// All alerts that are pending or were given up, oldest first; those that can't be read aren't
-    /// among them.
+    /// An alert, read consistently; `None` if it isn't there, or can't be read.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn stored_alert(&self, id: &AlertId) -> Result<Option<StoredAlert>, StoreError> {
+        let item = self.item(&id.sid, &ItemKey::Alert(id.key.clone())).await?;
+        Ok(item.as_ref().and_then(read_alert))
+    }
+
+    /// All alerts that some destination wasn't told of yet, or that were given up there, oldest
+    /// first; those that can't be read aren't among them.
     ///
     /// # Errors
     /// [`StoreError::Call`].
     pub async fn unsent_alerts(&self) -> Result<Vec<StoredAlert>, StoreError> {
-        let mut unsent = Vec::new();
-        for shard in Shard::swept().chain([Shard::Failed]) {
-            for due in self.all_in(shard).await? {
-                if let ItemKey::Alert(_) = due.key {
-                    let stored = self.item(&due.sid, &due.key).await?;
-                    unsent.extend(stored.as_ref().and_then(read_alert));
-                }
-            }
-        }
-        unsent.retain(|stored| !matches!(stored.state, AlertState::Sent { .. }));
-        unsent.sort_by_key(|stored| stored.created_at);
+        let mut unsent = self
+            .alerts_in(Shard::dues().chain([Shard::Failed]), 0)
+            .await?;
+        unsent.retain(|stored| {
+            let mut to = stored.outgoing.to.values();
+            to.any(|it| matches!(it, Delivery::Pending { .. } | Delivery::Failed { .. }))
+        });
+        unsent.sort_by_key(|stored| stored.outgoing.created_at);
         Ok(unsent)
     }
 
-    /// Takes the lease of an alert that wasn't sent, due or not; `None` if another invocation took
-    /// it since the alert was read.
+    /// All alerts that were told since then, ms since the epoch, oldest first.
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn reopen_alert(
-        &self,
-        stored: &StoredAlert,
-        invocation: Invocation<'_>,
-    ) -> Result<Option<Lease>, StoreError> {
-        let mut lease = Lease::new(stored.alert.clone(), stored.to.clone(), invocation);
-        lease.roll.clone_from(&stored.roll);
-        lease.took_off = stored.took_off;
-        lease.hold.tries = stored.tries + 1;
-        lease.hold.created_at = stored.created_at;
-        let key = alert_key(&lease.alert).of(&lease.alert.sid);
-        let update = self
-            .held_request(key, lease.hold.owner())
-            .update_expression(
-                "SET #state = :pending, #owner = :owner, due_at = :due_at, \
-                 watch_at = :due_at, watch_shard = :shard ADD tries :one",
-            )
-            .condition_expression(IS_AS_READ)
-            .expression_attribute_values(":state", text(stored.state.as_str()))
-            .expression_attribute_values(":read_due_at", number(stored.due_at))
-            .expression_attribute_values(":due_at", number(lease.hold.ends_at()))
-            .expression_attribute_values(":shard", Shard::Due.attribute())
-            .expression_attribute_values(":one", number(1));
-        let is_taken = match update.send().await {
-            Ok(_) => true,
-            Err(error) => {
-                let stored = refused("UpdateItem alert reopened", error)?;
-                stored.is_some_and(|stored| is_ours(&stored, invocation.id))
-            }
-        };
-        Ok(is_taken.then_some(lease))
+    pub async fn sent_alerts(&self, since_ms: u64) -> Result<Vec<StoredAlert>, StoreError> {
+        self.alerts_in(Shard::sents(), since_ms).await
     }
 
-    /// What an alert of this kind is published to.
-    pub(in crate::store) fn destinations(&self, kind: AlertKind) -> Destinations {
-        let bus = self.has_bus.then_some(Destination::Bus);
-        Destination::of(kind).into_iter().chain(bus).collect()
+    async fn alerts_in(
+        &self,
+        shards: impl Iterator<Item = Shard>,
+        since_ms: u64,
+    ) -> Result<Vec<StoredAlert>, StoreError> {
+        let mut ids = Vec::new();
+        for shard in shards {
+            for due in self.all_in(shard, since_ms).await? {
+                if let ItemKey::Alert(key) = due.key {
+                    ids.push(AlertId { sid: due.sid, key });
+                }
+            }
+        }
+        let mut alerts = Vec::new();
+        for batch in ids.chunks(BATCH) {
+            alerts.extend(self.stored_alerts(batch).await?);
+        }
+        alerts.sort_by_key(|stored| stored.outgoing.created_at);
+        Ok(alerts)
     }
 }
 
@@ -353,11 +262,9 @@ pub fn read_alert(item: &Item) -> Option<StoredAlert> {
     let ItemKey::Alert(key) = ItemKey::parse(read_text(item, ITEM)?) else {
         return None;
     };
-    let kind = AlertKind::read(read_text(item, "kind")?)?;
     Some(StoredAlert {
-        to: read_to(item, kind),
         alert: Alert {
-            kind,
+            kind: AlertKind::read(read_text(item, "kind")?)?,
             key,
             sid: string(SID)?,
             cname: string("channel")?,
@@ -372,75 +279,39 @@ pub fn read_alert(item: &Item) -> Option<StoredAlert> {
                 })
                 .collect(),
         },
-        state: read_state(item)?,
-        sent_in: read_text(item, SENT_IN).and_then(AlertId::parse),
-        roll: read_roll(item),
-        open: read_number(item, OPEN),
-        took_off: read_number(item, TOOK_OFF).unwrap_or(0),
-        tries: read_number(item, "tries")?,
-        created_at: read_number(item, "created_at")?,
-        due_at: read_number(item, "due_at")?,
+        outgoing: read_outgoing(item)?,
+        members: read_members(item),
     })
 }
 
-/// What an alert still has to be published to. Alerts of earlier versions don't say it: to all.
-fn read_to(item: &Item, kind: AlertKind) -> Destinations {
-    let words = item.get(TO).and_then(|to| to.as_ss().ok());
-    words.map_or_else(
-        || Destination::of(kind),
-        |words| {
-            words
-                .iter()
-                .filter_map(|to| Destination::read(to))
-                .collect()
-        },
-    )
-}
-
-fn words_of(to: &Destinations) -> AttributeValue {
-    AttributeValue::Ss(to.iter().map(|to| to.as_str().to_owned()).collect())
-}
-
-fn read_roll(item: &Item) -> Option<Roll> {
-    let members = item.get(MEMBERS)?.as_l().ok()?.iter();
-    let members = members.filter_map(|member| AlertId::parse(member.as_s().ok()?));
-    Some(Roll {
-        members: members.collect(),
+fn read_members(item: &Item) -> Option<DigestMembers> {
+    let ids = item.get(MEMBERS)?.as_l().ok()?.iter();
+    let ids = ids.filter_map(|member| AlertId::parse(member.as_s().ok()?));
+    Some(DigestMembers {
+        ids: ids.collect(),
         is_widespread: item
             .get(WIDESPREAD)
             .is_some_and(|it| it.as_bool() == Ok(&true)),
-        resolves: read_text(item, "takes_back").and_then(AlertId::parse),
     })
 }
 
-fn write_roll(roll: &Roll, item: &mut Item) {
-    let members = roll.members.iter().map(|member| text(member.to_string()));
-    item.insert(MEMBERS.to_owned(), AttributeValue::L(members.collect()));
-    let is_widespread = AttributeValue::Bool(roll.is_widespread);
-    item.insert(WIDESPREAD.to_owned(), is_widespread);
-    if let Some(resolved) = &roll.resolves {
-        item.insert("takes_back".to_owned(), text(resolved.to_string()));
-    }
-}
-
 /// The key of an alert's item.
-pub(in crate::store) fn alert_key(alert: &Alert) -> ItemKey {
+pub(super) fn alert_key(alert: &Alert) -> ItemKey {
     ItemKey::Alert(alert.key.clone())
 }
 
-/// The item of a new alert and its lease.
-pub(in crate::store) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
-    let alert = &lease.alert;
+/// The item of a new alert.
+pub(in crate::store) fn alert_item(stored: &StoredAlert, expires_at: u64) -> Item {
+    let alert = &stored.alert;
     let codes = alert
         .codes
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), text(value.as_str())))
         .collect();
-    let mut item = lease.hold.item(expires_at);
+    let mut item = outgoing_item(&alert.sid, &alert_key(alert), &stored.outgoing, expires_at);
     item.extend([
         ("kind".to_owned(), text(alert.kind.as_str())),
         ("severity".to_owned(), text(alert.kind.severity().as_str())),
-        (TO.to_owned(), words_of(&lease.to)),
         // Not `cname`: that name is the key of an index of sessions.
         ("channel".to_owned(), text(alert.cname.as_str())),
         ("uid".to_owned(), text(alert.uid.as_str())),
@@ -449,8 +320,11 @@ pub(in crate::store) fn alert_item(lease: &Lease, expires_at: u64) -> Item {
         ("at".to_owned(), number(alert.at)),
         ("codes".to_owned(), AttributeValue::M(codes)),
     ]);
-    if let Some(roll) = &lease.roll {
-        write_roll(roll, &mut item);
+    if let Some(members) = &stored.members {
+        let ids = members.ids.iter().map(|member| text(member.to_string()));
+        item.insert(MEMBERS.to_owned(), AttributeValue::L(ids.collect()));
+        let is_widespread = AttributeValue::Bool(members.is_widespread);
+        item.insert(WIDESPREAD.to_owned(), is_widespread);
     }
     item
 }
@@ -463,7 +337,7 @@ mod tests {
     fn an_alert_is_read_as_it_was_written() {
         let alert = Alert {
             kind: AlertKind::FatalError,
-            key: crate::alert::AlertKey::from_stored("0000000003#1#0a1b2c3d"),
+            key: crate::alert::AlertKey::from_stored("fatal_error#0a1b2c3d"),
             sid: "38f8e3cfdc474cd56fc1ceba380d7e1a".to_owned(),
             cname: String::new(),
             uid: "5".to_owned(),
@@ -473,24 +347,20 @@ mod tests {
             codes: [(CodeName::ErrorCode, "110".to_owned())].into(),
         };
         let invocation = Invocation::new("us", 1_000, tokio::time::Instant::now());
-        let mut lease = Lease::new(alert.clone(), [Destination::Alerts].into(), invocation);
-        lease.hold.created_at = 1_000;
-        let mut item = alert_item(&lease, 9);
-        let stored = read_alert(&item).unwrap();
-        assert_eq!((stored.alert, stored.tries), (alert, 1));
-        assert_eq!(stored.to, [Destination::Alerts].into());
-        assert_eq!(
-            (stored.created_at, stored.due_at),
-            (1_000, lease.hold.ends_at())
-        );
-        for name in ["kind", "codes", "at", "created_at"] {
+        let stored = StoredAlert {
+            alert,
+            outgoing: claimed(&[Destination::Alerts].into(), invocation),
+            members: Some(DigestMembers {
+                ids: Vec::new(),
+                is_widespread: true,
+            }),
+        };
+        let mut item = alert_item(&stored, 9);
+        assert_eq!(read_alert(&item).as_ref(), Some(&stored));
+        for name in ["kind", "codes", "at", "created_at", "to", "version"] {
             let kept = item.remove(name).unwrap();
             assert_eq!(read_alert(&item), None, "{name}");
             item.insert(name.to_owned(), kept);
         }
-        // As an earlier version wrote it.
-        item.remove(TO).unwrap();
-        let to = read_alert(&item).unwrap().to;
-        assert_eq!(to, [Destination::Critical, Destination::Alerts].into());
     }
 }

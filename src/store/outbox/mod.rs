@@ -1,113 +1,74 @@
-//! What has to leave the table, an alert or a notice: its item is put before anything is sent, and
-//! names who may send it until when. Then it is marked as sent, put off, or given up, which stays
-//! to be seen.
+//! What has to leave the table, an alert or a notice. Its item is put before anything is sent, and
+//! says of each destination who may tell it until when, and what it was told. Every step from there
+//! is written on condition that nobody wrote the item meanwhile; else it is decided anew.
 //!
-//! Must not know: what it says, where it goes.
+//! Must not know: what it says, how it is sent.
 
 pub(super) mod alert;
 pub(super) mod digest;
 mod minute;
 pub(super) mod notice;
 
+use crate::alert::{AlertId, Attempt, Deliveries, Delivery, Destination, Outgoing, Progress};
 use crate::invocation::Invocation;
-use crate::record::AlertState;
-use crate::store::Store;
-use crate::store::attribute::key::{EXPIRES_AT, IS_NEW, ItemKey, WATCH_AT};
+use crate::record::StoredAlert;
+use crate::store::attribute::key::{EXPIRES_AT, IS_NEW, ItemKey, VERSION};
 use crate::store::attribute::{Item, number, read_number, read_text, text};
+use crate::store::batch::Reads;
 use crate::store::error::{StoreError, is_invalid, refused};
-use crate::store::index::{Due, Shard, watch_entry};
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::ReturnValue;
+use crate::store::index::{Due, Shard, read_due, watch_entry};
+use crate::store::outbox::alert::read_alert;
+use crate::store::outbox::notice::{StoredNotice, read_notice};
+use crate::store::{MAX_ATTEMPTS, Store};
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
+use std::collections::BTreeMap;
 
 /// How long a lease lasts, from the write that takes it, in ms.
 pub const LEASE_MS: u64 = 15_000;
-/// It still has to be sent, and its lease is over.
-const IS_DUE: &str = "#state = :pending AND due_at <= :now";
-/// It still has to be sent, and its lease is ours.
-const IS_OURS: &str = "#state = :pending AND #owner = :owner";
-/// The first pause after a try that failed, in ms; it doubles with every further one.
-const BACKOFF_MS: u64 = 15_000;
-/// The longest pause between two tries, in ms.
-const MAX_BACKOFF_MS: u64 = 5 * 60 * 1000;
+/// What each destination was told.
+const TO: &str = "to";
+const CREATED_AT: &str = "created_at";
 
-/// An item that is ours to send until then. Only a write to the table makes it ours.
+/// The right to tell some destinations of an item until then. Only a write to the table makes one,
+/// so that nothing is sent that isn't written down and claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    sid: String,
-    key: ItemKey,
+pub struct Lease {
     owner: String,
     ends_at: u64,
-    pub(in crate::store) tries: u64,
-    pub(in crate::store) created_at: u64,
+    /// Whether each had been tried before.
+    was_tried: BTreeMap<Destination, bool>,
 }
 
-/// What became of writing an item down.
-pub(in crate::store) enum Put {
-    /// It is there, and ours.
-    Ours,
-    /// Another was there: this one.
-    There(Item),
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is written.
+    Written,
+    /// It can't be made any more: the item is done there, gone, or somebody else is at it.
+    Refused,
+    /// An attribute of the item isn't what the write needs.
+    Unwritable,
 }
 
-/// Whose an item is that is due.
-pub(in crate::store) enum Taken {
-    /// Ours, as it is now.
-    Ours(Item),
-    /// Its lease is held elsewhere, or it is done, or gone.
-    HeldElsewhere,
-    /// The item can't be written.
-    Unreadable,
-}
-
-impl Hold {
-    /// That of a new item, to be written now.
-    pub(in crate::store) fn new(sid: &str, key: ItemKey, invocation: Invocation<'_>) -> Self {
-        let now_ms = invocation.now_ms();
+impl Lease {
+    /// That of a new item, to be written now, for those of its destinations that it claims.
+    pub(super) fn new(outgoing: &Outgoing, owner: &str) -> Self {
+        let claimed = outgoing.to.iter().filter_map(|(at, delivery)| {
+            let Delivery::Pending {
+                owner: by, due_at, ..
+            } = delivery
+            else {
+                return None;
+            };
+            (by == owner).then_some((*at, *due_at))
+        });
+        let claimed: BTreeMap<_, _> = claimed.collect();
         Self {
-            sid: sid.to_owned(),
-            key,
-            owner: invocation.id.to_owned(),
-            ends_at: now_ms + LEASE_MS,
-            tries: 1,
-            created_at: now_ms,
+            owner: owner.to_owned(),
+            ends_at: claimed.values().copied().min().unwrap_or(0),
+            was_tried: claimed.keys().map(|at| (*at, false)).collect(),
         }
-    }
-
-    /// The same, as the item says it.
-    pub(in crate::store) fn stored_as(self, stored: &Item) -> Self {
-        Self {
-            ends_at: read_number(stored, "due_at").unwrap_or(self.ends_at),
-            tries: read_number(stored, "tries").unwrap_or(self.tries),
-            created_at: read_number(stored, "created_at").unwrap_or(self.created_at),
-            ..self
-        }
-    }
-
-    /// The item, as the index would list it.
-    pub(in crate::store) fn due(&self) -> Due {
-        Due {
-            sid: self.sid.clone(),
-            key: self.key.clone(),
-            watch_at: self.ends_at,
-        }
-    }
-
-    /// The item's partition key.
-    #[must_use]
-    pub fn sid(&self) -> &str {
-        &self.sid
-    }
-
-    /// What the item is.
-    #[must_use]
-    pub fn key(&self) -> &ItemKey {
-        &self.key
-    }
-
-    /// Whose it is.
-    pub(in crate::store) fn owner(&self) -> &str {
-        &self.owner
     }
 
     /// When it is over, ms since the epoch: from then on another invocation may send the item.
@@ -116,36 +77,63 @@ impl Hold {
         self.ends_at
     }
 
-    /// When the item was written down, ms since the epoch.
-    #[must_use]
-    pub fn created_at(&self) -> u64 {
-        self.created_at
+    /// The destinations that it is for.
+    pub fn destinations(&self) -> impl Iterator<Item = Destination> {
+        self.was_tried.keys().copied()
     }
 
-    /// The attributes of a new item.
-    pub(in crate::store) fn item(&self, expires_at: u64) -> Item {
-        let mut item = self.key.of(&self.sid);
-        item.extend(watch_entry(Shard::Due, self.ends_at));
-        item.extend([
-            ("state".to_owned(), text(AlertState::Pending.as_str())),
-            ("owner".to_owned(), text(self.owner.as_str())),
-            ("due_at".to_owned(), number(self.ends_at)),
-            ("tries".to_owned(), number(self.tries)),
-            ("created_at".to_owned(), number(self.created_at)),
-            (EXPIRES_AT.to_owned(), number(expires_at)),
-        ]);
-        item
+    /// That telling this destination is left to the next sweep.
+    #[must_use]
+    pub fn leave(&self, at: Destination) -> Attempt {
+        Attempt::Left {
+            was_tried: self.was_tried.get(&at).copied().unwrap_or(true),
+        }
     }
 }
 
+/// What a batch of due items holds.
+#[derive(Clone, Debug, Default)]
+pub struct DueItems {
+    /// Alerts.
+    pub alerts: Vec<StoredAlert>,
+    /// Notices.
+    pub notices: Vec<StoredNotice>,
+    /// What is neither, or can't be read.
+    pub unreadable: Vec<Due>,
+}
+
 impl Store {
-    /// Puts a new item.
-    pub(in crate::store) async fn put_held(
+    /// Due items, [`BATCH`](crate::store::BATCH) at most, read consistently; those that are gone
+    /// aren't among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn due_items(&self, due: &[Due]) -> Result<DueItems, StoreError> {
+        let mut keys: Vec<_> = due.iter().map(|due| (&due.sid, &due.key)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let keys = keys.into_iter().map(|(sid, key)| key.of(sid)).collect();
+        let mut found = DueItems::default();
+        for item in self.items(keys, None, Reads::Consistent).await? {
+            if let Some(alert) = read_alert(&item) {
+                found.alerts.push(alert);
+            } else if let Some(notice) = read_notice(&item) {
+                found.notices.push(notice);
+            } else {
+                found.unreadable.extend(read_due(&item));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts a new item; the item that is there, if one was and isn't this very one: the SDK tries
+    /// again when an answer is lost, and finds its own write.
+    pub(in crate::store) async fn put_outgoing(
         &self,
         call: &'static str,
         item: Item,
-        owner: &str,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<Option<Item>, StoreError> {
+        let ours = read_outgoing(&item);
         let put = self
             .client
             .put_item()
@@ -153,146 +141,305 @@ impl Store {
             .set_item(Some(item))
             .condition_expression(IS_NEW)
             .return_values_on_condition_check_failure(AllOld);
-        let stored = match put.send().await {
-            Ok(_) => return Ok(Put::Ours),
-            Err(error) => refused(call, error)?.unwrap_or_default(),
+        match put.send().await {
+            Ok(_) => Ok(None),
+            Err(error) => {
+                let stored = refused(call, error)?.unwrap_or_default();
+                Ok(Some(stored).filter(|stored| read_outgoing(stored) != ours))
+            }
+        }
+    }
+
+    /// Takes the lease of those of `wanted` that are due.
+    pub(in crate::store) async fn lease(
+        &self,
+        (sid, key): (&str, &ItemKey),
+        outgoing: &mut Outgoing,
+        wanted: &[Destination],
+        invocation: Invocation<'_>,
+    ) -> Result<Result<Lease, Step>, StoreError> {
+        let now_ms = invocation.now_ms();
+        let ends_at = now_ms + LEASE_MS;
+        let mut was_tried = BTreeMap::new();
+        let claim = |to: &mut Deliveries| {
+            was_tried.clear();
+            for at in wanted {
+                let Some(delivery) = to.get_mut(at) else {
+                    continue;
+                };
+                let tried = matches!(delivery, Delivery::Pending { is_tried: true, .. });
+                if delivery.claim(invocation.id, now_ms, ends_at) {
+                    was_tried.insert(*at, tried);
+                }
+            }
+            !was_tried.is_empty()
         };
-        // The SDK tries again when an answer is lost, and finds its own write.
-        Ok(if is_ours(&stored, owner) {
-            Put::Ours
-        } else {
-            Put::There(stored)
+        let call = "UpdateItem claim";
+        let step = self.step(call, (sid, key), outgoing, now_ms, claim).await?;
+        Ok(match step {
+            Step::Written => Ok(Lease {
+                was_tried,
+                ..Lease::new(outgoing, invocation.id)
+            }),
+            Step::Refused | Step::Unwritable => Err(step),
         })
     }
 
-    /// Takes the lease of an item that is due.
-    pub(in crate::store) async fn take(
+    /// Notes how telling the destinations of a lease went, as far as they are still its own.
+    pub(in crate::store) async fn note_attempts(
+        &self,
+        at: (&str, &ItemKey),
+        outgoing: &mut Outgoing,
+        lease: &Lease,
+        attempts: &BTreeMap<Destination, Attempt>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let created_at = outgoing.created_at;
+        let step = |to: &mut Deliveries| {
+            let mut is_ours = false;
+            for (at, attempt) in attempts {
+                let delivery = to.get_mut(at);
+                is_ours |=
+                    delivery.is_some_and(|it| it.note(&lease.owner, attempt, now_ms, created_at));
+            }
+            is_ours
+        };
+        self.step("UpdateItem told", at, outgoing, now_ms, step)
+            .await
+            .map(|_| ())
+    }
+
+    /// Writes a step of an item on condition that nobody wrote it since it was read; if somebody
+    /// did, the step is made anew of what is there. It says whether it can still be made.
+    pub(in crate::store) async fn step(
         &self,
         call: &'static str,
-        due: &Due,
-        invocation: Invocation<'_>,
-    ) -> Result<Taken, StoreError> {
-        let now_ms = invocation.now_ms();
-        let claim = self
-            .held_request(due.key.of(&due.sid), invocation.id)
-            .update_expression(
-                "SET #owner = :owner, due_at = :due_at, watch_at = :due_at ADD tries :one",
-            )
-            .condition_expression(IS_DUE)
-            .expression_attribute_values(":now", number(now_ms))
-            .expression_attribute_values(":due_at", number(now_ms + LEASE_MS))
-            .expression_attribute_values(":one", number(1))
-            .return_values(ReturnValue::AllNew);
-        let error = match claim.send().await {
-            Ok(claimed) => return Ok(Taken::Ours(claimed.attributes.unwrap_or_default())),
-            Err(error) if is_invalid(&error) => return Ok(Taken::Unreadable),
-            Err(error) => error,
-        };
-        Ok(match refused(call, error)? {
-            None => Taken::HeldElsewhere,
-            // The SDK tries again when an answer is lost, and finds its own write.
-            Some(stored) if is_ours(&stored, invocation.id) => Taken::Ours(stored),
-            // What the index said is no longer so.
-            Some(stored) if is_settled(&stored) => Taken::HeldElsewhere,
-            Some(stored) if read_number(&stored, WATCH_AT).is_none_or(|at| at > now_ms) => {
-                Taken::HeldElsewhere
+        (sid, key): (&str, &ItemKey),
+        outgoing: &mut Outgoing,
+        now_ms: u64,
+        mut step: impl FnMut(&mut Deliveries) -> bool,
+    ) -> Result<Step, StoreError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let mut next = outgoing.clone();
+            if !step(&mut next.to) {
+                return Ok(Step::Refused);
             }
-            Some(_) => Taken::Unreadable,
+            if next == *outgoing {
+                return Ok(Step::Written);
+            }
+            next.version += 1;
+            let entry = index_entry(sid, key, &next, now_ms);
+            let place = match entry {
+                Some(_) => "watch_shard = :shard, watch_at = :at",
+                None => "REMOVE watch_shard, watch_at",
+            };
+            let between = if entry.is_some() { "," } else { "" };
+            let mut update = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(key.of(sid)))
+                .update_expression(format!("SET #to = :to, version = :next{between} {place}"))
+                .condition_expression("version = :version")
+                .expression_attribute_names("#to", TO)
+                .expression_attribute_values(":to", deliveries(&next.to))
+                .expression_attribute_values(":next", number(next.version))
+                .expression_attribute_values(":version", number(outgoing.version))
+                .return_values_on_condition_check_failure(AllOld);
+            if let Some((shard, at)) = entry {
+                update = update
+                    .expression_attribute_values(":shard", shard.attribute())
+                    .expression_attribute_values(":at", number(at));
+            }
+            let stored = match update.send().await {
+                Ok(_) => {
+                    *outgoing = next;
+                    return Ok(Step::Written);
+                }
+                Err(error) if is_invalid(&error) => return Ok(Step::Unwritable),
+                Err(error) => refused(call, error)?,
+            };
+            let Some(stored) = stored else {
+                return Ok(Step::Refused);
+            };
+            let Some(stored) = read_outgoing(&stored) else {
+                return Ok(Step::Unwritable);
+            };
+            // The SDK tries again when an answer is lost, and finds its own write.
+            let is_ours = stored == next;
+            *outgoing = stored;
+            if is_ours {
+                return Ok(Step::Written);
+            }
+        }
+        Err(StoreError::Conflict {
+            what: "what has to leave",
+            tries: MAX_ATTEMPTS,
         })
     }
+}
 
-    /// Puts an item off after a try that failed: 15 s, 30 s, 1 min … 5 min.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn defer(&self, hold: &Hold, now_ms: u64) -> Result<(), StoreError> {
-        let update = self
-            .leased_request(hold)
-            .update_expression("SET due_at = :due_at, watch_at = :due_at")
-            .expression_attribute_values(":due_at", number(now_ms + backoff_ms(hold.tries)));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused("UpdateItem deferred", error).map(|_| ()),
-        }
+/// The attributes of a new item.
+pub(super) fn outgoing_item(
+    sid: &str,
+    key: &ItemKey,
+    outgoing: &Outgoing,
+    expires_at: u64,
+) -> Item {
+    let mut item = key.of(sid);
+    if let Some((shard, at)) = index_entry(sid, key, outgoing, outgoing.created_at) {
+        item.extend(watch_entry(shard, at));
     }
+    item.extend([
+        (TO.to_owned(), deliveries(&outgoing.to)),
+        (VERSION.to_owned(), number(outgoing.version)),
+        (CREATED_AT.to_owned(), number(outgoing.created_at)),
+        (EXPIRES_AT.to_owned(), number(expires_at)),
+    ]);
+    item
+}
 
-    /// Gives an item up. It stays, in [`Shard::Failed`] of the index.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn give_up(&self, hold: &Hold, now_ms: u64) -> Result<(), StoreError> {
-        let update = self
-            .leased_request(hold)
-            .update_expression("SET #state = :failed, watch_shard = :shard, watch_at = :now")
-            .expression_attribute_values(":failed", text(AlertState::Failed.as_str()))
-            .expression_attribute_values(":shard", Shard::Failed.attribute())
-            .expression_attribute_values(":now", number(now_ms));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused("UpdateItem given up", error).map(|_| ()),
-        }
-    }
-
-    /// A change of an item whose lease is ours.
-    pub(in crate::store) fn leased_request(&self, hold: &Hold) -> UpdateItemFluentBuilder {
-        self.held_request(hold.key.of(&hold.sid), &hold.owner)
-            .condition_expression(IS_OURS)
-    }
-
-    pub(in crate::store) fn held_request(&self, key: Item, owner: &str) -> UpdateItemFluentBuilder {
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .return_values_on_condition_check_failure(AllOld)
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":pending", text(AlertState::Pending.as_str()))
-            .expression_attribute_values(":owner", text(owner))
+/// Where the index lists an item: what is due, what was given up, and alerts that were told.
+fn index_entry(sid: &str, key: &ItemKey, outgoing: &Outgoing, now_ms: u64) -> Option<(Shard, u64)> {
+    match (outgoing.progress(), key) {
+        (Progress::Due(at), _) => Some((Shard::due(sid), at)),
+        (Progress::Failed, _) => Some((Shard::Failed, now_ms)),
+        (Progress::Told(at), ItemKey::Alert(_)) => Some((Shard::sent(sid), at)),
+        (Progress::Told(_) | Progress::Needless, _) => None,
     }
 }
 
-/// How long to wait after the `tries`-th try, in ms.
-fn backoff_ms(tries: u64) -> u64 {
-    let doublings = u32::try_from(tries.saturating_sub(1)).unwrap_or(u32::MAX);
-    let factor = 2_u64.checked_pow(doublings).unwrap_or(u64::MAX);
-    BACKOFF_MS.saturating_mul(factor).min(MAX_BACKOFF_MS)
+/// Reads what became of an item; `None` if a part isn't there.
+pub(super) fn read_outgoing(item: &Item) -> Option<Outgoing> {
+    let to = item.get(TO)?.as_m().ok()?;
+    let to = to
+        .iter()
+        .map(|(at, delivery)| {
+            Some((
+                Destination::read(at)?,
+                read_delivery(delivery.as_m().ok()?)?,
+            ))
+        })
+        .collect::<Option<_>>()?;
+    Some(Outgoing {
+        created_at: read_number(item, CREATED_AT)?,
+        version: read_number(item, VERSION)?,
+        to,
+    })
 }
 
-pub(in crate::store) fn is_ours(stored: &Item, owner: &str) -> bool {
-    read_text(stored, "owner") == Some(owner) && read_state(stored) == Some(AlertState::Pending)
+fn deliveries(to: &Deliveries) -> AttributeValue {
+    let to = to.iter();
+    let to = to.map(|(at, delivery)| (at.as_str().to_owned(), attribute(delivery)));
+    AttributeValue::M(to.collect())
 }
 
-/// True if nobody has to send it any more.
-fn is_settled(stored: &Item) -> bool {
-    matches!(
-        read_state(stored),
-        Some(AlertState::Sent { .. } | AlertState::Failed)
+fn attribute(delivery: &Delivery) -> AttributeValue {
+    let own = match delivery {
+        Delivery::Pending {
+            owner,
+            due_at,
+            tries,
+            is_tried,
+        } => vec![
+            ("state", Some(text("pending"))),
+            ("owner", (!owner.is_empty()).then(|| text(owner.as_str()))),
+            ("due_at", Some(number(due_at))),
+            ("tries", Some(number(tries))),
+            ("tried", Some(AttributeValue::Bool(*is_tried))),
+        ],
+        Delivery::Told {
+            at,
+            digest,
+            message_id,
+        } => vec![
+            ("state", Some(text("sent"))),
+            ("sent_at", Some(number(at))),
+            ("digest", digest.as_ref().map(|it| text(it.to_string()))),
+            (
+                "message_id",
+                (!message_id.is_empty()).then(|| text(message_id.as_str())),
+            ),
+        ],
+        Delivery::Needless => vec![("state", Some(text("needless")))],
+        Delivery::Failed { tries } => vec![
+            ("state", Some(text("failed"))),
+            ("tries", Some(number(tries))),
+        ],
+    };
+    let own = own.into_iter();
+    AttributeValue::M(
+        own.filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect(),
     )
 }
 
-pub(in crate::store) fn read_state(item: &Item) -> Option<AlertState> {
-    let at = read_number(item, "sent_at");
-    let states = [
-        AlertState::Pending,
-        AlertState::Sent { at },
-        AlertState::Failed,
-    ];
-    let word = read_text(item, "state")?;
-    states.into_iter().find(|state| state.as_str() == word)
+fn read_delivery(map: &Item) -> Option<Delivery> {
+    Some(match read_text(map, "state")? {
+        "pending" => Delivery::Pending {
+            owner: read_text(map, "owner").unwrap_or_default().to_owned(),
+            due_at: read_number(map, "due_at")?,
+            tries: read_number(map, "tries")?,
+            is_tried: map.get("tried")?.as_bool().copied().ok()?,
+        },
+        "sent" => Delivery::Told {
+            at: read_number(map, "sent_at")?,
+            digest: match read_text(map, "digest") {
+                Some(digest) => Some(AlertId::parse(digest)?),
+                None => None,
+            },
+            message_id: read_text(map, "message_id").unwrap_or_default().to_owned(),
+        },
+        "needless" => Delivery::Needless,
+        "failed" => Delivery::Failed {
+            tries: read_number(map, "tries")?,
+        },
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::attribute::key::{WATCH_AT, WATCH_SHARD};
 
     #[test]
-    fn tries_are_further_and_further_apart() {
-        let pauses: Vec<_> = [0, 1, 2, 3, 5, 6, 99, u64::MAX]
-            .map(backoff_ms)
-            .into_iter()
-            .map(|ms| ms / 1000)
-            .collect();
-        assert_eq!(pauses, [15, 15, 30, 60, 240, 300, 300, 300]);
+    fn what_each_destination_was_told_is_read_as_it_was_written() {
+        let digest = AlertId::parse("digest#2026-03-02/alert#session_silent#0123456789abcdef");
+        let told = |digest| Delivery::Told {
+            at: 5,
+            digest,
+            message_id: "id".to_owned(),
+        };
+        for (delivery, shard) in [
+            (Delivery::claimed("us", 9), Some("due2")),
+            (Delivery::unclaimed(9), Some("due2")),
+            (told(None), Some("sent2")),
+            (told(digest), Some("sent2")),
+            (Delivery::Needless, Some("due2")),
+            (Delivery::Failed { tries: 3 }, Some("failed")),
+        ] {
+            let other = match shard {
+                Some("due2") => Delivery::unclaimed(7),
+                _ => Delivery::Needless,
+            };
+            let outgoing = Outgoing {
+                created_at: 3,
+                version: 2,
+                to: [
+                    (Destination::Critical, delivery),
+                    (Destination::Alerts, other),
+                ]
+                .into(),
+            };
+            let key = ItemKey::parse("alert#failover#0a1b");
+            let item = outgoing_item("a", &key, &outgoing, 99);
+            assert_eq!(read_outgoing(&item), Some(outgoing));
+            assert_eq!(read_text(&item, WATCH_SHARD), shard);
+            let at = if shard == Some("due2") { 7 } else { 5 };
+            if shard != Some("failed") {
+                assert_eq!(read_number(&item, WATCH_AT), Some(at));
+            }
+        }
     }
 }

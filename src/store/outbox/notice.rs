@@ -1,59 +1,76 @@
-//! A notice's item: the job of telling programs. Who may send it is `outbox`'s; what it says is
+//! A notice's item: the job of telling programs. Who was told what is `outbox`'s; what it says is
 //! made when it is sent, from the other items.
 
+use crate::alert::{Attempt, Deliveries, Delivery, Destination, Outgoing};
 use crate::invocation::Invocation;
 use crate::notice::{News, Notice};
 use crate::notification::Sid;
-use crate::record::{AlertState, Ending};
-use crate::store::Store;
+use crate::record::Ending;
 use crate::store::attribute::key::{ITEM, ItemKey, SID};
 use crate::store::attribute::{Item, number, read_number, read_text, text};
-use crate::store::error::{StoreError, refused};
-use crate::store::index::Due;
-use crate::store::outbox::{Hold, Put, Taken, read_state};
+use crate::store::error::StoreError;
+use crate::store::index::Shard;
+use crate::store::outbox::alert::claimed;
+use crate::store::outbox::{Lease, Step, outgoing_item, read_outgoing};
+use crate::store::{BATCH, Store};
 
-/// The id that the bus gave it; absent in one that had nothing to say.
-const EVENT_ID: &str = "event_id";
+/// Where a notice goes.
+const BUS: Destination = Destination::Facts;
+
+/// A notice as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredNotice {
+    /// The notice.
+    pub notice: Notice,
+    /// Whether the bus has it.
+    pub outgoing: Outgoing,
+}
 
 /// A notice that is ours to send until the lease is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoticeLease {
-    hold: Hold,
-    notice: Notice,
+pub struct LeasedNotice {
+    stored: StoredNotice,
+    lease: Lease,
 }
 
-impl NoticeLease {
-    /// The lease of a new notice, to be written now.
+impl LeasedNotice {
+    /// That of a new notice, to be written now.
     pub(in crate::store) fn new(notice: Notice, invocation: Invocation<'_>) -> Self {
-        let key = ItemKey::Notice(notice.key());
+        let outgoing = claimed(&[BUS].into(), invocation);
         Self {
-            hold: Hold::new(notice.sid.as_str(), key, invocation),
-            notice,
+            lease: Lease::new(&outgoing, invocation.id),
+            stored: StoredNotice { notice, outgoing },
         }
     }
 
-    /// Whose it is, and until when.
+    /// Until when.
     #[must_use]
-    pub fn hold(&self) -> &Hold {
-        &self.hold
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// The notice.
     #[must_use]
     pub fn notice(&self) -> &Notice {
-        &self.notice
+        &self.stored.notice
+    }
+
+    /// When it was written down, ms since the epoch.
+    #[must_use]
+    pub fn created_at(&self) -> u64 {
+        self.stored.outgoing.created_at
     }
 }
 
-/// Who may send a notice that is due.
+/// Who may send a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DueNotice {
+pub enum NoticeClaim {
     /// We may.
-    Ours(Box<NoticeLease>),
+    Ours(Box<LeasedNotice>),
     /// Its lease is held elsewhere, or it is done, or gone.
     HeldElsewhere,
-    /// The item isn't a notice that can be read, or be written.
-    Unreadable,
+    /// An attribute of the item isn't what the write needs.
+    Unwritable,
 }
 
 impl Store {
@@ -66,89 +83,113 @@ impl Store {
         &self,
         notice: Notice,
         invocation: Invocation<'_>,
-    ) -> Result<Option<NoticeLease>, StoreError> {
-        let mut lease = NoticeLease::new(notice, invocation);
-        let item = notice_item(&lease, self.alert_expires_at(lease.hold.created_at()));
-        let stored = match self.put_held("PutItem notice", item, invocation.id).await? {
-            Put::Ours => return Ok(Some(lease)),
-            Put::There(stored) => stored,
+    ) -> Result<Option<LeasedNotice>, StoreError> {
+        let leased = LeasedNotice::new(notice, invocation);
+        let item = notice_item(&leased, self.alert_expires_at(invocation.now_ms()));
+        let found = match self.put_outgoing("PutItem notice", item).await? {
+            None => return Ok(Some(leased)),
+            Some(found) => found,
         };
-        if read_state(&stored) != Some(AlertState::Pending) {
+        let Some(outgoing) = read_outgoing(&found) else {
+            // The sweeper reports what can't be read; the callback is stored all the same.
             return Ok(None);
-        }
-        let due = lease.hold.due();
-        match self
-            .take("UpdateItem notice claim", &due, invocation)
-            .await?
-        {
-            Taken::Ours(claimed) => {
-                lease.hold = lease.hold.stored_as(&claimed);
-                Ok(Some(lease))
-            }
-            // The sweeper reports what can't be written; the callback is stored all the same.
-            Taken::HeldElsewhere | Taken::Unreadable => Ok(None),
-        }
+        };
+        let notice = leased.stored.notice;
+        let stored = StoredNotice { notice, outgoing };
+        Ok(match self.lease_notice(stored, invocation).await? {
+            NoticeClaim::Ours(leased) => Some(*leased),
+            NoticeClaim::HeldElsewhere | NoticeClaim::Unwritable => None,
+        })
     }
 
-    /// Takes the lease of a notice that is due, and reads it.
+    /// Takes the lease of a notice that is due.
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn claim_due_notice(
+    pub async fn lease_notice(
         &self,
-        due: &Due,
+        mut stored: StoredNotice,
         invocation: Invocation<'_>,
-    ) -> Result<DueNotice, StoreError> {
-        let item = match self
-            .take("UpdateItem notice claim", due, invocation)
-            .await?
-        {
-            Taken::Ours(item) => item,
-            Taken::HeldElsewhere => return Ok(DueNotice::HeldElsewhere),
-            Taken::Unreadable => return Ok(DueNotice::Unreadable),
-        };
-        let Some(notice) = read_notice(&item) else {
-            return Ok(DueNotice::Unreadable);
-        };
-        let mut lease = NoticeLease::new(notice, invocation);
-        lease.hold = lease.hold.stored_as(&item);
-        Ok(DueNotice::Ours(Box::new(lease)))
+    ) -> Result<NoticeClaim, StoreError> {
+        let (sid, key) = (
+            stored.notice.sid.as_str().to_owned(),
+            notice_key(&stored.notice),
+        );
+        let outgoing = &mut stored.outgoing;
+        let leased = self.lease((&sid, &key), outgoing, &[BUS], invocation);
+        Ok(match leased.await? {
+            Ok(lease) => NoticeClaim::Ours(Box::new(LeasedNotice { stored, lease })),
+            Err(Step::Unwritable) => NoticeClaim::Unwritable,
+            Err(Step::Written | Step::Refused) => NoticeClaim::HeldElsewhere,
+        })
     }
 
-    /// Notes that a notice is done, if the lease is still ours: the bus took it, or it had nothing
-    /// to say.
+    /// Notes how sending a notice went, if that is still ours to say.
     ///
     /// # Errors
     /// [`StoreError::Call`].
-    pub async fn mark_told(
+    pub async fn note_noticed(
         &self,
-        lease: &NoticeLease,
-        event_id: Option<&str>,
+        leased: &mut LeasedNotice,
+        attempt: Attempt,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let sent = AlertState::Sent { at: Some(now_ms) };
-        let id = event_id.map_or("", |_| ", event_id = :event_id");
-        let mut update = self
-            .leased_request(&lease.hold)
-            .update_expression(format!(
-                "SET #state = :sent, sent_at = :now{id} REMOVE watch_shard, watch_at"
-            ))
-            .expression_attribute_values(":sent", text(sent.as_str()))
-            .expression_attribute_values(":now", number(now_ms));
-        if let Some(event_id) = event_id {
-            update = update.expression_attribute_values(":event_id", text(event_id));
+        let key = notice_key(&leased.stored.notice);
+        let LeasedNotice { stored, lease } = leased;
+        let (sid, outgoing) = (stored.notice.sid.as_str(), &mut stored.outgoing);
+        let attempts = [(BUS, attempt)].into();
+        self.note_attempts((sid, &key), outgoing, lease, &attempts, now_ms)
+            .await
+    }
+
+    /// Writes a step of a notice.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn step_notice(
+        &self,
+        stored: &mut StoredNotice,
+        now_ms: u64,
+        step: impl FnMut(&mut Deliveries) -> bool,
+    ) -> Result<Step, StoreError> {
+        let key = notice_key(&stored.notice);
+        let at = (stored.notice.sid.as_str(), &key);
+        self.step("UpdateItem notice", at, &mut stored.outgoing, now_ms, step)
+            .await
+    }
+
+    /// All notices that weren't sent yet, or were given up, oldest first; those that can't be read
+    /// aren't among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Call`].
+    pub async fn unsent_notices(&self) -> Result<Vec<StoredNotice>, StoreError> {
+        let mut unsent = Vec::new();
+        for shard in Shard::dues().chain([Shard::Failed]) {
+            let mut due = self.all_in(shard, 0).await?;
+            due.retain(|due| matches!(due.key, ItemKey::Notice(_)));
+            for batch in due.chunks(BATCH) {
+                unsent.extend(self.due_items(batch).await?.notices);
+            }
         }
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => refused("UpdateItem notice sent", error).map(|_| ()),
-        }
+        unsent.sort_by_key(|stored| stored.outgoing.created_at);
+        Ok(unsent)
     }
 }
 
-/// The item of a new notice and its lease.
-pub(in crate::store) fn notice_item(lease: &NoticeLease, expires_at: u64) -> Item {
-    let notice = &lease.notice;
-    let mut item = lease.hold.item(expires_at);
+fn notice_key(notice: &Notice) -> ItemKey {
+    ItemKey::Notice(notice.key())
+}
+
+/// The item of a new notice.
+pub(in crate::store) fn notice_item(leased: &LeasedNotice, expires_at: u64) -> Item {
+    let StoredNotice { notice, outgoing } = &leased.stored;
+    let mut item = outgoing_item(
+        notice.sid.as_str(),
+        &notice_key(notice),
+        outgoing,
+        expires_at,
+    );
     item.extend([
         // Not `cname`: that name is the key of an index of sessions.
         ("channel".to_owned(), text(notice.cname.as_str())),
@@ -163,21 +204,27 @@ pub(in crate::store) fn notice_item(lease: &NoticeLease, expires_at: u64) -> Ite
 
 /// True if programs were told what it had to say.
 pub(in crate::store) fn was_told(item: &Item) -> bool {
-    item.contains_key(EVENT_ID)
+    let outgoing = read_outgoing(item);
+    let told = outgoing.and_then(|mut outgoing| outgoing.to.remove(&BUS));
+    matches!(told, Some(Delivery::Told { .. }))
 }
 
 /// Reads a notice from its item; `None` if a part isn't there.
-fn read_notice(item: &Item) -> Option<Notice> {
+pub(in crate::store) fn read_notice(item: &Item) -> Option<StoredNotice> {
     let ItemKey::Notice(key) = ItemKey::parse(read_text(item, ITEM)?) else {
         return None;
     };
     let outcome = read_text(item, "outcome").and_then(Ending::read);
-    Some(Notice {
+    let notice = Notice {
         news: key.news(outcome)?,
         sid: Sid::new(read_text(item, SID)?)?,
         cname: read_text(item, "channel")?.to_owned(),
         uid: read_text(item, "uid")?.to_owned(),
         at: read_number(item, "at")?,
+    };
+    Some(StoredNotice {
+        notice,
+        outgoing: read_outgoing(item)?,
     })
 }
 
@@ -202,8 +249,9 @@ mod tests {
                 uid: "5".to_owned(),
                 at: 1_772_460_000_123,
             };
-            let item = notice_item(&NoticeLease::new(notice.clone(), invocation), 9);
-            assert_eq!(read_notice(&item), Some(notice));
+            let leased = LeasedNotice::new(notice, invocation);
+            let item = notice_item(&leased, 9);
+            assert_eq!(read_notice(&item), Some(leased.stored));
             assert!(!was_told(&item));
         }
     }

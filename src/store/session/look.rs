@@ -4,10 +4,10 @@
 //! read, and what it found is written down in the same transaction: either all of it is noted, or
 //! nothing.
 
-use crate::alert::AlertKey;
+use crate::alert::{AlertKey, AlertKind, Outgoing};
 use crate::invocation::Invocation;
 use crate::notification::Sid;
-use crate::record::{Ending, Standing, ToldEnd, Watched};
+use crate::record::{Ending, Standing, StoredAlert, ToldEnd, Watched};
 use crate::session::RegisterName;
 use crate::store::Store;
 use crate::store::attribute::key::{
@@ -17,8 +17,8 @@ use crate::store::attribute::key::{
 use crate::store::attribute::{Item, number, read_number, read_text, text};
 use crate::store::batch::Projection;
 use crate::store::error::{StoreError, failed, is_invalid, reasons, refused, undone, unmade};
-use crate::store::outbox::alert::{Lease, alert_item};
-use crate::store::outbox::notice::{NoticeLease, notice_item};
+use crate::store::outbox::alert::{LeasedAlert, alert_item};
+use crate::store::outbox::notice::{LeasedNotice, notice_item};
 use crate::store::session::item::read_session;
 use crate::watchdog::Look;
 use aws_sdk_dynamodb::types::{
@@ -85,9 +85,9 @@ pub enum LookWrite {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
     /// Alerts.
-    pub alerts: Vec<Lease>,
-    /// The notice `Recording Ended`.
-    pub notice: Option<NoticeLease>,
+    pub alerts: Vec<LeasedAlert>,
+    /// What programs are told.
+    pub notice: Option<LeasedNotice>,
 }
 
 /// What a look found that was written down before.
@@ -176,12 +176,13 @@ impl Store {
         })
     }
 
-    /// Notes a look: what it found, leased to `invocation`, what stands, and
-    /// whether it stays watched.
+    /// Notes a look: what it found, as `outgoing` says of each alert, what stands, and whether it
+    /// stays watched.
     pub async fn note_look(
         &self,
         found: &FoundSession,
         look: &Look,
+        outgoing: impl Fn(AlertKind) -> Outgoing,
         invocation: Invocation<'_>,
     ) -> Result<LookWrite, StoreError> {
         let (expression, values) = look_update(found, look);
@@ -202,24 +203,25 @@ impl Store {
             };
         }
         let alerts = look.alerts.iter().map(|alert| {
-            let to = self.destinations(alert.kind);
-            Lease::new(alert.clone(), to, invocation)
+            let stored = StoredAlert {
+                alert: alert.clone(),
+                outgoing: outgoing(alert.kind),
+                members: None,
+            };
+            LeasedAlert::new(stored, invocation.id)
         });
         let leases = Leases {
             alerts: alerts.collect(),
             notice: look
                 .ended
                 .clone()
-                .map(|notice| NoticeLease::new(notice, invocation)),
+                .map(|notice| LeasedNotice::new(notice, invocation)),
         };
-        let alerts = leases.alerts.iter().map(|lease| {
-            let expires_at = self.alert_expires_at(lease.hold().created_at());
-            alert_item(lease, expires_at)
-        });
-        let notice = leases.notice.iter().map(|lease| {
-            let expires_at = self.alert_expires_at(lease.hold().created_at());
-            notice_item(lease, expires_at)
-        });
+        let expires_at = self.alert_expires_at(invocation.now_ms());
+        let alerts = leases.alerts.iter();
+        let alerts = alerts.map(|leased| alert_item(leased.stored(), expires_at));
+        let notice = leases.notice.iter();
+        let notice = notice.map(|leased| notice_item(leased, expires_at));
         let mut writes = Vec::new();
         for item in alerts.chain(notice) {
             let put = Put::builder()

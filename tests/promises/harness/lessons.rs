@@ -288,6 +288,9 @@ pub(crate) fn hold_against_schemas(events: &[Event]) {
             }
             "Recording Ended" => include_str!("../../../docs/recording-ended.schema.json"),
             "Recording Alert" => include_str!("../../../docs/recording-alert.schema.json"),
+            "Recording Incident" => {
+                include_str!("../../../docs/recording-incident.schema.json")
+            }
             other => panic!("{other}"),
         };
         let schema = serde_json::from_str(schema).unwrap();

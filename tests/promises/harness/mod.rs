@@ -29,10 +29,10 @@ pub(crate) use function::{
 pub(crate) use moto::Moto;
 pub(crate) use proxy::{Exchange, Proxy, Stop};
 pub(crate) use schedule::{Callback, Schedule};
-pub(crate) use simulation::{Fate, Simulation, Weather};
+pub(crate) use simulation::{Fate, Simulation, Trouble, Weather};
 pub(crate) use world::{
-    BUS, CRITICAL_TOPIC, TABLE, TOPIC, World, callback, callback_at, config, event_details, number,
-    text, verified,
+    BUS, CRITICAL_TOPIC, TABLE, TOPIC, World, callback, callback_at, config, delivery,
+    event_details, number, state, text, verified,
 };
 
 /// The DynamoDB engine that the tests are to use instead of their own.

@@ -112,7 +112,19 @@ struct Wire {
     bus: Bus,
     rng: Mutex<Rng>,
     weather: Mutex<Weather>,
+    trouble: Mutex<Trouble>,
     counts: Mutex<Counts>,
+}
+
+/// What else goes wrong, all the time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Trouble {
+    /// Writes to the counter of the minute fail, and nothing else.
+    pub(crate) counter_fails: bool,
+    /// Every request to the table takes so long, in ms.
+    pub(crate) table_ms: u64,
+    /// Every request to the table fails.
+    pub(crate) table_down: bool,
 }
 
 impl std::fmt::Debug for Wire {
@@ -145,6 +157,7 @@ impl Simulation {
             bus: Bus::new(),
             rng: Mutex::new(Rng::with_seed(seed)),
             weather: Mutex::new(Weather::default()),
+            trouble: Mutex::default(),
             counts: Mutex::default(),
         });
         let aws = aws::load_local("http://simulation".to_owned()).await;
@@ -187,6 +200,21 @@ impl Simulation {
     /// Makes the rest of it as rough as that.
     pub(crate) fn set_weather(&self, weather: Weather) {
         *self.wire.weather.lock().unwrap() = weather;
+    }
+
+    /// Lets these go wrong from now on.
+    pub(crate) fn set_trouble(&self, trouble: Trouble) {
+        *self.wire.trouble.lock().unwrap() = trouble;
+    }
+
+    /// The bus.
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.wire.bus
+    }
+
+    /// The topics.
+    pub(crate) fn sns(&self) -> &Sns {
+        &self.wire.sns
     }
 
     /// The simulated time, ms since the epoch.
@@ -400,6 +428,20 @@ impl Wire {
             .map(str::to_owned);
         let body = request.body().bytes().unwrap_or_default();
         let (fate, way, way_back) = self.fate(operation.as_deref(), body);
+        let trouble = *self.trouble.lock().unwrap();
+        if operation.as_deref().is_some_and(|it| it != PUT_EVENTS) {
+            sleep(Duration::from_millis(trouble.table_ms)).await;
+            let is_counter = body.windows(8).any(|it| it == b"\"minute#");
+            if trouble.table_down || (trouble.counter_fails && is_counter) {
+                let text = r#"{"__type":"InternalServerError","message":"sorry"}"#;
+                let mut response =
+                    HttpResponse::new(500.try_into().unwrap(), SdkBody::from(text.to_owned()));
+                response
+                    .headers_mut()
+                    .insert("content-type", "application/x-amz-json-1.0");
+                return Some(Ok(response));
+            }
+        }
         let broken = || Some(Err(ConnectorError::io("the connection broke".into())));
         match fate {
             Fate::Lost => return None,

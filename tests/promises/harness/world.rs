@@ -327,18 +327,53 @@ impl World {
     pub(crate) async fn end_leases(&self, sid: &str) {
         let mut alerts = self.items_with(sid, "alert#").await;
         alerts.extend(self.items_with(sid, "notice#").await);
-        for alert in alerts.iter().filter(|alert| alert.contains_key("watch_at")) {
+        for alert in alerts.iter().filter(|alert| state(alert) == "pending") {
             self.dynamodb
                 .update_item()
                 .table_name(TABLE)
                 .key("sid", alert["sid"].clone())
                 .key("item", alert["item"].clone())
-                .update_expression("SET due_at = :past, watch_at = :past")
+                .update_expression("SET #to = :to, watch_at = :past")
+                .condition_expression("begins_with(watch_shard, :due)")
+                .expression_attribute_names("#to", "to")
+                .expression_attribute_values(":to", ended(alert))
+                .expression_attribute_values(":due", AttributeValue::S("due".to_owned()))
                 .expression_attribute_values(":past", AttributeValue::N("1".to_owned()))
                 .send()
                 .await
                 .unwrap();
         }
+    }
+}
+
+/// What each destination was told, with every lease over.
+fn ended(item: &Item) -> AttributeValue {
+    let mut to = item["to"].as_m().unwrap().clone();
+    for delivery in to.values_mut() {
+        if let AttributeValue::M(delivery) = delivery
+            && delivery.contains_key("due_at")
+        {
+            delivery.insert("due_at".to_owned(), AttributeValue::N("1".to_owned()));
+        }
+    }
+    AttributeValue::M(to)
+}
+
+/// What a destination was told of an alert or a notice.
+pub(crate) fn delivery<'a>(item: &'a Item, to: &str) -> &'a Item {
+    item["to"].as_m().unwrap()[to].as_m().unwrap()
+}
+
+/// How it stands with an alert or a notice, all destinations together.
+pub(crate) fn state(item: &Item) -> &'static str {
+    let to = item["to"].as_m().unwrap().values();
+    let states: Vec<_> = to.map(|it| text(it.as_m().unwrap(), "state")).collect();
+    if states.contains(&"pending") {
+        "pending"
+    } else if states.contains(&"failed") {
+        "failed"
+    } else {
+        "sent"
     }
 }
 
