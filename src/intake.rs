@@ -14,6 +14,7 @@ use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::notice::Notice;
 use crate::notification::{CLOUD_RECORDING, Envelope, Notification, QuarantineReason, Unreadable};
+use crate::record::StoredAlert;
 use crate::reply::{Freshness, Reply, Stored};
 use crate::send::{Outbox, SendOutcome, Sent};
 use crate::signature::Verified;
@@ -383,7 +384,10 @@ impl Intake {
             return Ok(None);
         }
         match Notice::of(notification) {
-            Some(notice) => self.store.claim_notice(notice, invocation).await,
+            Some(notice) => {
+                let claim = self.store.claim_notice(notice, invocation).await?;
+                Ok(claim.ours())
+            }
             None => Ok(None),
         }
     }
@@ -410,7 +414,11 @@ impl Intake {
     }
 
     /// Writes an alert down, if the table takes it in time.
-    async fn claim(&self, alert: &Alert, invocation: Invocation<'_>) -> Result<Claim, String> {
+    async fn claim(
+        &self,
+        alert: &Alert,
+        invocation: Invocation<'_>,
+    ) -> Result<Claim<StoredAlert>, String> {
         let to = self.outbox.destinations(alert.kind);
         let claim = self.store.claim_alert(alert.clone(), &to, invocation);
         let claim = timeout(CLAIM, claim);
@@ -427,7 +435,7 @@ impl Intake {
     /// alert is written down.
     async fn send(
         &self,
-        claim: Option<Claim>,
+        claim: Option<Claim<StoredAlert>>,
         invocation: Invocation<'_>,
     ) -> Option<(AlertOutcome, Option<Sent>)> {
         match claim? {

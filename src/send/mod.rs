@@ -322,7 +322,7 @@ impl Outbox {
         if attempts.is_empty() {
             return sent;
         }
-        let note = store.note_told(leased, &attempts, now_ms);
+        let note = store.note(leased, &attempts, now_ms);
         let error = match timeout_at(limits.note, note).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(chain(&error)),

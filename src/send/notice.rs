@@ -1,7 +1,7 @@
 //! Sending a notice that is ours: read what has come of its recording, put it on the bus, note it.
 
 use super::{BUS, BUS_RESTS_MS, Limits, Outbox, SendError, SendOutcome, Sent};
-use crate::alert::Attempt;
+use crate::alert::{Attempt, Destination};
 use crate::error::chain;
 use crate::invocation::Invocation;
 use crate::notice::Telling;
@@ -79,7 +79,8 @@ impl Outbox {
                 }
             }
         };
-        let note = store.note_noticed(leased, attempt, invocation.now_ms());
+        let attempts = [(Destination::Facts, attempt)].into();
+        let note = store.note(leased, &attempts, invocation.now_ms());
         let error = match timeout_at(limits.note, note).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(chain(&error)),

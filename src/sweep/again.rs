@@ -2,10 +2,10 @@
 
 use super::Sweeper;
 use super::resolutions::resolutions_of;
-use crate::alert::{AlertId, Delivery};
+use crate::alert::{AlertId, Deliveries, Delivery};
 use crate::invocation::Invocation;
 use crate::record::StoredAlert;
-use crate::store::{BATCH, StoreError, StoredNotice};
+use crate::store::{BATCH, InOutbox, Step, StoreError, StoredNotice};
 
 /// Whether to wait for who may be about to send it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +50,10 @@ impl Sweeper {
             .filter(|(_, delivery)| matches!(delivery, Delivery::Failed { .. }))
             .map(|(at, _)| *at)
             .collect();
-        let make_due = |to: &mut crate::alert::Deliveries| {
-            to.values_mut().for_each(|it| it.make_due(hurry, now_ms));
-            true
-        };
-        self.store.step_alert(&mut alert, now_ms, make_due).await?;
+        self.make_due(&mut alert, hurry, now_ms).await?;
         let mut alerts = self.resolutions_of_all(&alert).await?;
         for resolution in &mut alerts {
-            let reopen = |to: &mut crate::alert::Deliveries| {
+            let reopen = |to: &mut Deliveries| {
                 for at in &given_up {
                     if let Some(delivery) = to.get_mut(at) {
                         delivery.reopen(now_ms);
@@ -65,7 +61,7 @@ impl Sweeper {
                 }
                 true
             };
-            self.store.step_alert(resolution, now_ms, reopen).await?;
+            self.store.step(resolution, now_ms, reopen).await?;
         }
         alerts.push(alert);
         self.send_these(alerts, Vec::new(), invocation).await;
@@ -98,15 +94,22 @@ impl Sweeper {
         hurry: Hurry,
         invocation: Invocation<'_>,
     ) -> Result<(), StoreError> {
-        let now_ms = invocation.now_ms();
-        let make_due = |to: &mut crate::alert::Deliveries| {
-            to.values_mut().for_each(|it| it.make_due(hurry, now_ms));
-            true
-        };
-        self.store
-            .step_notice(&mut notice, now_ms, make_due)
+        self.make_due(&mut notice, hurry, invocation.now_ms())
             .await?;
         self.send_these(Vec::new(), vec![notice], invocation).await;
         Ok(())
+    }
+
+    async fn make_due<T: InOutbox>(
+        &self,
+        stored: &mut T,
+        hurry: Hurry,
+        now_ms: u64,
+    ) -> Result<Step, StoreError> {
+        let make_due = |to: &mut Deliveries| {
+            to.values_mut().for_each(|it| it.make_due(hurry, now_ms));
+            true
+        };
+        self.store.step(stored, now_ms, make_due).await
     }
 }

@@ -1,6 +1,7 @@
 //! Tells people of alerts: each destination for itself, three messages a second; five or more of
 //! one kind leave as one digest. What one destination does holds up nothing at another.
 
+use super::due::AT_A_TIME;
 use super::{Run, Sweep};
 use crate::alert::{
     Alert, AlertId, AlertKind, Attempt, Deliveries, Delivery, Destination, Digest, Incident, Links,
@@ -9,7 +10,7 @@ use crate::alert::{
 use crate::error::chain;
 use crate::record::{DigestMembers, StoredAlert};
 use crate::send::SendError;
-use crate::store::{BATCH, Claim, LeasedAlert, MAX_MEMBERS, NewDigest, Step, StoreError};
+use crate::store::{BATCH, LeasedAlert, MAX_MEMBERS, NewDigest, Step, StoreError};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, HashMap};
@@ -24,13 +25,9 @@ pub(super) const SEND: Duration = Duration::from_secs(6);
 /// Time reserved for one message; none is started with less.
 pub(super) const ALERT: Duration = Duration::from_millis(1500);
 /// The same for a digest, which its members join one after another.
-const DIGEST: Duration = Duration::from_secs(4);
-/// Three a second: SNS suspends an email subscription that gets more than ten.
-const GAP: Duration = Duration::from_millis(334);
+pub(super) const DIGEST: Duration = Duration::from_secs(4);
 /// So many alerts of one kind leave as one.
 pub(super) const MANY: usize = 5;
-/// Members that join a digest at the same time.
-const AT_A_TIME: usize = 32;
 /// Batches of alerts that are read at the same time.
 const BATCHES_AT_A_TIME: usize = 8;
 
@@ -53,13 +50,7 @@ impl Run<'_> {
         let links = self.sweeper.outbox.links(self.invocation.now_ms()).await;
         let links = &links;
         let lanes = Destination::PACED.map(|at| async move {
-            let mut lane = Lane {
-                run: self,
-                at,
-                until: until.min(self.invocation.deadline),
-                links,
-                sweep: Sweep::default(),
-            };
+            let mut lane = self.lane(at, until, links);
             let worked_off = timeout_at(self.invocation.deadline, lane.work_off(alerts)).await;
             lane.sweep.finished &= worked_off.is_ok();
             lane.sweep
@@ -68,6 +59,21 @@ impl Run<'_> {
             sweep.add(lane);
         }
         sweep
+    }
+
+    pub(super) fn lane<'a>(
+        &'a self,
+        at: Destination,
+        until: Instant,
+        links: &'a Links,
+    ) -> Lane<'a> {
+        Lane {
+            run: self,
+            at,
+            until: until.min(self.invocation.deadline),
+            links,
+            sweep: Sweep::default(),
+        }
     }
 
     /// Reads these alerts; those that are gone or can't be read aren't among them.
@@ -87,12 +93,12 @@ impl Run<'_> {
     }
 
     /// Waits until another message may leave to a destination.
-    async fn pace(&self, at: Destination) {
+    pub(super) async fn pace(&self, at: Destination) {
         let next = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
             let next = next.entry(at).or_insert_with(Instant::now);
             let now = (*next).max(Instant::now());
-            *next = now + GAP;
+            *next = now + gap(at);
             now
         };
         sleep_until(next).await;
@@ -147,12 +153,7 @@ impl Lane<'_> {
     /// Tells this destination what it still has to be told: digests first, because they are about
     /// many; what is critical before the rest; alerts before what takes them back.
     async fn work_off(&mut self, alerts: &[StoredAlert]) {
-        let (owner, now_ms) = (self.run.invocation.id, self.run.invocation.now_ms());
-        let due = alerts.iter().filter(|stored| {
-            let delivery = stored.outgoing.to.get(&self.at);
-            delivery.is_some_and(|delivery| delivery.is_due(owner, now_ms))
-        });
-        let mut due: Vec<_> = due.cloned().collect();
+        let mut due: Vec<_> = self.due(alerts).cloned().collect();
         due.sort_by_key(|it| (it.alert.kind.alarm().severity(), it.outgoing.created_at));
         if !self.run.sweeper.outbox.has(self.at) {
             return self.settle(due, &Delivery::Needless).await;
@@ -170,6 +171,22 @@ impl Lane<'_> {
             self.send_alone(stored).await;
         }
         self.take_back(resolutions).await;
+    }
+
+    /// Those that this destination may be told now.
+    pub(super) fn due<'s>(
+        &self,
+        alerts: impl IntoIterator<Item = &'s StoredAlert>,
+    ) -> impl Iterator<Item = &'s StoredAlert> {
+        let (at, owner, now_ms) = (
+            self.at,
+            self.run.invocation.id,
+            self.run.invocation.now_ms(),
+        );
+        alerts.into_iter().filter(move |stored| {
+            let delivery = stored.outgoing.to.get(&at);
+            delivery.is_some_and(|delivery| delivery.is_due(owner, now_ms))
+        })
     }
 
     /// Sends as digests what many of these have to say; the others are left.
@@ -237,7 +254,7 @@ impl Lane<'_> {
         };
         if members.is_empty() {
             let leased = vec![leased];
-            return self.note(leased, &Attempt::Needless).await;
+            return self.note(leased, Attempt::Needless).await;
         }
         let alert = Alert {
             at: members.first().map_or(leased.alert().at, |first| first.at),
@@ -267,7 +284,7 @@ impl Lane<'_> {
                     delivery.is_some_and(|delivery| delivery.join(id, now_ms))
                 };
                 // One that can't be written leaves alone.
-                let step = store.step_alert(&mut member, now_ms, join).await?;
+                let step = store.step(&mut member, now_ms, join).await?;
                 Ok((step == Step::Written).then_some(member.alert))
             }
         });
@@ -321,21 +338,7 @@ impl Lane<'_> {
             self.hold(&[stored]);
             return None;
         }
-        let (sid, item) = (stored.alert.sid.clone(), item_of(&stored.alert));
-        let store = &self.run.sweeper.store;
-        let wanted = [self.at];
-        let claim = store.lease_alert(stored.clone(), &wanted, self.run.invocation);
-        let claim = claim.await;
-        match self.ok(&sid, &item, claim)? {
-            Claim::Ours(leased) => Some(*leased),
-            Claim::HeldElsewhere => None,
-            Claim::Unwritable => {
-                let due = self.run.due_of(&stored);
-                let put_off = self.run.put_off(&due, "unwritable", &mut self.sweep).await;
-                self.ok(&sid, &item, put_off);
-                None
-            }
-        }
+        self.run.lease(&stored, self.at, &mut self.sweep).await
     }
 
     /// Publishes a message about these, and notes how that went of each.
@@ -360,66 +363,47 @@ impl Lane<'_> {
             Some(Ok(message_id)) => {
                 self.run.reset_failures(self.at);
                 self.sweep.count_told(self.at);
-                self.note(leased, &Attempt::Told(message_id)).await;
+                self.note(leased, Attempt::Told(message_id)).await;
             }
             Some(Err(error)) => {
                 let alert = first.alert();
-                self.remark(alert, "deferred", Some(&error));
+                self.remark(alert, &error);
                 if !error.is_refusal() {
                     self.run.add_failure(self.at);
                 }
-                self.note(leased, &Attempt::Failed).await;
+                self.note(leased, Attempt::Failed).await;
             }
         }
     }
 
     /// Notes of each of these how telling it went.
-    async fn note(&mut self, leased: Vec<LeasedAlert>, attempt: &Attempt) {
-        let now_ms = self.run.invocation.now_ms();
-        let (at, store) = (self.at, &self.run.sweeper.store);
-        let notes = leased.into_iter().map(|mut leased| async move {
-            let attempts = [(at, attempt.clone())].into();
-            let noted = store.note_told(&mut leased, &attempts, now_ms).await;
-            (leased, noted)
-        });
-        let mut notes = std::pin::pin!(stream::iter(notes).buffer_unordered(AT_A_TIME));
-        while let Some((leased, noted)) = notes.next().await {
-            let alert = leased.alert();
-            self.ok(&alert.sid, &item_of(alert), noted);
-            match leased.stored().outgoing.to.get(&at) {
-                Some(Delivery::Failed { .. }) => {
-                    self.sweep.count_failed(at);
-                    self.remark(alert, "given up", None);
-                }
-                Some(Delivery::Pending { .. }) => {
-                    let age_ms = self.run.age_ms(leased.stored().outgoing.created_at);
-                    self.sweep.count_deferred(at, age_ms);
-                }
-                Some(Delivery::Told { .. } | Delivery::Needless) | None => {}
-            }
-        }
+    async fn note(&mut self, leased: Vec<LeasedAlert>, attempt: Attempt) {
+        let attempts = leased.into_iter().map(|leased| (leased, attempt.clone()));
+        self.run.note(attempts, self.at, &mut self.sweep).await;
     }
 
-    /// Takes the leases of these, as far as nobody else is at them.
-    pub(super) async fn lease_all(&mut self, some: &[StoredAlert]) -> Vec<LeasedAlert> {
-        if !self.can_send(DIGEST) {
+    /// Takes the leases of these, if there is time for them, as far as nobody else is at them.
+    pub(super) async fn lease_all(
+        &mut self,
+        some: &[StoredAlert],
+        time: Duration,
+    ) -> Vec<LeasedAlert> {
+        if !self.can_send(time) {
             self.hold(some);
             return Vec::new();
         }
-        let (wanted, store) = ([self.at], &self.run.sweeper.store);
-        let claims = some.iter().map(|stored| {
-            let claim = store.lease_alert(stored.clone(), &wanted, self.run.invocation);
-            async move { (stored, claim.await) }
+        let (run, at) = (self.run, self.at);
+        let leases = some.iter().map(|stored| async move {
+            let mut part = Sweep::default();
+            (run.lease(stored, at, &mut part).await, part)
         });
-        let claims: Vec<_> = stream::iter(claims).buffered(AT_A_TIME).collect().await;
-        let mut leased = Vec::new();
-        for (stored, claim) in claims {
-            match self.ok(&stored.alert.sid, &item_of(&stored.alert), claim) {
-                Some(Claim::Ours(one)) => leased.push(*one),
-                Some(Claim::HeldElsewhere | Claim::Unwritable) | None => {}
-            }
+        let leases: Vec<_> = stream::iter(leases).buffered(AT_A_TIME).collect().await;
+        let mut all = Vec::new();
+        for (leased, part) in leases {
+            all.extend(leased);
+            self.sweep.add(part);
         }
-        leased
+        all
     }
 
     /// Settles these without a message.
@@ -431,7 +415,7 @@ impl Lane<'_> {
                 let delivery = to.get_mut(&at);
                 delivery.is_some_and(|delivery| delivery.settle(settled.clone(), now_ms))
             };
-            let step = store.step_alert(&mut stored, now_ms, settle).await;
+            let step = store.step(&mut stored, now_ms, settle).await;
             (stored.alert, step)
         });
         let mut steps = std::pin::pin!(stream::iter(steps).buffer_unordered(AT_A_TIME));
@@ -465,13 +449,10 @@ impl Lane<'_> {
         self.run.ok(sid, item, result, &mut self.sweep)
     }
 
-    fn remark(&mut self, alert: &Alert, outcome: &'static str, error: Option<&SendError>) {
-        let error = match error {
-            Some(error) => format!("{}: {}", self.at.as_str(), chain(error)),
-            None => self.at.as_str().to_owned(),
-        };
+    pub(super) fn remark(&mut self, alert: &Alert, error: &SendError) {
+        let error = Some(format!("{}: {}", self.at.as_str(), chain(error)));
         self.sweep
-            .remark(&alert.sid, item_of(alert), outcome, Some(error));
+            .remark(&alert.sid, item_of(alert), "deferred", error);
     }
 }
 
@@ -480,7 +461,18 @@ pub(super) fn item_of(alert: &Alert) -> String {
     format!("alert#{}", alert.key)
 }
 
-fn takes_back(alert: &Alert) -> bool {
+/// Messages are at least so far apart. Three a second: SNS suspends an email subscription that gets
+/// more than ten. Ten facts a request: the smallest Regions take 400 events a second.
+fn gap(at: Destination) -> Duration {
+    match at {
+        Destination::Critical | Destination::Alerts | Destination::Incidents => {
+            Duration::from_millis(334)
+        }
+        Destination::Facts => Duration::from_millis(25),
+    }
+}
+
+pub(super) fn takes_back(alert: &Alert) -> bool {
     alert.kind.alarm() != alert.kind
 }
 

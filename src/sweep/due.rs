@@ -1,10 +1,12 @@
 //! What is due in the table when a run begins, and what leaves at its end.
 
 use super::{AtEnd, Run, Sweep};
-use crate::alert::{Alert, AlertKind, Delivery, Destination, Outgoing};
+use crate::alert::{Alert, AlertKind, Attempt, Delivery, Destination, Outgoing};
 use crate::error::chain;
 use crate::record::StoredAlert;
-use crate::store::{BATCH, Due, DueItems, ItemKey, LEASE_MS, Shard, StoreError, StoredNotice};
+use crate::store::{
+    BATCH, Claim, Due, DueItems, InOutbox, ItemKey, LEASE_MS, Leased, Shard, StoreError,
+};
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use std::sync::atomic::Ordering;
@@ -19,6 +21,8 @@ const MAX_DUE: usize = 2_500;
 const LIST_TIME: Duration = Duration::from_secs(5);
 /// Batches that are read at the same time.
 const BATCHES_AT_A_TIME: usize = 8;
+/// Items that are written at the same time.
+pub(super) const AT_A_TIME: usize = 32;
 /// Time reserved for what leaves at the end of a run.
 const END_TIME: Duration = Duration::from_secs(6);
 /// So many findings of a run leave at once, the rest at its end: in digests, where there are many.
@@ -45,8 +49,7 @@ impl Run<'_> {
             }
         };
         for due in found.unreadable {
-            let put_off = self.put_off(&due, "unreadable", &mut sweep).await;
-            self.ok(&due.sid, &due.key.to_string(), put_off, &mut sweep);
+            self.put_off(&due, "unreadable", &mut sweep).await;
         }
         let until = Instant::now() + DUE_TIME;
         sweep.add(self.tell_people(&found.alerts, until).await);
@@ -168,35 +171,72 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn due_of(&self, stored: &StoredAlert) -> Due {
-        self.due(&stored.alert.sid, ItemKey::Alert(stored.alert.key.clone()))
+    /// Takes the lease of something for a destination, if nobody else is at it. One that can't be
+    /// written is put off.
+    pub(super) async fn lease<T: InOutbox + Clone>(
+        &self,
+        stored: &T,
+        at: Destination,
+        sweep: &mut Sweep,
+    ) -> Option<Leased<T>> {
+        let (sid, key) = stored.key();
+        let store = &self.sweeper.store;
+        let claim = store.lease(stored.clone(), &[at], self.invocation).await;
+        match self.ok(sid, &key.to_string(), claim, sweep)? {
+            Claim::Ours(leased) => Some(*leased),
+            Claim::HeldElsewhere => None,
+            Claim::Unwritable => {
+                let due = Due {
+                    sid: sid.to_owned(),
+                    key,
+                    watch_at: self.invocation.now_ms(),
+                };
+                self.put_off(&due, "unwritable", sweep).await;
+                None
+            }
+        }
     }
 
-    pub(super) fn due_of_notice(&self, stored: &StoredNotice) -> Due {
-        self.due(
-            stored.notice.sid.as_str(),
-            ItemKey::Notice(stored.notice.key()),
-        )
-    }
-
-    fn due(&self, sid: &str, key: ItemKey) -> Due {
-        Due {
-            sid: sid.to_owned(),
-            key,
-            watch_at: self.invocation.now_ms(),
+    /// Notes of each of these how telling a destination went, and counts what it wasn't told.
+    pub(super) async fn note<T: InOutbox>(
+        &self,
+        attempts: impl IntoIterator<Item = (Leased<T>, Attempt)>,
+        at: Destination,
+        sweep: &mut Sweep,
+    ) {
+        let (store, now_ms) = (&self.sweeper.store, self.invocation.now_ms());
+        let notes = attempts
+            .into_iter()
+            .map(|(mut leased, attempt)| async move {
+                let attempts = [(at, attempt)].into();
+                let noted = store.note(&mut leased, &attempts, now_ms).await;
+                (leased, noted)
+            });
+        let mut notes = std::pin::pin!(stream::iter(notes).buffer_unordered(AT_A_TIME));
+        while let Some((leased, noted)) = notes.next().await {
+            let ((sid, key), outgoing) = (leased.stored().key(), leased.stored().outgoing());
+            self.ok(sid, &key.to_string(), noted, sweep);
+            match outgoing.to.get(&at) {
+                Some(Delivery::Failed { .. }) => {
+                    sweep.count_failed(at);
+                    let at = Some(at.as_str().to_owned());
+                    sweep.remark(sid, key.to_string(), "given up", at);
+                }
+                Some(Delivery::Pending { .. }) => {
+                    sweep.count_deferred(at, self.age_ms(outgoing.created_at));
+                }
+                Some(Delivery::Told { .. } | Delivery::Needless) | None => {}
+            }
         }
     }
 
     /// An item that can't be read or written is reported and put off, and doesn't stop the rest.
-    pub(super) async fn put_off(
-        &self,
-        due: &Due,
-        why: &'static str,
-        sweep: &mut Sweep,
-    ) -> Result<(), StoreError> {
+    async fn put_off(&self, due: &Due, why: &'static str, sweep: &mut Sweep) {
         sweep.unreadable += 1;
-        sweep.remark(&due.sid, due.key.to_string(), why, None);
+        let item = due.key.to_string();
+        sweep.remark(&due.sid, item.clone(), why, None);
         let later_ms = self.invocation.now_ms() + super::PUT_OFF_MS;
-        self.sweeper.store.put_off(due, later_ms).await
+        let put_off = self.sweeper.store.put_off(due, later_ms).await;
+        self.ok(&due.sid, &item, put_off, sweep);
     }
 }

@@ -448,6 +448,13 @@ impl Run<'_> {
         *failures.entry(at).or_default() += 1;
     }
 
+    /// Leaves a destination alone for the rest of the run.
+    fn leave_alone(&self, at: Destination) {
+        let failures = self.failures.lock();
+        let mut failures = failures.unwrap_or_else(PoisonError::into_inner);
+        failures.insert(at, IS_DOWN);
+    }
+
     fn reset_failures(&self, at: Destination) {
         let failures = self.failures.lock();
         failures.unwrap_or_else(PoisonError::into_inner).remove(&at);

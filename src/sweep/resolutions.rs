@@ -5,7 +5,7 @@
 //! back. That is read from the members after what takes one back was written down, so whoever
 //! handles the last one sees all of them.
 
-use super::alerts::{ALERT, Lane, MANY};
+use super::alerts::{ALERT, DIGEST, Lane, MANY};
 use crate::alert::{
     Action, Alert, AlertId, AlertKind, Closing, Delivery, Destination, Incident, Outgoing, Route,
     closing, message, route,
@@ -22,29 +22,22 @@ struct Told {
     members: Vec<(Alert, bool)>,
 }
 
+/// What takes alerts back, by how it leaves.
+#[derive(Default)]
+pub(super) struct Routed {
+    /// Under the incident of what it takes back.
+    pub(super) alone: Vec<StoredAlert>,
+    /// What it takes back was told in this digest.
+    by_digest: BTreeMap<AlertId, Vec<StoredAlert>>,
+}
+
 impl Lane<'_> {
     /// Tells this destination of what takes alerts back.
     pub(super) async fn take_back(&mut self, resolutions: Vec<StoredAlert>) {
-        let origins: Vec<_> = resolutions.iter().filter_map(origin_of).collect();
-        let origins = self.run.read_alerts(&origins).await;
-        let Some(origins) = self.ok("alerts", "alert#", origins) else {
-            return;
-        };
-        let (mut alone, mut needless, mut kept) = (Vec::new(), Vec::new(), Vec::new());
-        let mut by_digest: BTreeMap<AlertId, Vec<StoredAlert>> = BTreeMap::new();
-        for stored in resolutions {
-            let origin = origin_of(&stored).and_then(|id| origins.get(&id));
-            match route(origin.map(|origin| &origin.outgoing), self.at) {
-                // It goes with the first run after what it takes back was told.
-                Route::Waits => {}
-                Route::Alone => alone.push(stored),
-                Route::Digest(digest) => by_digest.entry(digest).or_default().push(stored),
-                Route::Needless => needless.push(stored),
-                Route::Kept => kept.push(stored),
-            }
-        }
-        self.settle(needless, &Delivery::Needless).await;
-        self.keep(kept).await;
+        let Routed {
+            mut alone,
+            by_digest,
+        } = self.routed(resolutions).await;
         for (digest, some) in by_digest {
             let told = self.read_digest(&digest).await;
             match self.ok(&digest.sid, "alert#", told) {
@@ -57,6 +50,31 @@ impl Lane<'_> {
             }
         }
         self.close(alone).await;
+    }
+
+    /// Sorts what takes alerts back by how it leaves here; what doesn't is settled.
+    pub(super) async fn routed(&mut self, resolutions: Vec<StoredAlert>) -> Routed {
+        let mut routed = Routed::default();
+        let origins: Vec<_> = resolutions.iter().filter_map(origin_of).collect();
+        let origins = self.run.read_alerts(&origins).await;
+        let Some(origins) = self.ok("alerts", "alert#", origins) else {
+            return routed;
+        };
+        let (mut needless, mut kept) = (Vec::new(), Vec::new());
+        for stored in resolutions {
+            let origin = origin_of(&stored).and_then(|id| origins.get(&id));
+            match route(origin.map(|origin| &origin.outgoing), self.at) {
+                // It goes with the first run after what it takes back was told.
+                Route::Waits => {}
+                Route::Alone => routed.alone.push(stored),
+                Route::Digest(id) => routed.by_digest.entry(id).or_default().push(stored),
+                Route::Needless => needless.push(stored),
+                Route::Kept => kept.push(stored),
+            }
+        }
+        self.settle(needless, &Delivery::Needless).await;
+        self.keep(kept).await;
+        routed
     }
 
     /// Takes these members of a digest back; what closes the digest, if that is to be sent.
@@ -100,7 +118,7 @@ impl Lane<'_> {
             action: Action::Update,
         };
         for some in some.chunks(MAX_MEMBERS) {
-            let leased = self.lease_all(some).await;
+            let leased = self.lease_all(some, DIGEST).await;
             self.publish_as_one(leased, &incident, &[]).await;
         }
     }
@@ -131,7 +149,7 @@ impl Lane<'_> {
 
     /// Closes the incidents of these in one message.
     async fn close_many(&mut self, some: &[StoredAlert]) {
-        let leased = self.lease_all(some).await;
+        let leased = self.lease_all(some, DIGEST).await;
         let closes = leased.iter().map(|leased| leased.alert().incident());
         let closes: Vec<_> = closes.collect();
         let Some(first) = closes.first() else { return };

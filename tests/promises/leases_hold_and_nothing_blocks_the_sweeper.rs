@@ -67,7 +67,7 @@ async fn nothing_is_published_under_a_lease_that_is_over() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let claimed_at = T0 + MIN;
     let run = Invocation::new("slow", claimed_at, deadline);
-    let leased = store.lease_alert(stored, &[Destination::Alerts], run);
+    let leased = store.lease(stored, &[Destination::Alerts], run);
     let Claim::Ours(mut leased) = leased.await.unwrap() else {
         panic!("nobody else holds it");
     };

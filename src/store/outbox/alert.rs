@@ -1,9 +1,7 @@
 //! An alert's item: what it says, and, of a digest, whom it may stand for. What each destination
 //! was told of it is `outbox`'s.
 
-use crate::alert::{
-    Alert, AlertId, AlertKind, Attempt, Deliveries, Delivery, Destination, Destinations, Outgoing,
-};
+use crate::alert::{Alert, AlertId, AlertKind, Delivery, Destinations, Outgoing};
 use crate::event::CodeName;
 use crate::invocation::Invocation;
 use crate::record::{DigestMembers, StoredAlert};
@@ -12,10 +10,9 @@ use crate::store::attribute::{Item, number, read_number, read_text, text};
 use crate::store::batch::Reads;
 use crate::store::error::StoreError;
 use crate::store::index::Shard;
-use crate::store::outbox::{LEASE_MS, Lease, Step, outgoing_item, read_outgoing};
+use crate::store::outbox::{Claim, InOutbox, Leased, claimed, outgoing_item, read_outgoing};
 use crate::store::{BATCH, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
-use std::collections::BTreeMap;
 
 /// The alerts that a digest may stand for.
 const MEMBERS: &str = "members";
@@ -23,74 +20,37 @@ const MEMBERS: &str = "members";
 const WIDESPREAD: &str = "widespread";
 
 /// An alert that is ours to tell some destinations of until the lease is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeasedAlert {
-    stored: StoredAlert,
-    lease: Lease,
-}
+pub type LeasedAlert = Leased<StoredAlert>;
 
 impl LeasedAlert {
-    /// That of a new alert, to be written now by `owner`.
-    pub(in crate::store) fn new(stored: StoredAlert, owner: &str) -> Self {
-        let lease = Lease::new(&stored.outgoing, owner);
-        Self { stored, lease }
-    }
-
     /// The alert.
     #[must_use]
     pub fn alert(&self) -> &Alert {
-        &self.stored.alert
-    }
-
-    /// The alert, as it was last written.
-    #[must_use]
-    pub fn stored(&self) -> &StoredAlert {
-        &self.stored
-    }
-
-    /// The same, once nothing is to be told any more.
-    #[must_use]
-    pub fn into_stored(self) -> StoredAlert {
-        self.stored
-    }
-
-    /// Until when, and which destinations.
-    #[must_use]
-    pub fn lease(&self) -> &Lease {
-        &self.lease
+        &self.stored().alert
     }
 }
 
-/// Who may tell of an alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// We may.
-    Ours(Box<LeasedAlert>),
-    /// Its lease is held elsewhere, or it is done, or gone.
-    HeldElsewhere,
-    /// An attribute of the item isn't what the write needs.
-    Unwritable,
-}
+impl InOutbox for StoredAlert {
+    fn key(&self) -> (&str, ItemKey) {
+        (&self.alert.sid, ItemKey::Alert(self.alert.key.clone()))
+    }
 
-/// Something new, told to `to` by its writer alone for as long as a lease lasts.
-pub(in crate::store) fn claimed(to: &Destinations, invocation: Invocation<'_>) -> Outgoing {
-    let now_ms = invocation.now_ms();
-    let deliveries = to.iter();
-    Outgoing {
-        created_at: now_ms,
-        version: 1,
-        to: deliveries
-            .map(|at| (*at, Delivery::claimed(invocation.id, now_ms + LEASE_MS)))
-            .collect(),
+    fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
+
+    fn outgoing_mut(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
+    fn item(&self, expires_at: u64) -> Item {
+        alert_item(self, expires_at)
     }
 }
 
 impl Store {
     /// Alerts, [`BATCH`] at most, read consistently; those that are gone or can't be read aren't
     /// among them.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn stored_alerts(&self, ids: &[AlertId]) -> Result<Vec<StoredAlert>, StoreError> {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
@@ -104,104 +64,21 @@ impl Store {
 
     /// Writes an alert down and takes its lease, or takes it over once the lease of another is
     /// over.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn claim_alert(
         &self,
         alert: Alert,
         to: &Destinations,
         invocation: Invocation<'_>,
-    ) -> Result<Claim, StoreError> {
+    ) -> Result<Claim<StoredAlert>, StoreError> {
         let stored = StoredAlert {
             alert,
             outgoing: claimed(to, invocation),
             members: None,
         };
-        match self.put_alert(&stored, invocation).await? {
-            None => Ok(Claim::Ours(Box::new(LeasedAlert::new(
-                stored,
-                invocation.id,
-            )))),
-            Some(found) => {
-                let Some(outgoing) = read_outgoing(&found) else {
-                    // The sweeper reports what can't be read; the callback is stored all the same.
-                    return Ok(Claim::HeldElsewhere);
-                };
-                let stored = StoredAlert { outgoing, ..stored };
-                let all: Vec<_> = stored.outgoing.to.keys().copied().collect();
-                self.lease_alert(stored, &all, invocation).await
-            }
-        }
-    }
-
-    /// Puts a new alert; the item that is there, if one was.
-    pub(super) async fn put_alert(
-        &self,
-        stored: &StoredAlert,
-        invocation: Invocation<'_>,
-    ) -> Result<Option<Item>, StoreError> {
-        let item = alert_item(stored, self.alert_expires_at(invocation.now_ms()));
-        self.put_outgoing("PutItem alert", item).await
-    }
-
-    /// Takes the lease of an alert for those of `wanted` that are due.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn lease_alert(
-        &self,
-        mut stored: StoredAlert,
-        wanted: &[Destination],
-        invocation: Invocation<'_>,
-    ) -> Result<Claim, StoreError> {
-        let (sid, key) = (stored.alert.sid.clone(), alert_key(&stored.alert));
-        let outgoing = &mut stored.outgoing;
-        let leased = self.lease((&sid, &key), outgoing, wanted, invocation);
-        Ok(match leased.await? {
-            Ok(lease) => Claim::Ours(Box::new(LeasedAlert { stored, lease })),
-            Err(Step::Unwritable) => Claim::Unwritable,
-            Err(Step::Written | Step::Refused) => Claim::HeldElsewhere,
-        })
-    }
-
-    /// Notes how telling of an alert went, as far as that is still ours to say.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn note_told(
-        &self,
-        leased: &mut LeasedAlert,
-        attempts: &BTreeMap<Destination, Attempt>,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
-        let key = alert_key(&leased.stored.alert);
-        let LeasedAlert { stored, lease } = leased;
-        let (sid, outgoing) = (stored.alert.sid.as_str(), &mut stored.outgoing);
-        self.note_attempts((sid, &key), outgoing, lease, attempts, now_ms)
-            .await
-    }
-
-    /// Writes a step of an alert.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn step_alert(
-        &self,
-        stored: &mut StoredAlert,
-        now_ms: u64,
-        step: impl FnMut(&mut Deliveries) -> bool,
-    ) -> Result<Step, StoreError> {
-        let key = alert_key(&stored.alert);
-        let at = (stored.alert.sid.as_str(), &key);
-        self.step("UpdateItem alert", at, &mut stored.outgoing, now_ms, step)
-            .await
+        self.claim(stored, invocation).await
     }
 
     /// An alert, read consistently; `None` if it isn't there, or can't be read.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn stored_alert(&self, id: &AlertId) -> Result<Option<StoredAlert>, StoreError> {
         let item = self.item(&id.sid, &ItemKey::Alert(id.key.clone())).await?;
         Ok(item.as_ref().and_then(read_alert))
@@ -209,9 +86,6 @@ impl Store {
 
     /// All alerts that some destination wasn't told of yet, or that were given up there, oldest
     /// first; those that can't be read aren't among them.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn unsent_alerts(&self) -> Result<Vec<StoredAlert>, StoreError> {
         let mut unsent = self
             .alerts_in(Shard::dues().chain([Shard::Failed]), 0)
@@ -225,9 +99,6 @@ impl Store {
     }
 
     /// All alerts that were told since then, ms since the epoch, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn sent_alerts(&self, since_ms: u64) -> Result<Vec<StoredAlert>, StoreError> {
         self.alerts_in(Shard::sents(), since_ms).await
     }
@@ -295,20 +166,15 @@ fn read_members(item: &Item) -> Option<DigestMembers> {
     })
 }
 
-/// The key of an alert's item.
-pub(super) fn alert_key(alert: &Alert) -> ItemKey {
-    ItemKey::Alert(alert.key.clone())
-}
-
 /// The item of a new alert.
-pub(in crate::store) fn alert_item(stored: &StoredAlert, expires_at: u64) -> Item {
+fn alert_item(stored: &StoredAlert, expires_at: u64) -> Item {
     let alert = &stored.alert;
     let codes = alert
         .codes
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), text(value.as_str())))
         .collect();
-    let mut item = outgoing_item(&alert.sid, &alert_key(alert), &stored.outgoing, expires_at);
+    let mut item = outgoing_item(stored, expires_at);
     item.extend([
         ("kind".to_owned(), text(alert.kind.as_str())),
         ("severity".to_owned(), text(alert.kind.severity().as_str())),
@@ -332,6 +198,7 @@ pub(in crate::store) fn alert_item(stored: &StoredAlert, expires_at: u64) -> Ite
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Destination;
 
     #[test]
     fn an_alert_is_read_as_it_was_written() {

@@ -9,7 +9,8 @@ use crate::record::{DigestMembers, StoredAlert};
 use crate::store::Store;
 use crate::store::attribute::key::{DAY, utc_name};
 use crate::store::error::StoreError;
-use crate::store::outbox::alert::{LeasedAlert, claimed};
+use crate::store::outbox::alert::LeasedAlert;
+use crate::store::outbox::claimed;
 
 /// A digest names at most this many members.
 pub const MAX_MEMBERS: usize = 1000;
@@ -32,9 +33,6 @@ pub struct NewDigest {
 impl Store {
     /// Writes a digest down and takes its lease; its members aren't in it yet. `None` if there is
     /// one already.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn put_digest(
         &self,
         digest: NewDigest,
@@ -60,7 +58,7 @@ impl Store {
             outgoing,
             members: Some(digest.members),
         };
-        let found = self.put_alert(&stored, invocation).await?;
+        let found = self.put(&stored, invocation).await?;
         Ok(found
             .is_none()
             .then(|| LeasedAlert::new(stored, invocation.id)))
@@ -68,9 +66,6 @@ impl Store {
 
     /// Writes down what closes the incident of `digest`, once, whoever does it how often, and takes
     /// its lease; `None` if it is there already.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn put_digests_resolution(
         &self,
         digest: &StoredAlert,
@@ -88,7 +83,7 @@ impl Store {
             outgoing: claimed(&[at].into(), invocation),
             members: None,
         };
-        let found = self.put_alert(&stored, invocation).await?;
+        let found = self.put(&stored, invocation).await?;
         Ok(found.is_none().then_some(stored))
     }
 }

@@ -9,7 +9,9 @@ pub(super) mod digest;
 mod minute;
 pub(super) mod notice;
 
-use crate::alert::{AlertId, Attempt, Deliveries, Delivery, Destination, Outgoing, Progress};
+use crate::alert::{
+    AlertId, Attempt, Deliveries, Delivery, Destination, Destinations, Outgoing, Progress,
+};
 use crate::invocation::Invocation;
 use crate::record::StoredAlert;
 use crate::store::attribute::key::{EXPIRES_AT, IS_NEW, ItemKey, VERSION};
@@ -29,6 +31,84 @@ pub const LEASE_MS: u64 = 15_000;
 /// What each destination was told.
 const TO: &str = "to";
 const CREATED_AT: &str = "created_at";
+
+/// What can be in the outbox, as it is stored: an alert, or a notice.
+pub trait InOutbox: Sized {
+    /// The keys of its item.
+    fn key(&self) -> (&str, ItemKey);
+    /// What became of it.
+    fn outgoing(&self) -> &Outgoing;
+    /// The same, to be changed.
+    fn outgoing_mut(&mut self) -> &mut Outgoing;
+    /// Its item, when it is new.
+    fn item(&self, expires_at: u64) -> Item;
+}
+
+/// What is ours to tell some destinations of until the lease is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leased<T> {
+    stored: T,
+    lease: Lease,
+}
+
+impl<T: InOutbox> Leased<T> {
+    /// What is new, to be written now by `owner`.
+    pub(in crate::store) fn new(stored: T, owner: &str) -> Self {
+        let lease = Lease::new(stored.outgoing(), owner);
+        Self { stored, lease }
+    }
+
+    /// What it is, as it was last written.
+    #[must_use]
+    pub fn stored(&self) -> &T {
+        &self.stored
+    }
+
+    /// The same, once nothing is to be told any more.
+    #[must_use]
+    pub fn into_stored(self) -> T {
+        self.stored
+    }
+
+    /// Until when, and which destinations.
+    #[must_use]
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+}
+
+/// Who may tell of something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim<T> {
+    /// We may.
+    Ours(Box<Leased<T>>),
+    /// Its lease is held elsewhere, or it is done, or gone.
+    HeldElsewhere,
+    /// An attribute of the item isn't what the write needs.
+    Unwritable,
+}
+
+impl<T> Claim<T> {
+    /// What is ours.
+    #[must_use]
+    pub fn ours(self) -> Option<Leased<T>> {
+        match self {
+            Self::Ours(leased) => Some(*leased),
+            Self::HeldElsewhere | Self::Unwritable => None,
+        }
+    }
+}
+
+/// Something new, told to `to` by its writer alone for as long as a lease lasts.
+pub(in crate::store) fn claimed(to: &Destinations, invocation: Invocation<'_>) -> Outgoing {
+    let now_ms = invocation.now_ms();
+    let delivery = Delivery::claimed(invocation.id, now_ms + LEASE_MS);
+    Outgoing {
+        created_at: now_ms,
+        version: 1,
+        to: to.iter().map(|at| (*at, delivery.clone())).collect(),
+    }
+}
 
 /// The right to tell some destinations of an item until then. Only a write to the table makes one,
 /// so that nothing is sent that isn't written down and claimed.
@@ -105,9 +185,6 @@ pub struct DueItems {
 impl Store {
     /// Due items, [`BATCH`](crate::store::BATCH) at most, read consistently; those that are gone
     /// aren't among them.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn due_items(&self, due: &[Due]) -> Result<DueItems, StoreError> {
         let mut keys: Vec<_> = due.iter().map(|due| (&due.sid, &due.key)).collect();
         keys.sort_unstable();
@@ -126,14 +203,34 @@ impl Store {
         Ok(found)
     }
 
+    /// Writes something new down and takes its lease, or takes it over once the lease of another
+    /// is over.
+    pub(in crate::store) async fn claim<T: InOutbox>(
+        &self,
+        mut stored: T,
+        invocation: Invocation<'_>,
+    ) -> Result<Claim<T>, StoreError> {
+        let Some(found) = self.put(&stored, invocation).await? else {
+            let leased = Leased::new(stored, invocation.id);
+            return Ok(Claim::Ours(Box::new(leased)));
+        };
+        let Some(outgoing) = read_outgoing(&found) else {
+            // The sweeper reports what can't be read; the callback is stored all the same.
+            return Ok(Claim::HeldElsewhere);
+        };
+        let all: Vec<_> = outgoing.to.keys().copied().collect();
+        *stored.outgoing_mut() = outgoing;
+        self.lease(stored, &all, invocation).await
+    }
+
     /// Puts a new item; the item that is there, if one was and isn't this very one: the SDK tries
     /// again when an answer is lost, and finds its own write.
-    pub(in crate::store) async fn put_outgoing(
+    pub(in crate::store) async fn put<T: InOutbox>(
         &self,
-        call: &'static str,
-        item: Item,
+        stored: &T,
+        invocation: Invocation<'_>,
     ) -> Result<Option<Item>, StoreError> {
-        let ours = read_outgoing(&item);
+        let item = stored.item(self.alert_expires_at(invocation.now_ms()));
         let put = self
             .client
             .put_item()
@@ -141,23 +238,24 @@ impl Store {
             .set_item(Some(item))
             .condition_expression(IS_NEW)
             .return_values_on_condition_check_failure(AllOld);
-        match put.send().await {
-            Ok(_) => Ok(None),
-            Err(error) => {
-                let stored = refused(call, error)?.unwrap_or_default();
-                Ok(Some(stored).filter(|stored| read_outgoing(stored) != ours))
-            }
-        }
+        let Err(error) = put.send().await else {
+            return Ok(None);
+        };
+        let found = refused("PutItem outbox", error)?.unwrap_or_default();
+        let is_ours = read_outgoing(&found).as_ref() == Some(stored.outgoing());
+        Ok((!is_ours).then_some(found))
     }
 
-    /// Takes the lease of those of `wanted` that are due.
-    pub(in crate::store) async fn lease(
+    /// Takes the lease of something for those of `wanted` that are due.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`], too, here and in the other steps.
+    pub async fn lease<T: InOutbox>(
         &self,
-        (sid, key): (&str, &ItemKey),
-        outgoing: &mut Outgoing,
+        mut stored: T,
         wanted: &[Destination],
         invocation: Invocation<'_>,
-    ) -> Result<Result<Lease, Step>, StoreError> {
+    ) -> Result<Claim<T>, StoreError> {
         let now_ms = invocation.now_ms();
         let ends_at = now_ms + LEASE_MS;
         let mut was_tried = BTreeMap::new();
@@ -174,28 +272,30 @@ impl Store {
             }
             !was_tried.is_empty()
         };
-        let call = "UpdateItem claim";
-        let step = self.step(call, (sid, key), outgoing, now_ms, claim).await?;
+        let step = self.step(&mut stored, now_ms, claim).await?;
         Ok(match step {
-            Step::Written => Ok(Lease {
-                was_tried,
-                ..Lease::new(outgoing, invocation.id)
-            }),
-            Step::Refused | Step::Unwritable => Err(step),
+            Step::Written => {
+                let lease = Lease {
+                    was_tried,
+                    ..Lease::new(stored.outgoing(), invocation.id)
+                };
+                Claim::Ours(Box::new(Leased { stored, lease }))
+            }
+            Step::Refused => Claim::HeldElsewhere,
+            Step::Unwritable => Claim::Unwritable,
         })
     }
 
     /// Notes how telling the destinations of a lease went, as far as they are still its own.
-    pub(in crate::store) async fn note_attempts(
+    pub async fn note<T: InOutbox>(
         &self,
-        at: (&str, &ItemKey),
-        outgoing: &mut Outgoing,
-        lease: &Lease,
+        leased: &mut Leased<T>,
         attempts: &BTreeMap<Destination, Attempt>,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let created_at = outgoing.created_at;
-        let step = |to: &mut Deliveries| {
+        let Leased { stored, lease } = leased;
+        let created_at = stored.outgoing().created_at;
+        let note = |to: &mut Deliveries| {
             let mut is_ours = false;
             for (at, attempt) in attempts {
                 let delivery = to.get_mut(at);
@@ -204,22 +304,20 @@ impl Store {
             }
             is_ours
         };
-        self.step("UpdateItem told", at, outgoing, now_ms, step)
-            .await
-            .map(|_| ())
+        self.step(stored, now_ms, note).await.map(|_| ())
     }
 
     /// Writes a step of an item on condition that nobody wrote it since it was read; if somebody
     /// did, the step is made anew of what is there. It says whether it can still be made.
-    pub(in crate::store) async fn step(
+    pub async fn step<T: InOutbox>(
         &self,
-        call: &'static str,
-        (sid, key): (&str, &ItemKey),
-        outgoing: &mut Outgoing,
+        stored: &mut T,
         now_ms: u64,
         mut step: impl FnMut(&mut Deliveries) -> bool,
     ) -> Result<Step, StoreError> {
         for _ in 0..MAX_ATTEMPTS {
+            let (sid, key) = stored.key();
+            let outgoing = stored.outgoing();
             let mut next = outgoing.clone();
             if !step(&mut next.to) {
                 return Ok(Step::Refused);
@@ -228,7 +326,7 @@ impl Store {
                 return Ok(Step::Written);
             }
             next.version += 1;
-            let entry = index_entry(sid, key, &next, now_ms);
+            let entry = index_entry(sid, &key, &next, now_ms);
             let place = match entry {
                 Some(_) => "watch_shard = :shard, watch_at = :at",
                 None => "REMOVE watch_shard, watch_at",
@@ -251,23 +349,23 @@ impl Store {
                     .expression_attribute_values(":shard", shard.attribute())
                     .expression_attribute_values(":at", number(at));
             }
-            let stored = match update.send().await {
+            let found = match update.send().await {
                 Ok(_) => {
-                    *outgoing = next;
+                    *stored.outgoing_mut() = next;
                     return Ok(Step::Written);
                 }
                 Err(error) if is_invalid(&error) => return Ok(Step::Unwritable),
-                Err(error) => refused(call, error)?,
+                Err(error) => refused("UpdateItem outbox", error)?,
             };
-            let Some(stored) = stored else {
+            let Some(found) = found else {
                 return Ok(Step::Refused);
             };
-            let Some(stored) = read_outgoing(&stored) else {
+            let Some(found) = read_outgoing(&found) else {
                 return Ok(Step::Unwritable);
             };
             // The SDK tries again when an answer is lost, and finds its own write.
-            let is_ours = stored == next;
-            *outgoing = stored;
+            let is_ours = found == next;
+            *stored.outgoing_mut() = found;
             if is_ours {
                 return Ok(Step::Written);
             }
@@ -279,15 +377,11 @@ impl Store {
     }
 }
 
-/// The attributes of a new item.
-pub(super) fn outgoing_item(
-    sid: &str,
-    key: &ItemKey,
-    outgoing: &Outgoing,
-    expires_at: u64,
-) -> Item {
+/// The attributes of a new item that all have.
+fn outgoing_item(stored: &impl InOutbox, expires_at: u64) -> Item {
+    let ((sid, key), outgoing) = (stored.key(), stored.outgoing());
     let mut item = key.of(sid);
-    if let Some((shard, at)) = index_entry(sid, key, outgoing, outgoing.created_at) {
+    if let Some((shard, at)) = index_entry(sid, &key, outgoing, outgoing.created_at) {
         item.extend(watch_entry(shard, at));
     }
     item.extend([

@@ -1,7 +1,7 @@
 //! A notice's item: the job of telling programs. Who was told what is `outbox`'s; what it says is
 //! made when it is sent, from the other items.
 
-use crate::alert::{Attempt, Deliveries, Delivery, Destination, Outgoing};
+use crate::alert::{Delivery, Destination, Outgoing};
 use crate::invocation::Invocation;
 use crate::notice::{News, Notice};
 use crate::notification::Sid;
@@ -10,8 +10,7 @@ use crate::store::attribute::key::{ITEM, ItemKey, SID};
 use crate::store::attribute::{Item, number, read_number, read_text, text};
 use crate::store::error::StoreError;
 use crate::store::index::Shard;
-use crate::store::outbox::alert::claimed;
-use crate::store::outbox::{Lease, Step, outgoing_item, read_outgoing};
+use crate::store::outbox::{Claim, InOutbox, Leased, claimed, outgoing_item, read_outgoing};
 use crate::store::{BATCH, Store};
 
 /// Where a notice goes.
@@ -27,142 +26,67 @@ pub struct StoredNotice {
 }
 
 /// A notice that is ours to send until the lease is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeasedNotice {
-    stored: StoredNotice,
-    lease: Lease,
-}
+pub type LeasedNotice = Leased<StoredNotice>;
 
 impl LeasedNotice {
-    /// That of a new notice, to be written now.
-    pub(in crate::store) fn new(notice: Notice, invocation: Invocation<'_>) -> Self {
-        let outgoing = claimed(&[BUS].into(), invocation);
-        Self {
-            lease: Lease::new(&outgoing, invocation.id),
-            stored: StoredNotice { notice, outgoing },
-        }
-    }
-
-    /// Until when.
-    #[must_use]
-    pub fn lease(&self) -> &Lease {
-        &self.lease
-    }
-
     /// The notice.
     #[must_use]
     pub fn notice(&self) -> &Notice {
-        &self.stored.notice
-    }
-
-    /// When it was written down, ms since the epoch.
-    #[must_use]
-    pub fn created_at(&self) -> u64 {
-        self.stored.outgoing.created_at
+        &self.stored().notice
     }
 }
 
-/// Who may send a notice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoticeClaim {
-    /// We may.
-    Ours(Box<LeasedNotice>),
-    /// Its lease is held elsewhere, or it is done, or gone.
-    HeldElsewhere,
-    /// An attribute of the item isn't what the write needs.
-    Unwritable,
+impl StoredNotice {
+    /// A new one, to be written now.
+    pub(in crate::store) fn new(notice: Notice, invocation: Invocation<'_>) -> Self {
+        let outgoing = claimed(&[BUS].into(), invocation);
+        Self { notice, outgoing }
+    }
+}
+
+impl InOutbox for StoredNotice {
+    fn key(&self) -> (&str, ItemKey) {
+        (self.notice.sid.as_str(), ItemKey::Notice(self.notice.key()))
+    }
+
+    fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
+
+    fn outgoing_mut(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
+    fn item(&self, expires_at: u64) -> Item {
+        let notice = &self.notice;
+        let mut item = outgoing_item(self, expires_at);
+        item.extend([
+            // Not `cname`: that name is the key of an index of sessions.
+            ("channel".to_owned(), text(notice.cname.as_str())),
+            ("uid".to_owned(), text(notice.uid.as_str())),
+            ("at".to_owned(), number(notice.at)),
+        ]);
+        if let News::Ended(outcome) = notice.news {
+            item.insert("outcome".to_owned(), text(outcome.as_str()));
+        }
+        item
+    }
 }
 
 impl Store {
     /// Writes a notice down and takes its lease, or takes it over once the lease of another is
-    /// over; `None` if its lease is held elsewhere, or it is done.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
+    /// over.
     pub async fn claim_notice(
         &self,
         notice: Notice,
         invocation: Invocation<'_>,
-    ) -> Result<Option<LeasedNotice>, StoreError> {
-        let leased = LeasedNotice::new(notice, invocation);
-        let item = notice_item(&leased, self.alert_expires_at(invocation.now_ms()));
-        let found = match self.put_outgoing("PutItem notice", item).await? {
-            None => return Ok(Some(leased)),
-            Some(found) => found,
-        };
-        let Some(outgoing) = read_outgoing(&found) else {
-            // The sweeper reports what can't be read; the callback is stored all the same.
-            return Ok(None);
-        };
-        let notice = leased.stored.notice;
-        let stored = StoredNotice { notice, outgoing };
-        Ok(match self.lease_notice(stored, invocation).await? {
-            NoticeClaim::Ours(leased) => Some(*leased),
-            NoticeClaim::HeldElsewhere | NoticeClaim::Unwritable => None,
-        })
-    }
-
-    /// Takes the lease of a notice that is due.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn lease_notice(
-        &self,
-        mut stored: StoredNotice,
-        invocation: Invocation<'_>,
-    ) -> Result<NoticeClaim, StoreError> {
-        let (sid, key) = (
-            stored.notice.sid.as_str().to_owned(),
-            notice_key(&stored.notice),
-        );
-        let outgoing = &mut stored.outgoing;
-        let leased = self.lease((&sid, &key), outgoing, &[BUS], invocation);
-        Ok(match leased.await? {
-            Ok(lease) => NoticeClaim::Ours(Box::new(LeasedNotice { stored, lease })),
-            Err(Step::Unwritable) => NoticeClaim::Unwritable,
-            Err(Step::Written | Step::Refused) => NoticeClaim::HeldElsewhere,
-        })
-    }
-
-    /// Notes how sending a notice went, if that is still ours to say.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn note_noticed(
-        &self,
-        leased: &mut LeasedNotice,
-        attempt: Attempt,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
-        let key = notice_key(&leased.stored.notice);
-        let LeasedNotice { stored, lease } = leased;
-        let (sid, outgoing) = (stored.notice.sid.as_str(), &mut stored.outgoing);
-        let attempts = [(BUS, attempt)].into();
-        self.note_attempts((sid, &key), outgoing, lease, &attempts, now_ms)
-            .await
-    }
-
-    /// Writes a step of a notice.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
-    pub async fn step_notice(
-        &self,
-        stored: &mut StoredNotice,
-        now_ms: u64,
-        step: impl FnMut(&mut Deliveries) -> bool,
-    ) -> Result<Step, StoreError> {
-        let key = notice_key(&stored.notice);
-        let at = (stored.notice.sid.as_str(), &key);
-        self.step("UpdateItem notice", at, &mut stored.outgoing, now_ms, step)
-            .await
+    ) -> Result<Claim<StoredNotice>, StoreError> {
+        let stored = StoredNotice::new(notice, invocation);
+        self.claim(stored, invocation).await
     }
 
     /// All notices that weren't sent yet, or were given up, oldest first; those that can't be read
     /// aren't among them.
-    ///
-    /// # Errors
-    /// [`StoreError::Call`].
     pub async fn unsent_notices(&self) -> Result<Vec<StoredNotice>, StoreError> {
         let mut unsent = Vec::new();
         for shard in Shard::dues().chain([Shard::Failed]) {
@@ -175,31 +99,6 @@ impl Store {
         unsent.sort_by_key(|stored| stored.outgoing.created_at);
         Ok(unsent)
     }
-}
-
-fn notice_key(notice: &Notice) -> ItemKey {
-    ItemKey::Notice(notice.key())
-}
-
-/// The item of a new notice.
-pub(in crate::store) fn notice_item(leased: &LeasedNotice, expires_at: u64) -> Item {
-    let StoredNotice { notice, outgoing } = &leased.stored;
-    let mut item = outgoing_item(
-        notice.sid.as_str(),
-        &notice_key(notice),
-        outgoing,
-        expires_at,
-    );
-    item.extend([
-        // Not `cname`: that name is the key of an index of sessions.
-        ("channel".to_owned(), text(notice.cname.as_str())),
-        ("uid".to_owned(), text(notice.uid.as_str())),
-        ("at".to_owned(), number(notice.at)),
-    ]);
-    if let News::Ended(outcome) = notice.news {
-        item.insert("outcome".to_owned(), text(outcome.as_str()));
-    }
-    item
 }
 
 /// True if programs were told what it had to say.
@@ -249,9 +148,9 @@ mod tests {
                 uid: "5".to_owned(),
                 at: 1_772_460_000_123,
             };
-            let leased = LeasedNotice::new(notice, invocation);
-            let item = notice_item(&leased, 9);
-            assert_eq!(read_notice(&item), Some(leased.stored));
+            let stored = StoredNotice::new(notice, invocation);
+            let item = stored.item(9);
+            assert_eq!(read_notice(&item), Some(stored));
             assert!(!was_told(&item));
         }
     }

@@ -17,8 +17,9 @@ use crate::store::attribute::key::{
 use crate::store::attribute::{Item, number, read_number, read_text, text};
 use crate::store::batch::Projection;
 use crate::store::error::{StoreError, failed, is_invalid, reasons, refused, undone, unmade};
-use crate::store::outbox::alert::{LeasedAlert, alert_item};
-use crate::store::outbox::notice::{LeasedNotice, notice_item};
+use crate::store::outbox::InOutbox;
+use crate::store::outbox::alert::LeasedAlert;
+use crate::store::outbox::notice::{LeasedNotice, StoredNotice};
 use crate::store::session::item::read_session;
 use crate::watchdog::Look;
 use aws_sdk_dynamodb::types::{
@@ -210,18 +211,19 @@ impl Store {
             };
             LeasedAlert::new(stored, invocation.id)
         });
+        let notice = look.ended.clone().map(|notice| {
+            let stored = StoredNotice::new(notice, invocation);
+            LeasedNotice::new(stored, invocation.id)
+        });
         let leases = Leases {
             alerts: alerts.collect(),
-            notice: look
-                .ended
-                .clone()
-                .map(|notice| LeasedNotice::new(notice, invocation)),
+            notice,
         };
         let expires_at = self.alert_expires_at(invocation.now_ms());
         let alerts = leases.alerts.iter();
-        let alerts = alerts.map(|leased| alert_item(leased.stored(), expires_at));
+        let alerts = alerts.map(|leased| leased.stored().item(expires_at));
         let notice = leases.notice.iter();
-        let notice = notice.map(|leased| notice_item(leased, expires_at));
+        let notice = notice.map(|leased| leased.stored().item(expires_at));
         let mut writes = Vec::new();
         for item in alerts.chain(notice) {
             let put = Put::builder()
