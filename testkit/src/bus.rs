@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 
 /// What EventBridge takes in one entry, in bytes.
 const MAX_ENTRY: usize = 256 * 1024;
@@ -15,6 +16,8 @@ const MAX_ENTRY: usize = 256 * 1024;
 /// One event on a bus.
 #[derive(Clone, Debug)]
 pub struct Event {
+    /// When it was put, by the clock that simulations set.
+    pub at: Instant,
     pub bus: String,
     pub source: String,
     pub detail_type: String,
@@ -185,13 +188,15 @@ fn parse(body: &[u8]) -> Option<Vec<Option<Event>>> {
 
 fn parse_entry(entry: &Value) -> Option<Event> {
     let text = |name: &str| entry[name].as_str().map(str::to_owned);
-    let (source, detail_type) = (text("Source")?, text("DetailType")?);
+    let (bus, source) = (text("EventBusName")?, text("Source")?);
+    let detail_type = text("DetailType")?;
     let detail = text("Detail")?;
     // The time of an entry counts as 14 bytes.
     let is_small = 14 + source.len() + detail_type.len() + detail.len() <= MAX_ENTRY;
     let detail: Value = serde_json::from_str(&detail).ok()?;
-    (is_small && detail.is_object()).then_some(Event {
-        bus: text("EventBusName")?,
+    (is_small && detail.is_object()).then(|| Event {
+        at: Instant::now(),
+        bus,
         source,
         detail_type,
         detail,

@@ -50,6 +50,11 @@ pub enum Mood {
     WithoutCritical,
     /// As it should, but the topic of all alerts is gone.
     WithoutAll,
+    /// As it should, but publishing to the topic of critical alerts is never answered, and does
+    /// nothing.
+    CriticalHangs,
+    /// The same of the topic of all alerts.
+    AllHangs,
 }
 
 /// The endpoint.
@@ -159,7 +164,9 @@ impl Sns {
             | Mood::Lost
             | Mood::Choosy
             | Mood::WithoutAll
-            | Mood::WithoutCritical => {}
+            | Mood::WithoutCritical
+            | Mood::AllHangs
+            | Mood::CriticalHangs => {}
             Mood::Down => {
                 published.note_asked();
                 return failure();
@@ -176,11 +183,17 @@ impl Sns {
         if mood == Mood::Choosy && sid.as_str().is_some_and(|sid| sid.starts_with("bad")) {
             return (StatusCode::BAD_REQUEST, error("InvalidParameter"));
         }
-        if mood == Mood::WithoutCritical && message.topic_arn.contains("critical") {
+        let (gone, silent) = if message.topic_arn.contains("critical") {
+            (Mood::WithoutCritical, Mood::CriticalHangs)
+        } else {
+            (Mood::WithoutAll, Mood::AllHangs)
+        };
+        if mood == gone {
             return (StatusCode::NOT_FOUND, error("NotFound"));
         }
-        if mood == Mood::WithoutAll && !message.topic_arn.contains("critical") {
-            return (StatusCode::NOT_FOUND, error("NotFound"));
+        if mood == silent {
+            published.note_asked();
+            std::future::pending().await
         }
         let id = format!("00000000-0000-4000-8000-{:012}", published.take(message));
         published.note_asked();
@@ -190,7 +203,9 @@ impl Sns {
             | Mood::Hanging
             | Mood::Choosy
             | Mood::WithoutAll
-            | Mood::WithoutCritical => {}
+            | Mood::WithoutCritical
+            | Mood::AllHangs
+            | Mood::CriticalHangs => {}
             Mood::Mute => std::future::pending().await,
             Mood::Lost => return failure(),
         }

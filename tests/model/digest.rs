@@ -2,12 +2,12 @@
 //! decide in the product: three alerts, told alone or in digests by two sweepers, and what takes
 //! each of them back; crashes between any two writes, answers that are lost, publishes that fail.
 //!
-//! Another destination of the same alerts never answers. Its steps change nothing here: that is
-//! what `mod delivery` of the product's own tests holds.
+//! Another destination of the same alerts never answers: what it was to be told stays pending for
+//! ever, in the very items that are read here.
 
 use super::assert_is_seen;
 use agora_recording_callbacks::alert::{
-    AlertId, Attempt, Closing, Delivery, Destination, Outgoing, Route, closing, route,
+    AlertId, Attempt, Closing, Delivery, Destination, Outgoing, Progress, Route, closing, route,
 };
 use stateright::{Checker, Model, Property};
 
@@ -19,6 +19,8 @@ const LOSSES: u8 = 1;
 /// The time, which stands still: what is due is due now, and a lease is over when its owner is.
 const NOW: u64 = 10;
 const LEASED: u64 = 20;
+/// The destination that never answers.
+const SILENT: Destination = Destination::Facts;
 
 /// What the destination has heard of an incident.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -107,7 +109,7 @@ enum Action {
 #[derive(Clone, Copy, Debug)]
 struct Protocol {
     at: Destination,
-    /// Takes nothing back until every destination was told; another one never answers.
+    /// Takes nothing back until every destination was told.
     waits_for_all: bool,
     /// Lets what was tried alone join a digest.
     joins_what_was_tried: bool,
@@ -127,10 +129,12 @@ fn id(digest: usize) -> AlertId {
     AlertId::parse(&id).unwrap()
 }
 
-/// The destination's part of an item. What the time and the tries are makes no difference here.
+/// An item: what this destination was told, and another one that never answers. What the time and
+/// the tries are makes no difference here.
 fn outgoing(at: Destination, delivery: &Delivery) -> Outgoing {
+    let silent = Delivery::claimed("nobody", LEASED);
     Outgoing {
-        to: [(at, delivery.clone())].into(),
+        to: [(at, delivery.clone()), (SILENT, silent)].into(),
         ..Outgoing::default()
     }
 }
@@ -187,10 +191,11 @@ impl State {
 
 impl Protocol {
     fn route(self, state: &State, n: usize) -> Route {
-        if self.waits_for_all {
+        let origin = outgoing(self.at, &state.alerts[n]);
+        if self.waits_for_all && matches!(origin.progress(), Progress::Due(_)) {
             return Route::Waits;
         }
-        route(Some(&outgoing(self.at, &state.alerts[n])), self.at)
+        route(Some(&origin), self.at)
     }
 }
 

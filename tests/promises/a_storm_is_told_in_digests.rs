@@ -3,14 +3,14 @@
 //! them back closes what they opened.
 
 use crate::harness::{
-    Binary, CRITICAL_TOPIC, Function, Simulation, TABLE, TOPIC, Weather, World, callback,
-    callback_at, delivery, event, event_details, number, proof, state, text, tick,
+    Binary, CRITICAL_TOPIC, Function, Heard, Pager, Simulation, TABLE, TOPIC, Weather, World,
+    callback, callback_at, delivery, event, event_details, number, proof, state, text, tick,
 };
 use agora_recording_callbacks::store::Item;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use testkit::sns::Published;
 use tokio::time::Instant;
@@ -104,37 +104,11 @@ fn nobody_is_forgotten(items: &[Item], messages: &[Published], kind: &str, sessi
     }
 }
 
-/// What is wrong with a pager's incidents on a topic: those left open; and messages about what it
-/// never heard of.
-fn pagers_view(messages: &[Published], topic: &str) -> (BTreeSet<String>, Vec<String>) {
-    let (mut open, mut unheard) = (BTreeSet::new(), Vec::new());
-    let mut opened = BTreeSet::new();
-    for message in messages.iter().filter(|message| message.topic_arn == topic) {
-        let closes = match said(message, "incidents") {
-            "" => said(message, "incident"),
-            several => several,
-        };
-        for incident in closes.split(' ').map(str::to_owned) {
-            let action = said(message, "action");
-            if action == "trigger" {
-                open.insert(incident.clone());
-                opened.insert(incident);
-            } else if !opened.contains(&incident) {
-                unheard.push(format!("{action} of {incident}"));
-            } else if action == "resolve" {
-                open.remove(&incident);
-            }
-        }
-    }
-    assert!(!opened.is_empty());
-    (open, unheard)
-}
-
-/// The incidents that were closed on a topic while a recording in them was still silent.
+/// The incidents that were closed at a destination while a recording in them was still silent.
 fn closed_early(
     items: &[Item],
-    messages: &[Published],
-    (to, topic): (&str, &str),
+    heard: &[Heard],
+    to: &str,
     spoke_at: &BTreeMap<String, Instant>,
 ) -> Vec<String> {
     let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -157,18 +131,11 @@ fn closed_early(
             members.entry(incident).or_default().push(sid.to_owned());
         }
     }
-    let resolves = messages
-        .iter()
-        .filter(|message| message.topic_arn == topic && said(message, "action") == "resolve");
     let mut early = Vec::new();
-    for message in resolves {
-        let closes = match said(message, "incidents") {
-            "" => said(message, "incident"),
-            several => several,
-        };
-        for incident in closes.split(' ') {
+    for resolve in heard.iter().filter(|heard| heard.action == "resolve") {
+        for incident in &resolve.incidents {
             let of = members.get(incident).into_iter().flatten();
-            let silent = of.filter(|sid| spoke_at.get(*sid).is_none_or(|at| *at > message.at));
+            let silent = of.filter(|sid| spoke_at.get(*sid).is_none_or(|at| *at > resolve.at));
             early.extend(silent.map(|sid| format!("{incident}: {sid} is silent")));
         }
     }
@@ -226,7 +193,8 @@ fn two_hundred_fall_silent_and_speak_again() {
                 let subjects: Vec<_> = spoken.iter().map(|it| it.subject.clone()).collect();
                 subjects.join("\n")
             });
-            assert_eq!(pagers_view(&all, topic), (BTreeSet::new(), Vec::new()));
+            let pager = Pager::of(&Heard::on_topic(&all, topic));
+            assert_eq!(pager, Pager::default());
         }
         let items = scan(&world).await;
         nobody_is_forgotten(&items, &all, "session_silent_resolved", SESSIONS);
@@ -252,17 +220,17 @@ impl proof::Sum for Storms {
 fn a_storm_in_any_weather_forgets_nobody_and_closes_what_it_opened() {
     skip_on_another_engine!("brings its own engine");
     const SESSIONS: usize = 30;
-    let count = proof::scale(24, 400);
+    let count = proof::scale(40, 400);
     let storms = proof::on_all_cores("storm", count, |seed| {
         Simulation::run(async move {
-            let world = Simulation::new(seed, Weather::default()).await;
+            let world = Simulation::new(seed, Weather::default()).await.with_bus();
             heartbeats(&world, SESSIONS, 0).await;
             tokio::time::sleep(6 * MINUTE).await;
             let n = usize::try_from(seed).unwrap();
             let weather = Weather {
                 table_faults: [0.0, 0.05, 0.1][n % 3],
-                sns_faults: [0.0, 0.3][n / 3 % 2],
-                kills: [0.0, 0.5][n / 6 % 2],
+                sns_faults: [0.0, 0.3, 0.9][n / 3 % 3],
+                kills: [0.0, 0.5][n / 9 % 2],
                 ..Weather::default()
             };
             let mut spoke_at = BTreeMap::new();
@@ -293,12 +261,21 @@ fn a_storm_in_any_weather_forgets_nobody_and_closes_what_it_opened() {
             let items = scan(&world).await;
             nobody_is_forgotten(&items, &messages, "session_silent", SESSIONS);
             nobody_is_forgotten(&items, &messages, "session_silent_resolved", SESSIONS);
-            for (to, topic) in [("alerts", TOPIC), ("critical", CRITICAL_TOPIC)] {
-                let (open, unheard) = pagers_view(&messages, topic);
-                assert!(open.is_empty(), "{seed}: {topic} has open: {open:#?}");
-                assert!(unheard.is_empty(), "{seed}: {topic} hears: {unheard:#?}");
-                let early = closed_early(&items, &messages, (to, topic), &spoke_at);
-                assert!(early.is_empty(), "{seed}: {topic} closes early: {early:#?}");
+            let events = world.events();
+            for (to, heard) in [
+                ("alerts", Heard::on_topic(&messages, TOPIC)),
+                ("critical", Heard::on_topic(&messages, CRITICAL_TOPIC)),
+                ("incidents", Heard::on_bus(&events, "Recording Incident")),
+                ("facts", Heard::on_bus(&events, "Recording Alert")),
+            ] {
+                assert!(!heard.is_empty());
+                let Pager { open, unheard, .. } = Pager::of(&heard);
+                assert!(open.is_empty(), "{seed}: {to} has open: {open:#?}");
+                assert!(unheard.is_empty(), "{seed}: {to} hears: {unheard:#?}");
+                let early = closed_early(&items, &heard, to, &spoke_at);
+                assert!(early.is_empty(), "{seed}: {to} closes early: {early:#?}");
+            }
+            for topic in [TOPIC, CRITICAL_TOPIC] {
                 assert!(most_within(&messages, topic, SECOND) <= 10);
             }
             let twice = world.published().values().map(|times| times - 1).sum();

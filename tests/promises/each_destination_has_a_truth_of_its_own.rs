@@ -2,8 +2,8 @@
 //! end, of what it was told of and under the name that it knows, whatever fails elsewhere.
 
 use crate::harness::{
-    CRITICAL_TOPIC, Fault, Function, Plan, Simulation, TOPIC, Trouble, Weather, Which, World,
-    callback, callback_at, event, event_details, text,
+    CRITICAL_TOPIC, Fault, Function, Heard, Pager, Plan, Simulation, TOPIC, Trouble, Weather,
+    Which, World, callback, callback_at, event, event_details, text,
 };
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::sweep::{Sweep, Sweeper};
@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use testkit::bus::{Event, Mood as BusMood};
+use testkit::bus::Mood as BusMood;
 use testkit::sns::{Mood, Published};
 
 const T0: u64 = 1_772_460_000_000;
@@ -21,48 +21,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn said<'a>(message: &'a Published, name: &str) -> &'a str {
     let context = &message.default["metadata"]["additionalContext"];
     context[name].as_str().unwrap_or_default()
-}
-
-/// Which incidents a pager has open, and what it was told of incidents that it never heard of.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Pager {
-    open: BTreeSet<String>,
-    unheard: Vec<String>,
-}
-
-impl Pager {
-    fn hears(&mut self, incident: &str, action: &str) {
-        if action == "trigger" {
-            self.open.insert(incident.to_owned());
-        } else if !self.open.contains(incident) {
-            self.unheard.push(format!("{action} of {incident}"));
-        } else if action == "resolve" {
-            self.open.remove(incident);
-        }
-    }
-
-    fn on_topic(messages: &[Published], topic: &str) -> Self {
-        let mut pager = Self::default();
-        for message in messages.iter().filter(|it| it.topic_arn == topic) {
-            let incidents = match said(message, "incidents") {
-                "" => said(message, "incident"),
-                several => several,
-            };
-            for incident in incidents.split(' ') {
-                pager.hears(incident, said(message, "action"));
-            }
-        }
-        pager
-    }
-
-    fn on_bus(events: &[Event], detail_type: &str) -> Self {
-        let mut pager = Self::default();
-        for event in events.iter().filter(|it| it.detail_type == detail_type) {
-            let word = |name: &str| event.detail[name].as_str().unwrap();
-            pager.hears(word("incident"), word("action"));
-        }
-        pager
-    }
 }
 
 fn kinds_on<'a>(messages: &'a [Published], topic: &str) -> Vec<&'a str> {
@@ -133,7 +91,7 @@ impl Scene {
     }
 
     fn pager(&self, topic: &str) -> Pager {
-        Pager::on_topic(&self.world.sns.published(), topic)
+        Pager::of(&Heard::on_topic(&self.world.sns.published(), topic))
     }
 }
 
@@ -162,7 +120,10 @@ async fn a_bus_that_is_down_keeps_no_resolve_from_people() {
         let events = s.world.bus.events();
         let told = events.iter().filter(|it| it.detail_type == detail_type);
         assert_eq!(told.count(), 2, "{detail_type}");
-        assert_eq!(Pager::on_bus(&events, detail_type), Pager::default());
+        assert_eq!(
+            Pager::of(&Heard::on_bus(&events, detail_type)),
+            Pager::default()
+        );
     }
 }
 
@@ -434,7 +395,7 @@ fn three_hundred_that_were_told_alone_are_taken_back_in_one_message() {
             .filter(|it| **it == "backup_only_upload_resolved");
         assert_eq!(resolves.count(), 1);
         assert_eq!(
-            Pager::on_topic(&world.messages(), TOPIC).open,
+            Pager::of(&Heard::on_topic(&world.messages(), TOPIC)).open,
             BTreeSet::new()
         );
     });
@@ -478,7 +439,7 @@ async fn a_pager_behind_the_bus_closes_what_it_opened_though_the_topics_were_dow
     let events = s.world.bus.events();
     for detail_type in ["Recording Alert", "Recording Incident"] {
         assert_eq!(
-            Pager::on_bus(&events, detail_type),
+            Pager::of(&Heard::on_bus(&events, detail_type)),
             Pager::default(),
             "{detail_type}"
         );
@@ -522,13 +483,13 @@ fn random_storms_close_every_incident_with_its_last_recording() {
             }
             let messages = world.messages();
             for topic in [TOPIC, CRITICAL_TOPIC] {
-                let pager = Pager::on_topic(&messages, topic);
+                let pager = Pager::of(&Heard::on_topic(&messages, topic));
                 assert!(pager.open.is_empty(), "{seed}, {topic}: {pager:#?}");
                 assert!(most_in_a_second(&messages, topic) <= 6);
             }
             let events = world.events();
             for detail_type in ["Recording Alert", "Recording Incident"] {
-                let pager = Pager::on_bus(&events, detail_type);
+                let pager = Pager::of(&Heard::on_bus(&events, detail_type));
                 assert!(pager.open.is_empty(), "{seed}, {detail_type}: {pager:#?}");
             }
         });

@@ -2,13 +2,17 @@
 //! of the table's, it comes in time, 200 means that everything is stored, and once it is mended a
 //! resend ends in the right items.
 
-use crate::harness::{Fault, Plan, Which, World, callback, event_details, number, text};
+use crate::harness::{
+    CRITICAL_TOPIC, Fault, Plan, TOPIC, Which, World, callback, delivery, event_details, number,
+    text,
+};
 use agora_recording_callbacks::intake::Outcome;
 use agora_recording_callbacks::store::Item;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use std::time::Duration;
+use testkit::{bus, sns};
 
 /// A place in the code that asks the table for something, and the callback that gets there.
 #[derive(Clone, Copy, Debug)]
@@ -261,4 +265,80 @@ async fn a_table_that_cannot_be_reached_is_said_in_time() {
     }
     // Nobody is told of what isn't written down: the callback comes again, and an alarm rings.
     assert_eq!(world.sns.published().len(), 0);
+}
+
+/// An endpoint that doesn't answer, and which destinations are behind it.
+#[derive(Clone, Copy, Debug)]
+enum Silent {
+    Topics(sns::Mood, &'static [&'static str]),
+    Bus(bus::Mood),
+}
+
+/// A critical alert of a callback, while somebody doesn't answer: the callback is stored, everybody
+/// else is told at once, and those who weren't with the first run once they answer.
+async fn told_beside(silent: Silent) {
+    let world = World::with_bus().await;
+    let receiver = world.receiver();
+    let behind = match silent {
+        Silent::Topics(mood, behind) => {
+            world.sns.set_mood(mood);
+            behind
+        }
+        Silent::Bus(mood) => {
+            world.bus.set_mood(mood);
+            &["incidents", "facts"]
+        }
+    };
+    let body = callback("a", "5", 1, 11, &event_details(11));
+    let handled = world.deliver(&receiver, body.as_bytes()).await;
+    assert_eq!(handled.reply.status(), 200, "{silent:?}");
+    let states = async || {
+        let alert = world.items_with("a", "alert#").await.remove(0);
+        ["critical", "alerts", "incidents", "facts"]
+            .map(|at| (at, text(delivery(&alert, at), "state").to_owned()))
+    };
+    for (at, state) in states().await {
+        let expected = if behind.contains(&at) {
+            "pending"
+        } else {
+            "sent"
+        };
+        assert_eq!(state, expected, "{at} beside {silent:?}");
+    }
+    world.sns.set_mood(sns::Mood::Well);
+    world.bus.set_mood(bus::Mood::Well);
+    world.end_leases("a").await;
+    world.sweep_at(&world.sweeper(), 1_772_460_060_000).await;
+    for (at, state) in states().await {
+        assert_eq!(state, "sent", "{at} after {silent:?}");
+    }
+    let count = |topic: &str| {
+        let messages = world.sns.published();
+        messages.iter().filter(|it| it.topic_arn == topic).count()
+    };
+    let is_mute = matches!(
+        silent,
+        Silent::Topics(sns::Mood::Mute, _) | Silent::Bus(bus::Mood::Mute)
+    );
+    for (at, topic) in [("critical", CRITICAL_TOPIC), ("alerts", TOPIC)] {
+        let expected = if is_mute && behind.contains(&at) {
+            2
+        } else {
+            1
+        };
+        assert_eq!(count(topic), expected, "{at} after {silent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_destination_that_hangs_holds_up_no_other_and_is_told_later() {
+    let silent = [
+        Silent::Topics(sns::Mood::CriticalHangs, &["critical"]),
+        Silent::Topics(sns::Mood::AllHangs, &["alerts"]),
+        Silent::Topics(sns::Mood::Hanging, &["critical", "alerts"]),
+        Silent::Topics(sns::Mood::Mute, &["critical", "alerts"]),
+        Silent::Bus(bus::Mood::Hanging),
+        Silent::Bus(bus::Mood::Mute),
+    ];
+    join_all(silent.map(told_beside)).await;
 }

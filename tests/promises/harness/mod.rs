@@ -16,6 +16,7 @@ mod function;
 pub(crate) mod lessons;
 mod moto;
 pub(crate) mod oracle;
+mod pager;
 pub(crate) mod proof;
 mod proxy;
 mod schedule;
@@ -27,6 +28,7 @@ pub(crate) use function::{
     Binary, Function, event, recordings, recordings_on_aws, start_recordings, tick,
 };
 pub(crate) use moto::Moto;
+pub(crate) use pager::{Heard, Pager};
 pub(crate) use proxy::{Exchange, Proxy, Stop};
 pub(crate) use schedule::{Callback, Schedule};
 pub(crate) use simulation::{Fate, Simulation, Trouble, Weather};
