@@ -3,13 +3,12 @@
 //! It has an incident of its own. What takes its members back closes that incident, once the last
 //! of them is taken back.
 
-use super::detail::{Members, detail};
+use super::detail::Members;
 use super::links::Links;
-use super::message::{Incident, MAX_SUBJECT, Message, markdown, sms_with};
+use super::message::{Incident, Message, Parts, markdown, render};
 use super::words::{Words, closing, in_words};
 use super::{Alert, AlertKind};
-use crate::text::{ascii, clean, utc};
-use serde_json::{Value, json};
+use crate::text::{clean, utc};
 
 /// A digest names this many of its members.
 pub const NAMED: usize = 20;
@@ -43,32 +42,44 @@ pub struct Digest<'a> {
 }
 
 impl Digest<'_> {
-    /// Its message. The rest is as in the message of one alert, so that programs read both alike.
+    /// Its message.
     #[must_use]
     pub fn message(&self) -> Message {
-        let kind = self.alert.kind;
-        let severity = kind.severity().as_str();
         let words = self.words();
-        let subject = format!("[{}] {}", severity.to_uppercase(), words.title);
-        let first = self.named.first().map_or("", |alert| &alert.sid);
-        let sms = format!(
-            "{} {}, since {}, first sid {first}",
-            severity.to_uppercase(),
-            words.title,
-            utc(self.alert.at)
-        );
-        Message {
-            subject: ascii(&subject, MAX_SUBJECT),
-            email: self.email(&words),
-            sms: sms_with(&sms, self.links.failed()),
-            default: self.card(&words),
-            detail: self.detail(&words),
-            attributes: vec![
-                ("kind", kind.as_str().to_owned()),
-                ("severity", severity.to_owned()),
-                ("eventType", self.alert.event_type.to_string()),
-            ],
-        }
+        let members = Members {
+            count: self.count,
+            sids: self.named().map(|alert| alert.sid.as_str()).collect(),
+        };
+        let first = members.sids.first().copied().unwrap_or_default();
+        let closes = (!self.closes.is_empty()).then(|| ("incidents", self.closes.join(" ")));
+        let own = [
+            ("count", self.count.to_string()),
+            ("members", members.sids.join(", ")),
+        ];
+        let parts = Parts {
+            subject: words.title.clone(),
+            sms: format!("since {}, first sid {first}", utc(self.alert.at)),
+            facts: self.facts(&words.what),
+            commands: "recordings show <sid>\n".to_owned(),
+            description: self.description(&words.what),
+            thread: self.incident.id.clone(),
+            page: self.links.failed(),
+            more: own.into_iter().chain(closes).collect(),
+        };
+        // Also where it has the name of the first of them it is about many.
+        let alert = Alert {
+            cname: String::new(),
+            uid: String::new(),
+            ..self.alert.clone()
+        };
+        render(
+            &alert,
+            &words,
+            self.incident,
+            self.links,
+            parts,
+            Some(&members),
+        )
     }
 
     fn words(&self) -> Words {
@@ -121,14 +132,10 @@ impl Digest<'_> {
         self.named.iter().take(NAMED)
     }
 
-    fn email(&self, words: &Words) -> String {
-        let severity = self.alert.kind.severity().as_str();
-        let mut email = format!(
-            "{} ({severity})\n\n{:<14}: {}\n\n",
-            words.title, "What happened", words.what
-        );
+    fn facts(&self, what: &str) -> String {
+        let mut facts = format!("{:<14}: {what}\n\n", "What happened");
         for alert in self.named() {
-            email.push_str(&format!(
+            facts.push_str(&format!(
                 "{:<14}: {}, {}, channel {}\n",
                 "Recording",
                 alert.sid,
@@ -136,37 +143,17 @@ impl Digest<'_> {
                 clean(&alert.cname, MAX_CNAME)
             ));
             if let Some(page) = self.links.recording(&alert.sid) {
-                email.push_str(&format!("{:<14}  {page}\n", ""));
+                facts.push_str(&format!("{:<14}  {page}\n", ""));
             }
         }
         if self.unnamed() > 0 {
-            email.push_str(&format!("and {} more.\n", self.unnamed()));
+            facts.push_str(&format!("and {} more.\n", self.unnamed()));
         }
-        email.push_str("\nWhat to do now\n");
-        for (number, step) in (1..).zip(&words.steps) {
-            email.push_str(&format!("{number}. {step}\n"));
-        }
-        email.push_str(&format!(
-            "\nAlert id: {}. You may receive this alert twice; its id never changes.\n\n",
-            self.alert.id()
-        ));
-        if let Some(list) = self.links.failed() {
-            email.push_str(&format!("{list}\n"));
-        }
-        email.push_str("recordings show <sid>\n");
-        if let Some(runbook) = &self.links.runbook {
-            email.push_str(&format!("{runbook}\n"));
-        }
-        email
+        facts
     }
 
-    fn card(&self, words: &Words) -> Value {
-        let kind = self.alert.kind;
-        let mut title = kind.severity().as_str().to_owned();
-        if let Some(first) = title.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
-        let mut description = markdown(&words.what);
+    fn description(&self, what: &str) -> String {
+        let mut description = markdown(what);
         for (alert, to_come) in self.named().zip((0..NAMED).rev()) {
             description.push_str(&format!(
                 "\n`{}` `{}`",
@@ -183,58 +170,7 @@ impl Digest<'_> {
         if self.unnamed() > 0 {
             description.push_str(&format!("\nand {} more", self.unnamed()));
         }
-        json!({
-            "version": "1.0",
-            "source": "custom",
-            "content": {
-                "textType": "client-markdown",
-                "title": format!("{title}: {}", words.title),
-                "description": description,
-                "nextSteps": words.steps.iter().map(|step| markdown(step)).collect::<Vec<_>>(),
-                "keywords": [kind.severity().as_str(), kind.as_str()],
-            },
-            "metadata": {
-                "threadId": self.incident.id,
-                "summary": words.title,
-                "eventType": kind.as_str(),
-                "additionalContext": self.context(),
-            },
-        })
-    }
-
-    fn detail(&self, words: &Words) -> Value {
-        let members = Members {
-            count: self.count,
-            sids: self.named().map(|alert| alert.sid.as_str()).collect(),
-        };
-        detail(self.alert, words, self.incident, self.links, Some(&members))
-    }
-
-    fn context(&self) -> Value {
-        let kind = self.alert.kind;
-        let members: Vec<_> = self.named().map(|alert| alert.sid.as_str()).collect();
-        let own = [
-            ("alertId", self.alert.id().to_string()),
-            ("incident", self.incident.id.clone()),
-            ("action", self.incident.action.as_str().to_owned()),
-            ("kind", kind.as_str().to_owned()),
-            ("severity", kind.severity().as_str().to_owned()),
-            ("sid", self.alert.sid.clone()),
-            ("cname", String::new()),
-            ("uid", String::new()),
-            ("sequence", self.alert.sequence.to_string()),
-            ("eventType", self.alert.event_type.to_string()),
-            ("at", self.alert.at.to_string()),
-            ("count", self.count.to_string()),
-            ("members", members.join(", ")),
-        ];
-        let view = self.links.failed().map(|url| ("viewUrl", url));
-        let runbook = self.links.runbook.clone().map(|url| ("runbookUrl", url));
-        let closes = (!self.closes.is_empty()).then(|| ("incidents", self.closes.join(" ")));
-        let context = own.into_iter().chain(closes).chain(view).chain(runbook);
-        context
-            .map(|(name, value)| (name.to_owned(), Value::String(value)))
-            .collect()
+        description
     }
 }
 

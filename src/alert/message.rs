@@ -4,7 +4,7 @@
 //! mistaken for ours. The JSON follows the custom-notification schema of Amazon Q Developer in chat
 //! applications, so that Slack and Teams need no glue.
 
-use super::detail::detail;
+use super::detail::{Members, detail};
 use super::links::{Links, sms_words};
 use super::words::{Words, in_words};
 use super::{Alert, AlertKind, Severity};
@@ -92,12 +92,94 @@ impl Incident {
 #[must_use]
 pub fn message(alert: &Alert, incident: &Incident, links: &Links) -> Message {
     let words = in_words(alert);
+    let (sid, when) = (&alert.sid, utc(alert.at));
+    let cname = clean(&alert.cname, MAX_CNAME);
+    let page = links.recording(sid);
+    let chat_page = page
+        .as_ref()
+        .map_or_else(String::new, |page| format!("\n*Page* {page}"));
+    let link = match page {
+        Some(_) => String::new(),
+        None => format!("recordings link {sid}\n"),
+    };
+    // What is taken back stands under what was raised.
+    let is_own = incident.id == alert.incident();
+    let codes = alert.codes.iter();
+    let parts = Parts {
+        subject: format!("{} in channel {cname}", words.title),
+        sms: format!("{when}, sid {sid}, channel {cname}"),
+        facts: facts(alert, &words, &cname),
+        commands: format!("{link}recordings show {sid}\n"),
+        description: format!(
+            "{}\n*When* {when}\n*Channel* `{}`\n*Recording* `{sid}`{chat_page}",
+            markdown(&words.what),
+            markdown(&cname)
+        ),
+        thread: if is_own { sid } else { &incident.id }.clone(),
+        page,
+        more: codes
+            .map(|(name, code)| (name.as_str(), code.clone()))
+            .collect(),
+    };
+    render(alert, &words, incident, links, parts, None)
+}
+
+/// What a message about one alert and one about many say each in its own way.
+pub(super) struct Parts {
+    /// What the subject says after the severity.
+    pub(super) subject: String,
+    /// What an SMS says after the title.
+    pub(super) sms: String,
+    /// The lines of an email that say what happened.
+    pub(super) facts: String,
+    /// The lines at its end that name commands.
+    pub(super) commands: String,
+    /// What a chat shows.
+    pub(super) description: String,
+    /// What a chat shows it under.
+    pub(super) thread: String,
+    /// Where it leads to.
+    pub(super) page: Option<String>,
+    /// What programs are told besides.
+    pub(super) more: Vec<(&'static str, String)>,
+}
+
+/// Makes a message, so that programs read one about one alert and one about many alike.
+pub(super) fn render(
+    alert: &Alert,
+    words: &Words,
+    incident: &Incident,
+    links: &Links,
+    parts: Parts,
+    members: Option<&Members<'_>>,
+) -> Message {
+    let (severity, kind) = (alert.kind.severity(), alert.kind.as_str());
+    let upper = severity.as_str().to_uppercase();
+    let subject = format!("[{upper}] {}", parts.subject);
+    let sms = format!("{upper} {}, {}", words.title, parts.sms);
+    let chat_steps = words.steps.iter().map(|step| markdown(step));
     Message {
-        subject: subject(alert, &words),
-        email: email(alert, &words, links),
-        sms: sms(alert, &words, links),
-        default: card(alert, &words, incident, links),
-        detail: detail(alert, &words, incident, links, None),
+        subject: ascii(&subject, MAX_SUBJECT),
+        email: email(alert, words, links, &parts),
+        sms: sms_with(&sms, parts.page.clone()),
+        default: json!({
+            "version": "1.0",
+            "source": "custom",
+            "content": {
+                "textType": "client-markdown",
+                "title": markdown(&format!("{}: {}", severity.title(), words.title)),
+                "description": parts.description,
+                "nextSteps": chat_steps.collect::<Vec<_>>(),
+                "keywords": [severity.as_str(), kind],
+            },
+            "metadata": {
+                "threadId": parts.thread,
+                "summary": markdown(&parts.subject),
+                "eventType": kind,
+                "additionalContext": context(alert, incident, links, parts.page, parts.more),
+            },
+        }),
+        detail: detail(alert, words, incident, links, members),
         attributes: attributes(alert),
     }
 }
@@ -112,34 +194,8 @@ impl Severity {
     }
 }
 
-fn severity_upper(alert: &Alert) -> String {
-    alert.kind.severity().as_str().to_uppercase()
-}
-
-fn cname(alert: &Alert) -> String {
-    clean(&alert.cname, MAX_CNAME)
-}
-
-fn subject(alert: &Alert, words: &Words) -> String {
-    let (severity, cname) = (severity_upper(alert), cname(alert));
-    let text = format!("[{severity}] {} in channel {cname}", words.title);
-    ascii(&text, MAX_SUBJECT)
-}
-
-fn sms(alert: &Alert, words: &Words, links: &Links) -> String {
-    let text = format!(
-        "{} {}, {}, sid {}, channel {}",
-        severity_upper(alert),
-        words.title,
-        utc(alert.at),
-        alert.sid,
-        cname(alert)
-    );
-    sms_with(&text, links.recording(&alert.sid))
-}
-
 /// An SMS, which ends with a link where there is one that leaves room for words.
-pub(super) fn sms_with(text: &str, link: Option<String>) -> String {
+fn sms_with(text: &str, link: Option<String>) -> String {
     let link = link.and_then(|link| Some((sms_words(&link, MAX_SMS)?, link)));
     match link {
         Some((room, link)) => format!("{} {link}", ascii(text, room)),
@@ -147,14 +203,12 @@ pub(super) fn sms_with(text: &str, link: Option<String>) -> String {
     }
 }
 
-fn email(alert: &Alert, words: &Words, links: &Links) -> String {
-    let severity = alert.kind.severity().as_str();
-    let mut email = format!("{} ({severity})\n\n", words.title);
+fn facts(alert: &Alert, words: &Words, cname: &str) -> String {
     let callback = format!("number {}, event {}", alert.sequence, alert.event_type);
-    for (label, value) in [
+    let facts = [
         ("What happened", words.what.as_str()),
         ("When", &utc(alert.at)),
-        ("Channel", &cname(alert)),
+        ("Channel", cname),
         ("Recording", &alert.sid),
         ("Recorder uid", &clean(&alert.uid, MAX_UID)),
         ("Callback", &callback),
@@ -162,70 +216,42 @@ fn email(alert: &Alert, words: &Words, links: &Links) -> String {
             "Agora's text",
             alert.code(CodeName::ErrorMsg).unwrap_or_default(),
         ),
-    ] {
-        if !value.is_empty() {
-            email.push_str(&format!("{label:<14}: {value}\n"));
-        }
-    }
+    ];
+    let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    facts
+        .map(|(label, value)| format!("{label:<14}: {value}\n"))
+        .collect()
+}
+
+fn email(alert: &Alert, words: &Words, links: &Links, parts: &Parts) -> String {
+    let severity = alert.kind.severity().as_str();
+    let mut email = format!("{} ({severity})\n\n{}", words.title, parts.facts);
     email.push_str("\nWhat to do now\n");
     for (number, step) in (1..).zip(&words.steps) {
         email.push_str(&format!("{number}. {step}\n"));
     }
     email.push_str(&format!(
-        "\nAlert id: {}. You may receive this alert twice; its id never changes.\n",
+        "\nAlert id: {}. You may receive this alert twice; its id never changes.\n\n",
         alert.id()
     ));
-    email.push('\n');
-    match links.recording(&alert.sid) {
-        Some(page) => email.push_str(&format!("{page}\n")),
-        None => email.push_str(&format!("recordings link {}\n", alert.sid)),
+    if let Some(page) = &parts.page {
+        email.push_str(&format!("{page}\n"));
     }
-    email.push_str(&format!("recordings show {}\n", alert.sid));
+    email.push_str(&parts.commands);
     if let Some(runbook) = &links.runbook {
         email.push_str(&format!("{runbook}\n"));
     }
     email
 }
 
-/// What chats show, and what programs decide on.
-fn card(alert: &Alert, words: &Words, incident: &Incident, links: &Links) -> Value {
-    let severity = alert.kind.severity();
-    let kind = alert.kind.as_str();
-    let cname = cname(alert);
-    // What is taken back stands under what was raised.
-    let thread = if incident.id == alert.incident() {
-        &alert.sid
-    } else {
-        &incident.id
-    };
-    let page = links.recording(&alert.sid);
-    let page = page.map_or_else(String::new, |page| format!("\n*Page* {page}"));
-    json!({
-        "version": "1.0",
-        "source": "custom",
-        "content": {
-            "textType": "client-markdown",
-            "title": markdown(&format!("{}: {}", severity.title(), words.title)),
-            "description": format!(
-                "{}\n*When* {}\n*Channel* `{}`\n*Recording* `{}`{page}",
-                markdown(&words.what), utc(alert.at), markdown(&cname), alert.sid
-            ),
-            "nextSteps": words.steps.iter().map(|step| markdown(step)).collect::<Vec<_>>(),
-            "keywords": [severity.as_str(), kind],
-        },
-        "metadata": {
-            "threadId": thread,
-            "summary": markdown(&format!("{} in channel {cname}", words.title)),
-            "eventType": kind,
-            "additionalContext": context(alert, incident, links),
-        },
-    })
-}
-
-fn context(alert: &Alert, incident: &Incident, links: &Links) -> Value {
-    let mut context = serde_json::Map::new();
-    let view = links.recording(&alert.sid).map(|url| ("viewUrl", url));
-    let runbook = links.runbook.clone().map(|url| ("runbookUrl", url));
+/// What programs decide on.
+fn context(
+    alert: &Alert,
+    incident: &Incident,
+    links: &Links,
+    page: Option<String>,
+    more: Vec<(&'static str, String)>,
+) -> Value {
     let own = [
         ("alertId", alert.id().to_string()),
         ("incident", incident.id.clone()),
@@ -233,21 +259,18 @@ fn context(alert: &Alert, incident: &Incident, links: &Links) -> Value {
         ("kind", alert.kind.as_str().to_owned()),
         ("severity", alert.kind.severity().as_str().to_owned()),
         ("sid", alert.sid.clone()),
-        ("cname", cname(alert)),
+        ("cname", clean(&alert.cname, MAX_CNAME)),
         ("uid", clean(&alert.uid, MAX_UID)),
         ("sequence", alert.sequence.to_string()),
         ("eventType", alert.event_type.to_string()),
         ("at", alert.at.to_string()),
     ];
-    for (name, value) in own.into_iter().chain(view).chain(runbook) {
-        context.insert(name.to_owned(), Value::String(value));
-    }
-    for (name, value) in &alert.codes {
-        context
-            .entry(name.as_str().to_owned())
-            .or_insert_with(|| Value::String(value.clone()));
-    }
-    Value::Object(context)
+    let view = page.map(|url| ("viewUrl", url));
+    let runbook = links.runbook.clone().map(|url| ("runbookUrl", url));
+    // Later ones win: nothing that Agora said takes the place of what is ours.
+    let all = more.into_iter().chain(own).chain(view).chain(runbook);
+    all.map(|(name, value)| (name.to_owned(), Value::String(value)))
+        .collect()
 }
 
 /// What filter policies can ask for.
