@@ -44,7 +44,31 @@ impl InOutbox for StoredAlert {
     }
 
     fn item(&self, expires_at: u64) -> Item {
-        alert_item(self, expires_at)
+        let (alert, (sid, key)) = (&self.alert, self.key());
+        let codes = alert
+            .codes
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), text(value.as_str())))
+            .collect();
+        let mut item = outgoing_item(sid, &key, &self.outgoing, expires_at);
+        item.extend([
+            ("kind".to_owned(), text(alert.kind.as_str())),
+            ("severity".to_owned(), text(alert.kind.severity().as_str())),
+            // Not `cname`: that name is the key of an index of sessions.
+            ("channel".to_owned(), text(alert.cname.as_str())),
+            ("uid".to_owned(), text(alert.uid.as_str())),
+            ("sequence".to_owned(), number(alert.sequence)),
+            ("event_type".to_owned(), number(alert.event_type)),
+            ("at".to_owned(), number(alert.at)),
+            ("codes".to_owned(), AttributeValue::M(codes)),
+        ]);
+        if let Some(members) = &self.members {
+            let ids = members.ids.iter().map(|member| text(member.to_string()));
+            item.insert(MEMBERS.to_owned(), AttributeValue::L(ids.collect()));
+            let is_widespread = AttributeValue::Bool(members.is_widespread);
+            item.insert(WIDESPREAD.to_owned(), is_widespread);
+        }
+        item
     }
 }
 
@@ -166,35 +190,6 @@ fn read_members(item: &Item) -> Option<DigestMembers> {
     })
 }
 
-/// The item of a new alert.
-fn alert_item(stored: &StoredAlert, expires_at: u64) -> Item {
-    let alert = &stored.alert;
-    let codes = alert
-        .codes
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), text(value.as_str())))
-        .collect();
-    let mut item = outgoing_item(stored, expires_at);
-    item.extend([
-        ("kind".to_owned(), text(alert.kind.as_str())),
-        ("severity".to_owned(), text(alert.kind.severity().as_str())),
-        // Not `cname`: that name is the key of an index of sessions.
-        ("channel".to_owned(), text(alert.cname.as_str())),
-        ("uid".to_owned(), text(alert.uid.as_str())),
-        ("sequence".to_owned(), number(alert.sequence)),
-        ("event_type".to_owned(), number(alert.event_type)),
-        ("at".to_owned(), number(alert.at)),
-        ("codes".to_owned(), AttributeValue::M(codes)),
-    ]);
-    if let Some(members) = &stored.members {
-        let ids = members.ids.iter().map(|member| text(member.to_string()));
-        item.insert(MEMBERS.to_owned(), AttributeValue::L(ids.collect()));
-        let is_widespread = AttributeValue::Bool(members.is_widespread);
-        item.insert(WIDESPREAD.to_owned(), is_widespread);
-    }
-    item
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,7 +217,7 @@ mod tests {
                 is_widespread: true,
             }),
         };
-        let mut item = alert_item(&stored, 9);
+        let mut item = stored.item(9);
         assert_eq!(read_alert(&item).as_ref(), Some(&stored));
         for name in ["kind", "codes", "at", "created_at", "to", "version"] {
             let kept = item.remove(name).unwrap();

@@ -378,10 +378,9 @@ impl Store {
 }
 
 /// The attributes of a new item that all have.
-fn outgoing_item(stored: &impl InOutbox, expires_at: u64) -> Item {
-    let ((sid, key), outgoing) = (stored.key(), stored.outgoing());
+fn outgoing_item(sid: &str, key: &ItemKey, outgoing: &Outgoing, expires_at: u64) -> Item {
     let mut item = key.of(sid);
-    if let Some((shard, at)) = index_entry(sid, &key, outgoing, outgoing.created_at) {
+    if let Some((shard, at)) = index_entry(sid, key, outgoing, outgoing.created_at) {
         item.extend(watch_entry(shard, at));
     }
     item.extend([

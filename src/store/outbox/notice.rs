@@ -58,8 +58,8 @@ impl InOutbox for StoredNotice {
     }
 
     fn item(&self, expires_at: u64) -> Item {
-        let notice = &self.notice;
-        let mut item = outgoing_item(self, expires_at);
+        let (notice, (sid, key)) = (&self.notice, self.key());
+        let mut item = outgoing_item(sid, &key, &self.outgoing, expires_at);
         item.extend([
             // Not `cname`: that name is the key of an index of sessions.
             ("channel".to_owned(), text(notice.cname.as_str())),
