@@ -265,8 +265,8 @@ impl Outbox {
             .await
     }
 
-    /// Tells all destinations of a lease; what fails is put off. Ends before the deadline of
-    /// `invocation`.
+    /// Tells the people of a lease; what fails is put off. Programs are told after everybody else.
+    /// Ends before the deadline of `invocation`.
     pub async fn send(
         &self,
         store: &Store,
@@ -274,7 +274,11 @@ impl Outbox {
         invocation: Invocation<'_>,
     ) -> Sent {
         let plan = Plan {
-            now: leased.lease().destinations().collect(),
+            now: leased
+                .lease()
+                .destinations()
+                .filter(|at| Destination::PACED.contains(at))
+                .collect(),
             later: Destinations::new(),
         };
         self.send_planned(store, leased, &plan, Some(Attempt::Failed), invocation)
@@ -464,6 +468,7 @@ fn summary(plan: &Plan, publishes: &Publishes) -> Sent {
     Sent {
         outcome,
         error: (!errors.is_empty()).then(|| errors.join("; ")),
-        is_bus_deferred: !on_bus.is_empty(),
+        // Facts have no budget: they are left only where the bus rests.
+        is_bus_deferred: !on_bus.is_empty() || plan.later.contains(&Destination::Facts),
     }
 }
