@@ -90,6 +90,9 @@ impl Run<'_> {
 
     /// Tells programs of these alerts.
     pub(super) async fn tell_facts(&self, alerts: Vec<StoredAlert>) -> Sweep {
+        if alerts.is_empty() {
+            return Sweep::default();
+        }
         let links = self.sweeper.outbox.links(self.invocation.now_ms()).await;
         let mut lane = self.lane(FACTS, self.invocation.deadline, &links);
         let ids: Vec<_> = lane.due(&alerts).map(|stored| stored.alert.id()).collect();
