@@ -231,7 +231,7 @@ impl Run<'_> {
     }
 
     /// An item that can't be read or written is reported and put off, and doesn't stop the rest.
-    async fn put_off(&self, due: &Due, why: &'static str, sweep: &mut Sweep) {
+    pub(super) async fn put_off(&self, due: &Due, why: &'static str, sweep: &mut Sweep) {
         sweep.unreadable += 1;
         let item = due.key.to_string();
         sweep.remark(&due.sid, item.clone(), why, None);

@@ -106,8 +106,7 @@ impl Run<'_> {
             Listed::Others(due) => {
                 let mut sweep = Sweep::default();
                 for due in due {
-                    let put_off = self.put_off(&due, "unreadable", &mut sweep).await;
-                    self.ok(&due.sid, &due.key.to_string(), put_off, &mut sweep);
+                    self.put_off(&due, "unreadable", &mut sweep).await;
                 }
                 (None, sweep)
             }
