@@ -4,7 +4,7 @@
 //! What always holds:
 //!
 //! - An alert and a notice are written down before anything is sent, and only their owner sends
-//!   them. The exception: a critical alert that can't be written down is published all the same.
+//!   them. What can't be written down isn't sent: the callback comes again.
 //! - A notice is sent once its callback is stored.
 //! - What is answered as stored has its event, its session and its alert in the table.
 //! - What can't be stored as a callback is kept in quarantine.

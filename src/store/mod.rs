@@ -6,9 +6,9 @@
 //! - `attribute`: keys, JSON and bodies as attributes; pure.
 //! - `batch`, `index`: many items in one request; which items are due.
 //! - `outbox`: what has to leave is put once, before anything is sent, and says of each destination
-//!   who may tell it until when, and what it was told; each step is written on condition that nobody
-//!   wrote meanwhile. An alert for many names its members first; then each says in which digest it
-//!   was told. The counter of a minute only counts up.
+//!   who may tell it until when, and what it was told; each step is written on condition that
+//!   nobody wrote meanwhile. An alert for many names its members first; then each says in which
+//!   digest it was told. The counter of a minute only counts up.
 //! - `session`: an event's item is put once, by a key that only the same fact has. A session's
 //!   item takes the *fast path*, one request that reads nothing, where the callback is newer than
 //!   all before it; else the *slow path*: the refused request has brought the item, the callback is

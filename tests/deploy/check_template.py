@@ -24,8 +24,8 @@ from stack import NAMESPACE, ROOT, alarm_metrics, as_list, expand, of_type, plai
 
 # Metrics that somebody has to be woken for.
 ALARMING = {
-    "AlertsFailed", "AlertsUnwritten", "ClockAhead", "Cut", "NotStored", "NoticesDeferred", "NoticesFailed",
-    "OldestPendingAlert", "Quarantined",
+    "AlertsFailed", "AlertsUnwritten", "ClockAhead", "Cut", "NotStored", "NoticesDeferred",
+    "NoticesFailed", "OldestPendingAlert", "Quarantined",
     "SignatureInvalid", "Stale", "Stored", "Subscribers", "SweepLag", "Sweeps", "TableErrors",
     "UnreadableItems",
 }
