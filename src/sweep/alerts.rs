@@ -9,7 +9,7 @@ use crate::alert::{
 };
 use crate::error::chain;
 use crate::record::{DigestMembers, StoredAlert};
-use crate::send::SendError;
+use crate::send::{SendError, SendOutcome};
 use crate::store::{BATCH, LeasedAlert, MAX_MEMBERS, NewDigest, Step, StoreError};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -144,8 +144,9 @@ impl Run<'_> {
         self.defer_to_end([leased.into_stored()]);
     }
 
+    /// How old it was when this run began, in ms.
     pub(super) fn age_ms(&self, since_ms: u64) -> u64 {
-        self.invocation.now_ms().saturating_sub(since_ms)
+        self.invocation.began_at_ms().saturating_sub(since_ms)
     }
 }
 
@@ -450,9 +451,14 @@ impl Lane<'_> {
     }
 
     pub(super) fn remark(&mut self, alert: &Alert, error: &SendError) {
+        let outcome = if error.is_refusal() {
+            SendOutcome::Refused
+        } else {
+            SendOutcome::Deferred
+        };
         let error = Some(format!("{}: {}", self.at.as_str(), chain(error)));
         self.sweep
-            .remark(&alert.sid, item_of(alert), "deferred", error);
+            .remark(&alert.sid, item_of(alert), outcome.as_str(), error);
     }
 }
 

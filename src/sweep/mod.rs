@@ -68,7 +68,7 @@ pub struct Sweep {
     pub found: u64,
     /// Messages published to topics.
     pub published: u64,
-    /// Alerts that a topic couldn't be told of and that stay pending.
+    /// Alerts that a topic couldn't be told of, those that are given up among them.
     pub deferred: u64,
     /// Alerts left to the next run because a topic is down, or enough has left in this one.
     pub held: u64,
@@ -219,6 +219,7 @@ impl Sweep {
         if at.is_on_bus() {
             self.notices_failed += 1;
         } else {
+            self.deferred += 1;
             self.failed += 1;
         }
     }

@@ -175,7 +175,8 @@ async fn a_digest_is_closed_with_its_last_member_and_not_before() {
     s.world.sns.set_mood(Mood::Well);
     for minute in 12..16 {
         s.sweep(minute * 60 + 1).await;
-        if let Some(member) = members.get(minute as usize - 10).filter(|_| minute < 14) {
+        let speak = usize::try_from(minute - 9).unwrap().min(4);
+        for member in &members[..speak] {
             s.beat(member, minute * 60 + 2).await;
         }
     }
@@ -322,7 +323,8 @@ fn without_its_counter_a_storm_is_told_in_digests_all_the_same() {
             world.sweep(&sweeper).await;
             let messages = world.messages();
             let count = kinds_on(&messages, TOPIC).len();
-            assert!(count <= 8, "{trouble:?}: {count} messages");
+            // Three at once and a digest in each of the two runs, and the callback's own.
+            assert!(count <= 9, "{trouble:?}: {count} messages");
             assert!(most_in_a_second(&messages, TOPIC) <= 6);
         });
     }
@@ -503,7 +505,7 @@ async fn what_was_given_up_is_sent_again_with_what_took_it_back() {
     s.beat("a", 0).await;
     s.sweep(6 * 60).await;
     s.beat("a", 10 * 60).await;
-    for hour in 1..26 {
+    for hour in [1, 25, 26] {
         s.beat("a", hour * 3600).await;
         s.sweep(hour * 3600 + 1).await;
     }

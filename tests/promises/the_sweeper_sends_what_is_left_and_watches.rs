@@ -382,6 +382,28 @@ async fn a_callback_that_comes_while_a_look_is_being_noted_is_not_undone() {
 }
 
 #[tokio::test]
+async fn sessions_and_what_has_to_leave_stand_in_partitions_of_their_own() {
+    let world = World::new().await;
+    let receiver = world.receiver();
+    world.sns.set_mood(Mood::Down);
+    for (sequence, event_type) in [(0, 33), (1, 1)] {
+        let details = event_details(event_type);
+        let body = callback_at("a", "5", sequence, event_type, &details, T0);
+        world.deliver_as(&receiver, body.as_bytes(), "r", T0).await;
+    }
+    let session = world.session_item("a").await;
+    assert!(text(&session, "watch_shard").parse::<u8>().unwrap() < 8);
+    assert_eq!(number(&session, "watch_at"), T0);
+    let alert = world.items_with("a", "alert#").await.remove(0);
+    let due = text(&alert, "watch_shard").strip_prefix("due").unwrap();
+    assert!(due.parse::<u8>().unwrap() < 8);
+    // A session is looked at whatever that says.
+    world.look_now("a").await;
+    let sweep = world.sweep_at(&world.sweeper(), T0 + 4 * MIN).await;
+    assert_eq!(sweep.looked, 1);
+}
+
+#[tokio::test]
 async fn items_that_cannot_be_read_are_told_about_and_put_off_and_stop_nothing() {
     let world = World::new().await;
     world.sns.set_mood(Mood::Down);
