@@ -101,6 +101,9 @@ pub fn incident_detail(detail: &Value) -> Value {
     }
     let mut incident = detail.clone();
     if let Some(incident) = incident.as_object_mut() {
+        // Whoever hears of both has to tell them apart.
+        let id = detail["id"].as_str().unwrap_or_default();
+        incident.insert("id".to_owned(), format!("incident/{id}").into());
         incident.insert("pager".to_owned(), pager);
     }
     incident

@@ -1,6 +1,8 @@
 //! One line an invocation, with its metrics in it, and nothing in it that shouldn't be.
 
-use crate::harness::{Binary, Function, TOPIC, World, callback, event, event_details, tick};
+use crate::harness::{
+    Binary, Fault, Function, Plan, TOPIC, Which, World, callback, event, event_details, tick,
+};
 use agora_recording_callbacks::clock::now_ms;
 use agora_recording_callbacks::log::{Metric, NAMESPACE};
 use serde_json::{Value, json};
@@ -99,6 +101,19 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
     function.invoke_within(event(&body(10, 40)), 1_500).await;
     assert_eq!(counted(&function.log().pop().unwrap()), ["NotStored"]);
     world.proxy.hang(false);
+    world.proxy.plan(Some(Plan {
+        operation: "PutItem",
+        key: "alert#",
+        fault: Fault::AccessDenied,
+        which: Which::Always,
+        seen: 0,
+    }));
+    let fatal = callback("f", "5", 1, 1, &event_details(1));
+    function.invoke(event(&fatal)).await;
+    let line = function.log().pop().unwrap();
+    assert_eq!(counted(&line), ["AlertsUnwritten", "NotStored"], "{line}");
+    seen.extend(metrics(&line).into_keys());
+    world.proxy.plan(None);
 
     // The sweeper: an alert of yesterday that is given up, a session that is over with a hole, an
     // item that can't be read.
