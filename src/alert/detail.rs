@@ -71,8 +71,8 @@ pub(super) fn detail(
     })
 }
 
-/// The event for what follows incidents: `detail`, and as `pager` the body that PagerDuty's Events
-/// API v2 takes, so that a rule only has to hand it on.
+/// The event for what follows incidents: `detail`, and as `pager` the body that the Events API v2
+/// of `PagerDuty` takes, so that a rule only has to hand it on.
 #[must_use]
 pub fn incident_detail(detail: &Value) -> Value {
     let mut pager = json!({

@@ -108,8 +108,7 @@ async fn each_outcome_has_its_metrics_and_every_metric_an_outcome() {
         which: Which::Always,
         seen: 0,
     }));
-    let fatal = callback("f", "5", 1, 1, &event_details(1));
-    function.invoke(event(&fatal)).await;
+    function.invoke(event(&body(11, 34))).await;
     let line = function.log().pop().unwrap();
     assert_eq!(counted(&line), ["AlertsUnwritten", "NotStored"], "{line}");
     seen.extend(metrics(&line).into_keys());

@@ -152,7 +152,7 @@ async fn a_recording_that_fails_in_every_way_rings_once_an_incident_and_bucket()
     world.sweep_at(&sweeper, 1_772_460_000_000 + 60_000).await;
     let alerts = world.items_with("a", "alert#").await;
     for alert in &alerts {
-        assert_eq!(state(&alert), "sent");
+        assert_eq!(state(alert), "sent");
     }
     assert_eq!(world.told(), u64::try_from(alerts.len()).unwrap());
 }
