@@ -4,8 +4,8 @@
 
 use super::{Alert, AlertKind};
 use crate::event::{
-    CodeName, ComponentStatus, EventType, LeaveCode, Module, Stat, WebStopCode, error_meaning,
-    error_readings, word_meaning,
+    CodeName, ComponentStatus, EventType, LeaveCode, Module, Stat, UploadState, WebStopCode,
+    error_meaning, error_readings, word_meaning,
 };
 use crate::text::{clean, utc};
 
@@ -402,20 +402,15 @@ fn session_silent_resolved(alert: &Alert) -> Words {
 }
 
 fn upload_unconfirmed(alert: &Alert) -> Words {
-    let why = match (
-        alert.code(CodeName::UploadState),
-        alert.number(CodeName::Status),
-    ) {
-        (Some(state), _) => {
-            format!("The last report says that files are {state} at Agora, to be uploaded later.")
-        }
-        (None, Some(status)) => {
-            format!("An upload with the abnormal status {status} was reported.")
-        }
-        (None, None) => {
-            "No upload (event 31) or backup (32) that confirms its files has been reported since."
-                .to_owned()
-        }
+    let why = if let Some(state) = alert.code(CodeName::UploadState) {
+        format!("The last report says that files are {state} at Agora, to be uploaded later.")
+    } else if let Some(status) = alert.number(CodeName::Status) {
+        format!("An upload with the abnormal status {status} was reported.")
+    } else if let Some(word) = alert.code(CodeName::UploadingStatus) {
+        format!("An upload with the uploadingStatus {word} was reported, which confirms nothing.")
+    } else {
+        "No upload (event 31) or backup (32) that confirms its files has been reported since."
+            .to_owned()
     };
     Words::new(
         "Upload was never confirmed",
@@ -432,13 +427,14 @@ fn upload_unconfirmed(alert: &Alert) -> Words {
 }
 
 fn upload_unconfirmed_resolved(alert: &Alert) -> Words {
-    let what = match EventType(alert.event_type) {
-        EventType::BACKUPED => {
-            "The files are reported now, but some of them only in Agora's backup; a separate alert \
-             covers that."
-        }
-        EventType::VOD_TRIGGERED => "Agora now reports all files in video on demand.",
-        _ => "Agora now reports all files in your storage.",
+    let is_backup = alert.code(CodeName::UploadState) == Some(UploadState::Backup.as_str());
+    let what = if is_backup {
+        "The files are reported now, but some of them only in Agora's backup; a separate alert \
+         covers that."
+    } else if EventType(alert.event_type) == EventType::VOD_TRIGGERED {
+        "Agora now reports all files in video on demand."
+    } else {
+        "Agora now reports all files in your storage."
     };
     Words::new("Upload is confirmed after all", what, &["Nothing to do."])
 }

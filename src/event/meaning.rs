@@ -223,11 +223,25 @@ impl Upload {
         if self.event_type == EventType::UPLOADER_STARTED || is_abnormal || self.goes_on_demand {
             return UploadState::Unconfirmed;
         }
-        match (&self.uploading_status, self.event_type) {
-            (Some(UploadingStatus::Stranded), _) => UploadState::Stranded,
-            (_, EventType::BACKUPED) => UploadState::Backup,
-            (_, _) => UploadState::Confirmed,
+        // Only these words say that the files are anywhere.
+        match self.uploading_status {
+            Some(UploadingStatus::Stranded) => UploadState::Stranded,
+            Some(UploadingStatus::Other(_)) => UploadState::Unconfirmed,
+            Some(UploadingStatus::Uploaded | UploadingStatus::Backuped) | None => {
+                if self.is_backup() {
+                    UploadState::Backup
+                } else {
+                    UploadState::Confirmed
+                }
+            }
         }
+    }
+
+    /// True for a 32, and for a 31 that says the same.
+    #[must_use]
+    pub fn is_backup(&self) -> bool {
+        self.event_type == EventType::BACKUPED
+            || self.uploading_status == Some(UploadingStatus::Backuped)
     }
 
     /// True for a 31, a 32 or a 61: the uploader is through, however it went.
@@ -264,7 +278,7 @@ named! {
         AbnormalExit = "abnormal exit",
         /// 41: a signal killed the recorder. Agora may replace it.
         Killed = "killed",
-        /// 32: files only reached Agora's backup.
+        /// 32, or a 31 that says the same: files only reached Agora's backup.
         BackupOnlyUpload = "backup",
         /// 30 or 31 with an abnormal status.
         ComponentFailure = "component failure",
@@ -427,13 +441,11 @@ impl Event {
             files: None,
         };
         let upload = |status: &Option<ComponentStatus>,
-                      uploading_status: Option<UploadingStatus>| {
-            Some(Upload {
-                event_type: EventType(event_type),
-                status: *status,
-                uploading_status,
-                goes_on_demand: part == Part::OnDemand,
-            })
+                      uploading_status: Option<UploadingStatus>| Upload {
+            event_type: EventType(event_type),
+            status: *status,
+            uploading_status,
+            goes_on_demand: part == Part::OnDemand,
         };
         // `phase` is that of an orderly one; `more` is what it says beside its code.
         let worked = |work: Work, phase, more: Vec<(CodeName, Option<String>)>| {
@@ -517,7 +529,7 @@ impl Event {
             },
             Self::HighAvailabilityRegistered => about(Family::Service),
             Self::UploaderStarted { status } => Meaning {
-                upload: upload(status, None),
+                upload: Some(upload(status, None)),
                 trouble: component_trouble(status),
                 ..about(Family::Uploader)
             },
@@ -525,29 +537,30 @@ impl Event {
                 status,
                 file_list,
                 uploading_status,
-            } => Meaning {
-                upload: upload(status, uploading_status.clone()),
-                trouble: component_trouble(status),
-                files: Some(NamedFiles::Listed(file_list)),
-                ..about(Family::Uploader)
-            },
-            Self::Backuped {
+            }
+            | Self::Backuped {
                 status,
                 file_list,
                 uploading_status,
             } => {
+                let upload = upload(status, uploading_status.clone());
                 let word = uploading_status
                     .as_ref()
                     .map(|word| word.as_str().to_owned());
+                let backup = || {
+                    let codes = vec![
+                        (CodeName::Status, number(status.map(|code| code.0))),
+                        (CodeName::UploadingStatus, word),
+                    ];
+                    trouble(TroubleKind::BackupOnlyUpload, codes)
+                };
                 Meaning {
-                    upload: upload(status, uploading_status.clone()),
-                    trouble: Some(trouble(
-                        TroubleKind::BackupOnlyUpload,
-                        vec![
-                            (CodeName::Status, number(status.map(|code| code.0))),
-                            (CodeName::UploadingStatus, word),
-                        ],
-                    )),
+                    trouble: if upload.is_backup() {
+                        Some(backup())
+                    } else {
+                        component_trouble(status)
+                    },
+                    upload: Some(upload),
                     files: Some(NamedFiles::Listed(file_list)),
                     ..about(Family::Uploader)
                 }

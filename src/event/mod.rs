@@ -231,6 +231,10 @@ pub enum Event {
 /// `uploadingStatus` of events 31 and 32.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UploadingStatus {
+    /// All files are where they belong.
+    Uploaded,
+    /// Some are only in Agora's backup, as event 32 says.
+    Backuped,
     /// Files stalled on a server of Agora's, to be uploaded later.
     Stranded,
     /// A word that isn't documented, kept.
@@ -242,6 +246,8 @@ impl UploadingStatus {
     #[must_use]
     pub fn read(word: &str) -> Self {
         match word {
+            "uploaded" => Self::Uploaded,
+            "backuped" => Self::Backuped,
             "stranded" => Self::Stranded,
             other => Self::Other(other.to_owned()),
         }
@@ -251,6 +257,8 @@ impl UploadingStatus {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
+            Self::Uploaded => "uploaded",
+            Self::Backuped => "backuped",
             Self::Stranded => "stranded",
             Self::Other(word) => word,
         }
@@ -442,6 +450,10 @@ impl Event {
         let details = out_of_text(details);
         let fields = Fields::of(&details);
         let status = || fields.int("status").map(ComponentStatus);
+        let uploading_status = || {
+            let word = fields.text("uploadingStatus")?;
+            (!word.is_empty()).then(|| UploadingStatus::read(&word))
+        };
         match EventType(event_type) {
             EventType::CLOUD_RECORDING_ERROR => Self::CloudRecordingError {
                 module: fields.int("module").map(Module),
@@ -475,18 +487,12 @@ impl Event {
             EventType::UPLOADED => Self::Uploaded {
                 status: status(),
                 file_list: file_list(fields),
-                uploading_status: fields
-                    .text("uploadingStatus")
-                    .as_deref()
-                    .map(UploadingStatus::read),
+                uploading_status: uploading_status(),
             },
             EventType::BACKUPED => Self::Backuped {
                 status: status(),
                 file_list: file_list(fields),
-                uploading_status: fields
-                    .text("uploadingStatus")
-                    .as_deref()
-                    .map(UploadingStatus::read),
+                uploading_status: uploading_status(),
             },
             EventType::UPLOADING_PROGRESS => Self::UploadingProgress {
                 progress: fields.int("progress"),

@@ -16,7 +16,7 @@ const AWAITED: &str = "awaited";
 /// What is reported of the files, and what may be claimed of them then.
 fn uploads() -> Vec<(&'static str, Told, &'static str)> {
     let upload = |event_type, details| (event_type, "", details);
-    let uploaded = || upload(31, json!({"status": 0}));
+    let uploaded = || upload(31, json!({"status": 0, "fileList": "a.m3u8"}));
     let stranded = || upload(31, json!({"status": 0, "uploadingStatus": "stranded"}));
     let backup = || upload(32, json!({"status": 0}));
     let on_demand = || (31, "rtc_vod", json!({"status": 0}));
@@ -25,18 +25,42 @@ fn uploads() -> Vec<(&'static str, Told, &'static str)> {
         ("31", vec![uploaded()], "confirmed"),
         (
             "31 without a status",
-            vec![upload(31, json!({}))],
-            "confirmed",
-        ),
-        (
-            "31 with a list",
             vec![upload(31, json!({"fileList": "a.m3u8"}))],
             "confirmed",
         ),
         (
             "31, another word",
             vec![upload(31, json!({"status": 0, "uploadingStatus": "done"}))],
+            "unconfirmed",
+        ),
+        (
+            "32, another word",
+            vec![upload(32, json!({"status": 0, "uploadingStatus": "done"}))],
+            "unconfirmed",
+        ),
+        (
+            "31, its own word",
+            vec![upload(
+                31,
+                json!({"uploadingStatus": "uploaded", "fileList": "a.m3u8"}),
+            )],
             "confirmed",
+        ),
+        (
+            "31, an empty word",
+            vec![upload(
+                31,
+                json!({"uploadingStatus": "", "fileList": "a.m3u8"}),
+            )],
+            "confirmed",
+        ),
+        (
+            "31 that says what a 32 says",
+            vec![upload(
+                31,
+                json!({"status": 0, "uploadingStatus": "backuped"}),
+            )],
+            "backup",
         ),
         (
             "31, abnormal",
@@ -64,7 +88,11 @@ fn uploads() -> Vec<(&'static str, Told, &'static str)> {
         ),
         (
             "31 of the recording before a transcoding",
-            vec![(31, "postpone_transcode::rtc_record", json!({"status": 0}))],
+            vec![(
+                31,
+                "postpone_transcode::rtc_record",
+                json!({"status": 0, "fileList": "a.m3u8"}),
+            )],
             "confirmed",
         ),
         (
@@ -408,6 +436,25 @@ fn a_recorder_that_was_replaced_makes_neither_green_nor_red() {
     old.insert(2, told("5", 4, 31, json!({"status": 0})));
     let (json, _) = report(&old);
     assert_eq!(json["upload"]["state"], "unconfirmed");
+}
+
+#[test]
+fn a_confirmation_without_files_is_told_as_that() {
+    for (details, says) in [
+        (json!({"status": 0, "fileList": []}), "names no file"),
+        (
+            json!({"status": 0, "fileList": "a.m3u8"}),
+            "all in your storage since",
+        ),
+    ] {
+        let told = [beginning(), vec![(31, "", details)], vec![], vec![]];
+        let record = record(&callbacks(told));
+        let report = Report::of(&record, &rules(), record.watched.updated_at);
+        assert_eq!(json(&report, &record)["upload"]["state"], "confirmed");
+        let files = report.answer(Question::Files).unwrap();
+        assert!(files.text.contains(says), "{}", files.text);
+        assert_eq!(files.tone == Tone::Good, !says.contains("no file"));
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub use state::{Files, State};
 pub use text::{entry_line, text, toned};
 pub use timeline::{Entry, What};
 
+use crate::event::EventType;
 use crate::files::Bucket;
 use crate::named::named;
 use crate::notification::Sid;
@@ -207,7 +208,8 @@ impl Report {
     pub fn of(record: &Record, rules: &Rules, now_ms: u64) -> Self {
         let session = &record.watched.session;
         let state = State::of(&record.watched);
-        let files = Files::of(&record.watched, rules);
+        let mut files = Files::of(&record.watched, rules);
+        files.names_no_file = names_no_file(record, &files);
         let holes = missing::holes(record, &files);
         let timeline = timeline::timeline(record, &holes);
         let times = || {
@@ -288,4 +290,21 @@ impl Report {
     pub fn phase_word(&self) -> &'static str {
         self.phase.map_or("unknown", Phase::as_str)
     }
+}
+
+/// True where what confirms the files names none.
+fn names_no_file(record: &Record, files: &Files) -> bool {
+    let Some(reported) = files.reported.as_ref().filter(|it| it.value.is_over()) else {
+        return false;
+    };
+    let moment = (reported.sequence, reported.at, reported.value.event_type.0);
+    let mut confirming = record.events.iter().filter(|callback| {
+        (callback.sequence, callback.sendts, callback.event_type) == moment
+            && callback.event_type != EventType::VOD_TRIGGERED.0
+    });
+    confirming.any(|callback| {
+        let event = callback.event();
+        let files = callback.meaning(&event).files;
+        files.is_some_and(|files| files.list().is_empty())
+    })
 }

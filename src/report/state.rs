@@ -3,16 +3,20 @@
 //! A green word is a promise. A recorder that failed stays known as failed, whatever orderly exit
 //! follows; files are confirmed by nothing but a callback that confirms them.
 
+use super::words::NAMES_NO_FILE;
 use super::{Line, Tone};
 use crate::alert::BACKUP_KEPT_MS;
-use crate::event::{ComponentStatus, EventType};
+use crate::event::{EventType, UploadingStatus};
 use crate::record::Watched;
 use crate::session::{Phase, Reported, Upload, UploadState};
-use crate::text::utc;
+use crate::text::{clean, utc};
 use crate::watchdog::{Rules, over_since};
 
 /// The failure in an item of an earlier version, which doesn't say what it was.
 const UNTOLD: EventType = EventType(0);
+
+/// A word of Agora's is cut to this many characters.
+const MAX_WORD: usize = 40;
 
 /// How a recording goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +157,8 @@ pub struct Files {
     pub state: UploadState,
     /// What says so, where something does.
     pub reported: Option<Reported<Upload>>,
+    /// It says that all is well, and names no file.
+    pub names_no_file: bool,
     /// Some were in Agora's backup before.
     pub after_backup: bool,
     /// The recording is over.
@@ -174,6 +180,7 @@ impl Files {
         Self {
             state,
             reported,
+            names_no_file: false,
             after_backup: session
                 .recorders
                 .iter()
@@ -202,7 +209,7 @@ impl Files {
         match self.state {
             UploadState::Confirmed => false,
             UploadState::Backup | UploadState::Stranded => true,
-            UploadState::Unconfirmed => self.is_over || self.abnormal_status().is_some(),
+            UploadState::Unconfirmed => self.is_over || self.doubt().is_some(),
             // It failed: whoever is told of that looks for its files, too.
             UploadState::None => self.is_over && self.was_recorded,
         }
@@ -219,9 +226,21 @@ impl Files {
         reported.is_some_and(|upload| upload.value.goes_on_demand)
     }
 
-    pub(super) fn abnormal_status(&self) -> Option<ComponentStatus> {
-        let status = self.reported.as_ref()?.value.status;
-        status.filter(|status| status.is_abnormal())
+    /// Why what was reported confirms nothing, where it says so itself.
+    fn doubt(&self) -> Option<String> {
+        let upload = &self.reported.as_ref()?.value;
+        if let Some(status) = upload.status.filter(|status| status.is_abnormal()) {
+            return Some(format!("the abnormal status {}", status.0));
+        }
+        match &upload.uploading_status {
+            Some(UploadingStatus::Other(word)) => {
+                Some(format!("the uploadingStatus {}", clean(word, MAX_WORD)))
+            }
+            Some(
+                UploadingStatus::Uploaded | UploadingStatus::Backuped | UploadingStatus::Stranded,
+            )
+            | None => None,
+        }
     }
 
     pub(super) fn line(&self, now_ms: u64) -> Line {
@@ -238,7 +257,10 @@ impl Files {
                 } else {
                     ""
                 };
-                Line::good(format!("all in {place} since {}{after}", utc(at)))
+                match self.names_no_file {
+                    true => Line::plain(format!("{NAMES_NO_FILE}, since {}{after}", utc(at))),
+                    false => Line::good(format!("all in {place} since {}{after}", utc(at))),
+                }
             }
             UploadState::Backup => {
                 let until = at.saturating_add(BACKUP_KEPT_MS);
@@ -269,10 +291,9 @@ impl Files {
     }
 
     fn unconfirmed_line(&self) -> Line {
-        if let Some(status) = self.abnormal_status() {
+        if let Some(doubt) = self.doubt() {
             return Line::bad(format!(
-                "NOT CONFIRMED: an upload reported the abnormal status {}; check your storage",
-                status.0
+                "NOT CONFIRMED: an upload reported {doubt}; check your storage"
             ));
         }
         if !self.is_over {

@@ -8,14 +8,16 @@ use super::{Line, MAX_NAME};
 use crate::event::{
     ComponentStatus, ErrorLevel, Event, EventType, LeaveCode, LeaveReason, LeaveStatus, Module,
     PushStatus, RecordedFile, RtmpUrl, ServiceStatus, Stat, Stream, StreamState, TrackType,
-    TranscodeResult, TranscodedUser, WebStopCode, error_meaning, hide_stream_keys, warning_meaning,
-    word_meaning,
+    TranscodeResult, TranscodedUser, UploadingStatus, WebStopCode, error_meaning, hide_stream_keys,
+    warning_meaning, word_meaning,
 };
 use crate::session::{Upload, UploadState};
 use crate::text::{clean, duration};
 
 /// A text of Agora's is cut to this many characters.
 const MAX_TEXT: usize = 300;
+/// What a confirmation without files says, and no more.
+pub(super) const NAMES_NO_FILE: &str = "Agora reports the upload as complete and names no file";
 const UNDOCUMENTED: &str = "a code Agora doesn't document";
 
 /// What happened. `scene` is the callback's `serviceScene`.
@@ -40,11 +42,9 @@ pub(super) fn event_line(event_type: u32, scene: Option<&str>, event: &Event) ->
             outside(new_uid.as_deref())
         )),
         Event::UploaderStarted { status } => started("uploader", *status),
-        Event::Uploaded { file_list, .. } | Event::Backuped { file_list, .. } => files_reported(
-            event.meaning(event_type, scene).upload,
-            event_type,
-            file_list,
-        ),
+        Event::Uploaded { file_list, .. } | Event::Backuped { file_list, .. } => {
+            files_reported(event.meaning(event_type, scene).upload, file_list)
+        }
         Event::UploadingProgress { progress } => Line::quiet(progress.map_or_else(
             || "heartbeat, its progress unreadable".to_owned(),
             |progress| format!("heartbeat: {} uploaded", super::progress_words(progress)),
@@ -176,18 +176,20 @@ fn started(what: &str, status: Option<ComponentStatus>) -> Line {
 }
 
 /// A 31 or a 32. It confirms the recording's files only if nothing in it says otherwise.
-fn files_reported(upload: Option<Upload>, event_type: u32, list: &[RecordedFile]) -> Line {
+fn files_reported(upload: Option<Upload>, list: &[RecordedFile]) -> Line {
     let listed = listed(list);
     let Some(upload) = upload else {
         return Line::plain(format!(
             "files of a snapshot or a transcoding are reported, not the recording's{listed}"
         ));
     };
-    let backup = match EventType(event_type) {
-        EventType::BACKUPED => ", some of them to Agora's backup",
-        _ => "",
+    let backup = if upload.is_backup() {
+        ", some of them to Agora's backup"
+    } else {
+        ""
     };
     match upload.state() {
+        UploadState::Confirmed if list.is_empty() => Line::plain(NAMES_NO_FILE),
         UploadState::Confirmed => Line::good(format!("all files are in your storage{listed}")),
         UploadState::Backup => Line::warning(format!(
             "uploaded, but some files only to Agora's backup{listed}"
@@ -195,16 +197,28 @@ fn files_reported(upload: Option<Upload>, event_type: u32, list: &[RecordedFile]
         UploadState::Stranded => Line::warning(format!(
             "files are STRANDED at Agora, to be uploaded later{backup}{listed}"
         )),
-        UploadState::Unconfirmed | UploadState::None => match upload.status {
-            Some(status) if status.is_abnormal() => Line::bad(format!(
-                "an upload{backup} with the abnormal status {}: files may be missing{listed}",
-                status.0
-            )),
-            Some(_) | None => Line::plain(format!(
-                "files are on their way to video on demand; event 61 tells when they are there\
-                 {listed}"
-            )),
-        },
+        UploadState::Unconfirmed | UploadState::None => {
+            match upload.status.filter(|status| status.is_abnormal()) {
+                Some(status) => Line::bad(format!(
+                    "an upload{backup} with the abnormal status {}: files may be missing{listed}",
+                    status.0
+                )),
+                None if upload.goes_on_demand => Line::plain(format!(
+                    "files are on their way to video on demand; event 61 tells when they are there\
+                     {listed}"
+                )),
+                None => Line::warning(format!(
+                    "an upload is reported with the uploadingStatus {}, which confirms \
+                     nothing{listed}",
+                    outside(
+                        upload
+                            .uploading_status
+                            .as_ref()
+                            .map(UploadingStatus::as_str)
+                    )
+                )),
+            }
+        }
     }
 }
 

@@ -184,7 +184,7 @@ fn said(
             .filter(|upload| upload.event_type == EventType::VOD_TRIGGERED)
             .map(|_| Fields::new()),
         RegisterName::Backup => upload
-            .filter(|upload| upload.event_type == EventType::BACKUPED)
+            .filter(|upload| upload.is_backup())
             .map(|_| Fields::new()),
         RegisterName::Upload => upload
             .filter(|upload| upload.event_type != EventType::VOD_TRIGGERED)

@@ -18,7 +18,7 @@
 //! Callbacks that are missing are no alarm: event types that aren't subscribed leave holes, too.
 
 use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, MAX_CODE};
-use crate::event::{CodeName, EventType, LeaveCode, ServiceStatus};
+use crate::event::{CodeName, EventType, LeaveCode, ServiceStatus, UploadingStatus};
 use crate::notice::{News, Notice};
 use crate::record::{Ending, Standing, ToldEnd, Watched};
 use crate::session::{Phase, Recorder, Reported, UploadState, Work};
@@ -256,11 +256,16 @@ impl Moment<'_> {
         let stands = self.watched.standing.unconfirmed_since;
         let confirmation = session
             .upload()
-            .filter(|upload| upload.value.state().is_confirmed())
-            .map(|upload| self.cause(&upload, upload.value.event_type));
-        if let Some(cause) = confirmation {
+            .filter(|upload| upload.value.state().is_confirmed());
+        if let Some(upload) = confirmation {
             let kind = AlertKind::UploadUnconfirmedResolved;
-            let taken_back = stands.map(|since| self.upload(kind, since, cause, cause.at));
+            let cause = self.cause(&upload, upload.value.event_type);
+            let taken_back = stands.map(|since| {
+                let mut alert = self.upload(kind, since, cause, cause.at);
+                let state = upload.value.state().as_str().to_owned();
+                alert.codes.insert(CodeName::UploadState, state);
+                alert
+            });
             return Ruling {
                 alerts: taken_back.into_iter().collect(),
                 ..Ruling::default()
@@ -291,9 +296,15 @@ impl Moment<'_> {
                 .codes
                 .insert(CodeName::UploadState, state.as_str().to_owned());
         }
-        let status = session
-            .finished_upload()
-            .and_then(|upload| upload.value.status);
+        let upload = session.finished_upload().map(|upload| upload.value);
+        if let Some(UploadingStatus::Other(word)) = upload
+            .as_ref()
+            .and_then(|upload| upload.uploading_status.as_ref())
+        {
+            let word = clean(word, MAX_CODE);
+            alert.codes.insert(CodeName::UploadingStatus, word);
+        }
+        let status = upload.and_then(|upload| upload.status);
         if let Some(status) = status.filter(|status| status.is_abnormal()) {
             let status = status.0.to_string();
             alert.codes.insert(CodeName::Status, status);

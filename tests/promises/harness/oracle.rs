@@ -47,6 +47,9 @@ pub(crate) fn incident(callback: &Callback) -> Option<String> {
             Some(format!("abnormal_exit {uid} {}", bucket(60)))
         }
         32 => Some(format!("backup_only_upload {uid} {stage}")),
+        31 if callback.details["uploadingStatus"] == "backuped" => {
+            Some(format!("backup_only_upload {uid} {stage}"))
+        }
         30 | 31 if isnt("status", 0) => Some(format!(
             "component_failure {uid} {stage} {}",
             callback.event_type
@@ -148,9 +151,13 @@ pub(crate) fn upload(uid: &str, callbacks: &[&Callback]) -> Option<&'static str>
     match newest.event_type {
         30 => None,
         _ if status != 0 || newest.scene == Some("rtc_vod") => Some("unconfirmed"),
-        _ if newest.details["uploadingStatus"] == "stranded" => Some("stranded"),
-        31 => Some("confirmed"),
-        _ => Some("backup"),
+        _ => match newest.details["uploadingStatus"].as_str().unwrap_or("") {
+            "stranded" => Some("stranded"),
+            "backuped" => Some("backup"),
+            "" | "uploaded" if newest.event_type == 32 => Some("backup"),
+            "" | "uploaded" => Some("confirmed"),
+            _ => Some("unconfirmed"),
+        },
     }
 }
 

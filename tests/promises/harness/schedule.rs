@@ -194,7 +194,11 @@ fn event(rng: &mut Rng) -> (u32, Value) {
         18 => (72, json!({"limitType": "WebGL"})),
         19 => (34, json!({})),
         20 => (61, json!({})),
-        21 => (31, json!({"status": 0, "uploadingStatus": "stranded"})),
+        21 => {
+            let words = ["stranded", "backuped", "uploaded", "", "something new"];
+            let word = words[usize::try_from(n % 5).unwrap()];
+            (31, json!({"status": 0, "uploadingStatus": word}))
+        }
         _ => (33, json!({"progress": n})),
     }
 }
