@@ -7,8 +7,9 @@ use crate::alert::{Alert, AlertId, Delivery, Outgoing, Progress};
 use crate::event::{Event, Meaning};
 use crate::named::named;
 use crate::notification::Sid;
-use crate::session::{Range, Session};
+use crate::session::{Fact, Range, Session};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Everything the table holds about a session.
 #[derive(Clone, Debug)]
@@ -40,6 +41,29 @@ impl Record {
             files_told: false,
             unreadable: 0,
         }
+    }
+
+    /// The session as its events tell it, without what came meanwhile. Heartbeats have none: of
+    /// those the session's item knows.
+    #[must_use]
+    pub fn told(&self) -> Session {
+        let mut session = Session::default();
+        for callback in &self.events {
+            let event = callback.event();
+            let moment = (callback.sequence, callback.sendts);
+            let meaning = callback.meaning(&event);
+            let event_type = callback.event_type;
+            session.apply(&Fact::said(
+                &callback.uid,
+                moment,
+                event_type,
+                &event,
+                &meaning,
+            ));
+        }
+        let heard = &self.watched.session.recorders;
+        session.add_heartbeats(heard);
+        session
     }
 }
 
@@ -76,7 +100,7 @@ impl Watched {
 }
 
 /// What the watchdog found about a session and has noted, so that it is raised once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// `session_silent` stands: the heartbeat, or the later sign of work, after which nothing came,
     /// ms since the epoch.
@@ -85,14 +109,25 @@ pub struct Standing {
     pub unconfirmed_since: Option<u64>,
     /// The watchdog's `abnormal_exit` stands: when the recorder was killed, ms since the epoch.
     pub killed_since: Option<u64>,
-    /// How many alerts of callbacks were taken back.
+    /// A hash over the keys of the alerts of callbacks that are taken back.
     pub taken_back: Option<u64>,
+    /// Whose files another recorder's report confirms.
+    pub covered: Option<Covered>,
     /// How many missing callbacks were counted when the session was closed.
     pub missing_counted: Option<u64>,
     /// When the last silence was taken back, ms since the epoch.
     pub spoke_at: Option<u64>,
     /// The end of the newest notice `Recording Ended`.
     pub told_end: Option<ToldEnd>,
+}
+
+/// The recorders whose files another recorder's report confirms, by the callbacks that had come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Covered {
+    /// [`Watched::updated_at`] when that was found.
+    pub at: u64,
+    /// Their uids.
+    pub uids: BTreeSet<String>,
 }
 
 /// An end that programs were told: whose, and how it came.

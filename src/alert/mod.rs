@@ -283,7 +283,7 @@ fn alarm(
         TroubleKind::Killed => return None,
         TroubleKind::BackupOnlyUpload => (
             AlertKind::BackupOnlyUpload,
-            vec![recorder, KeyPart::stage(part)],
+            vec![recorder, KeyPart::hour(at), KeyPart::stage(part)],
         ),
         TroubleKind::ComponentFailure => {
             let event = KeyPart::new(CodeName::ReportedBy, notification.event_type);

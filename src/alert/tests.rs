@@ -193,8 +193,13 @@ fn pairs() -> Vec<(Told, Told, bool)> {
         (exit("5", HOUR, 11), exit("6", HOUR, 11), false),
         (
             told("5", HOUR, 32, &ok),
-            told("5", HOUR + 600 * MIN, 32, &ok),
+            told("5", HOUR + 59 * MIN, 32, &ok),
             true,
+        ),
+        (
+            told("5", HOUR, 32, &ok),
+            told("5", HOUR + 600 * MIN, 32, &ok),
+            false,
         ),
         (told("5", HOUR, 32, &ok), told("6", HOUR, 32, &ok), false),
         (

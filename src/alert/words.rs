@@ -402,7 +402,12 @@ fn session_silent_resolved(alert: &Alert) -> Words {
 }
 
 fn upload_unconfirmed(alert: &Alert) -> Words {
-    let why = if let Some(state) = alert.code(CodeName::UploadState) {
+    let why = if let Some(uids) = alert.code(CodeName::UnconfirmedUids) {
+        let others = alert.code(CodeName::ConfirmedUids).unwrap_or("another");
+        format!(
+            "Only the files of recorder {others} are confirmed, those of recorder {uids} aren't."
+        )
+    } else if let Some(state) = alert.code(CodeName::UploadState) {
         format!("The last report says that files are {state} at Agora, to be uploaded later.")
     } else if let Some(status) = alert.number(CodeName::Status) {
         format!("An upload with the abnormal status {status} was reported.")
@@ -481,12 +486,19 @@ fn abnormal_exit_resolved(alert: &Alert) -> Words {
         Some(uid) => format!("recorder {uid}"),
         None => "another recorder".to_owned(),
     };
+    let lost = "Up to 90 seconds may be lost.";
+    if EventType(alert.event_type).is_of_an_end() {
+        return Words::new(
+            "Another recorder took over",
+            format!(
+                "{who} had exited abnormally; {other} took over, and has ended as it should. {lost}"
+            ),
+            &["Nothing to restart: the recording is over."],
+        );
+    }
     Words::new(
         "Another recorder is at work",
-        format!(
-            "{who} had exited abnormally; {other} is at work in its place. Up to 90 seconds may be \
-             lost."
-        ),
+        format!("{who} had exited abnormally; {other} is at work in its place. {lost}"),
         &["Nothing to restart. Use the new recorder uid in query, updateLayout and stop."],
     )
 }

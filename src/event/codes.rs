@@ -97,6 +97,31 @@ impl EventType {
     pub fn name(self) -> &'static str {
         self.meaning().unwrap_or("unknown")
     }
+
+    /// True for what ends a recording: 11, 31, 32, 41, 61, 71.
+    #[must_use]
+    pub fn is_of_an_end(self) -> bool {
+        [
+            Self::SESSION_EXIT,
+            Self::UPLOADED,
+            Self::BACKUPED,
+            Self::RECORDER_LEAVE,
+            Self::VOD_TRIGGERED,
+            Self::WEB_RECORDER_STOPPED,
+        ]
+        .contains(&self)
+    }
+
+    /// True for an error, a warning and a status: no sign that a recorder is at work.
+    #[must_use]
+    pub fn is_of_any_service(self) -> bool {
+        [
+            Self::CLOUD_RECORDING_ERROR,
+            Self::CLOUD_RECORDING_WARNING,
+            Self::CLOUD_RECORDING_STATUS_UPDATE,
+        ]
+        .contains(&self)
+    }
 }
 
 code! {

@@ -179,6 +179,8 @@ named! {
         Confirmed = "confirmed",
         /// All files are uploaded, some only to Agora's backup.
         Backup = "backup",
+        /// Those of some recorders are confirmed, or in the backup, those of others aren't.
+        Partial = "partial",
         /// Some files are still at Agora, to be uploaded later.
         Stranded = "stranded",
         /// Nothing says that the files are anywhere.
@@ -194,7 +196,7 @@ impl UploadState {
     pub fn is_confirmed(self) -> bool {
         match self {
             Self::Confirmed | Self::Backup => true,
-            Self::Stranded | Self::Unconfirmed | Self::None => false,
+            Self::Partial | Self::Stranded | Self::Unconfirmed | Self::None => false,
         }
     }
 }
@@ -322,6 +324,8 @@ named! {
         Bucket = "bucket",
         /// Why a web page recorder stopped (71).
         Code = "code",
+        /// `upload_unconfirmed`: recorders whose files are confirmed, joined by `, `.
+        ConfirmedUids = "confirmedUids",
         /// How many alerts a digest is about.
         Count = "count",
         /// 16 hex digits over all details.
@@ -382,6 +386,8 @@ named! {
         StreamUid = "streamUid",
         /// The beginning of ten minutes, ms since the epoch.
         TenMinutes = "tenMinutes",
+        /// `upload_unconfirmed`: the recorders whose files aren't confirmed, where others' are.
+        UnconfirmedUids = "unconfirmedUids",
         /// `upload_unconfirmed`: `stranded` where files are still at Agora, to be uploaded later.
         UploadState = "uploadState",
         /// What 31 and 32 say besides.
@@ -454,7 +460,7 @@ impl Event {
             let code = work.code().map(|(name, code)| (name, number(code)));
             Meaning {
                 phase: Some(match kind {
-                    Some(TroubleKind::AbnormalExit) => Phase::Failed,
+                    Some(TroubleKind::AbnormalExit | TroubleKind::Killed) => Phase::Failed,
                     Some(_) | None => phase,
                 }),
                 work: Some(work),

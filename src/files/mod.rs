@@ -8,10 +8,12 @@
 //! Must not know: the table, who reads the list, whether the files are confirmed.
 
 mod bucket;
+mod covered;
 mod json;
 mod span;
 
 pub use bucket::{Bucket, IllegalBucket};
+pub use covered::covered;
 pub use span::{Moment, Source, Span};
 
 use crate::event::{Event, FileFormat, NamedFiles, RecordedFile, TrackType};
@@ -28,6 +30,11 @@ pub struct FileList {
     pub snapshots: usize,
     /// When the recording began and ended.
     pub span: Span,
+}
+
+/// True for a list of slices by its name.
+fn is_playlist(name: &str) -> bool {
+    name.ends_with(".m3u8") || name.ends_with(".mpd")
 }
 
 /// One file.

@@ -5,9 +5,9 @@
 
 use super::{News, Notice};
 use crate::event::{EventType, Sign};
-use crate::files::{Bucket, FileList, Moment};
+use crate::files::{Bucket, FileList, Moment, covered};
 use crate::record::{Ending, Record, StoredEvent};
-use crate::session::{Reported, Session, UploadState};
+use crate::session::{Reported, Session};
 use serde_json::{Map, Value, json};
 
 /// The version of what notices say.
@@ -58,8 +58,11 @@ impl Notice {
         if record.events.iter().all(|callback| callback.fact != fact) {
             return Telling::Waits;
         }
-        let upload = record.watched.session.reported_upload();
-        let state = upload.map_or(UploadState::Unconfirmed, |upload| upload.value.state());
+        // By the events that `revision` counts: two notices of one revision say the same.
+        let session = record.told();
+        let state = session
+            .uploads(&covered(&session, &record.events), false)
+            .state;
         // Once told, whatever is said of the files is told, too.
         if !state.is_confirmed() && !record.files_told {
             let confirms = |callback: &StoredEvent| {

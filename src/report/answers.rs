@@ -62,7 +62,7 @@ fn progress(record: &Record) -> Option<Line> {
 fn recorder(record: &Record, index: usize) -> Option<Line> {
     let recorders = &record.watched.session.recorders;
     let recorder = recorders.get(index)?;
-    let is_replaced = index + 1 < recorders.len();
+    let is_replaced = record.watched.session.at_work() > Some(index);
     let exit = recorder.exit();
     let mut line = work(recorder, is_replaced || exit.is_some());
     if let Some(failure) = recorder.failure() {

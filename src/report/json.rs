@@ -80,6 +80,9 @@ fn upload_json(files: &Files) -> Value {
     let reported = files.reported.as_ref();
     json!({
         "state": files.state.as_str(),
+        "recorders": files.each.iter().map(|(uid, state)| {
+            json!({"uid": uid, "state": state.as_str()})
+        }).collect::<Vec<_>>(),
         "eventType": reported.map(|upload| upload.value.event_type.0),
         "at": reported.map(|upload| upload.at),
         "status": reported.and_then(|upload| upload.value.status).map(|status| status.0),

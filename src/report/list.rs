@@ -40,7 +40,11 @@ impl Row {
     pub fn of(stored: StoredSession, rules: &Rules) -> Self {
         let watched = &stored.watched;
         let session = &watched.session;
-        let (state, files) = (State::of(watched), Files::of(watched, rules));
+        let covered = watched.standing.covered.as_ref();
+        let covered = covered
+            .map(|covered| covered.uids.clone())
+            .unwrap_or_default();
+        let (state, files) = (State::of(watched), Files::of(watched, &covered, rules));
         let progress = session.progress().and_then(|progress| progress.value);
         let newest = session
             .recorders

@@ -40,7 +40,7 @@ pub use text::{entry_line, text, toned};
 pub use timeline::{Entry, What};
 
 use crate::event::EventType;
-use crate::files::Bucket;
+use crate::files::{Bucket, covered};
 use crate::named::named;
 use crate::notification::Sid;
 use crate::record::Record;
@@ -208,7 +208,8 @@ impl Report {
     pub fn of(record: &Record, rules: &Rules, now_ms: u64) -> Self {
         let session = &record.watched.session;
         let state = State::of(&record.watched);
-        let mut files = Files::of(&record.watched, rules);
+        let covered = covered(session, &record.events);
+        let mut files = Files::of(&record.watched, &covered, rules);
         files.names_no_file = names_no_file(record, &files);
         let holes = missing::holes(record, &files);
         let timeline = timeline::timeline(record, &holes);

@@ -4,13 +4,14 @@
 //! follows; files are confirmed by nothing but a callback that confirms them.
 
 use super::words::NAMES_NO_FILE;
-use super::{Line, Tone};
+use super::{Line, MAX_NAME, Tone};
 use crate::alert::BACKUP_KEPT_MS;
 use crate::event::{EventType, UploadingStatus};
 use crate::record::Watched;
 use crate::session::{Phase, Reported, Upload, UploadState};
 use crate::text::{clean, utc};
 use crate::watchdog::{Rules, over_since};
+use std::collections::BTreeSet;
 
 /// The failure in an item of an earlier version, which doesn't say what it was.
 const UNTOLD: EventType = EventType(0);
@@ -49,12 +50,12 @@ impl State {
     #[must_use]
     pub fn of(watched: &Watched) -> Self {
         let over = over_since(watched);
-        if let (Some(since), None) = (watched.standing.silent_since, over) {
-            return Self::Silent { since };
-        }
         let phase = watched.session.phase().map(|phase| phase.value);
         let failure = watched.session.failure().map(|failure| failure.value);
         let failure = failure.or((phase == Some(Phase::Failed)).then_some(UNTOLD));
+        if let (Some(since), None, None) = (watched.standing.silent_since, over, failure) {
+            return Self::Silent { since };
+        }
         match (phase, failure) {
             (Some(Phase::Ended), Some(failure)) => Self::EndedAfterFailure(failure),
             (_, Some(failure)) if over.is_some() => Self::Failed(failure),
@@ -155,6 +156,8 @@ pub(super) fn failure_words(event_type: EventType) -> &'static str {
 pub struct Files {
     /// What may be claimed.
     pub state: UploadState,
+    /// The same of each recorder that recorded, by uid.
+    pub each: Vec<(String, UploadState)>,
     /// What says so, where something does.
     pub reported: Option<Reported<Upload>>,
     /// It says that all is well, and names no file.
@@ -168,25 +171,23 @@ pub struct Files {
 }
 
 impl Files {
-    /// Reads what a session's item says.
+    /// Reads what a session's item says. `covered`: the recorders whose files another's report
+    /// confirms.
     #[must_use]
-    pub fn of(watched: &Watched, rules: &Rules) -> Self {
+    pub fn of(watched: &Watched, covered: &BTreeSet<String>, rules: &Rules) -> Self {
         let session = &watched.session;
-        let reported = session.reported_upload();
-        let state = match &reported {
-            Some(upload) => upload.value.state(),
-            None => session.upload_state(rules.does_failure_ring),
-        };
+        let uploads = session.uploads(covered, rules.does_failure_ring);
         Self {
-            state,
-            reported,
+            state: uploads.state,
+            was_recorded: !uploads.each.is_empty(),
+            each: uploads.each,
+            reported: uploads.reported,
             names_no_file: false,
             after_backup: session
                 .recorders
                 .iter()
                 .any(|recorder| recorder.backup().is_some()),
             is_over: over_since(watched).is_some(),
-            was_recorded: session.has_recorded(),
         }
     }
 
@@ -198,6 +199,8 @@ impl Files {
             UploadState::Confirmed => "in your storage",
             UploadState::Backup => "in Agora's backup",
             UploadState::Stranded => "STRANDED at Agora",
+            UploadState::Partial if self.is_over => "PARTLY CONFIRMED",
+            UploadState::Partial => "-",
             UploadState::Unconfirmed | UploadState::None if self.is_failed() => "NOT CONFIRMED",
             UploadState::Unconfirmed | UploadState::None => "-",
         }
@@ -209,6 +212,7 @@ impl Files {
         match self.state {
             UploadState::Confirmed => false,
             UploadState::Backup | UploadState::Stranded => true,
+            UploadState::Partial => self.is_over,
             UploadState::Unconfirmed => self.is_over || self.doubt().is_some(),
             // It failed: whoever is told of that looks for its files, too.
             UploadState::None => self.is_over && self.was_recorded,
@@ -277,6 +281,7 @@ impl Files {
                  later",
                 utc(at)
             )),
+            UploadState::Partial => self.partial_line(),
             UploadState::Unconfirmed => self.unconfirmed_line(),
             UploadState::None if self.is_failed() => Line::warning(
                 "NOT CONFIRMED: the recording failed, so no upload is waited for; check your \
@@ -290,6 +295,27 @@ impl Files {
         }
     }
 
+    /// Whose files are confirmed, and whose aren't.
+    fn partial_line(&self) -> Line {
+        let each = self.each.iter().map(|(uid, state)| {
+            let word = match state {
+                UploadState::Confirmed => "confirmed",
+                UploadState::Backup => "only in Agora's backup",
+                UploadState::Stranded => "STRANDED at Agora",
+                UploadState::Partial | UploadState::Unconfirmed | UploadState::None => {
+                    "NOT CONFIRMED"
+                }
+            };
+            format!("those of uid {} {word}", clean(uid, MAX_NAME))
+        });
+        let each: Vec<_> = each.collect();
+        let each = each.join(", ");
+        match self.is_over {
+            true => Line::warning(format!("PARTLY CONFIRMED: {each}; check your storage")),
+            false => Line::plain(format!("so far {each}")),
+        }
+    }
+
     fn unconfirmed_line(&self) -> Line {
         if let Some(doubt) = self.doubt() {
             return Line::bad(format!(
@@ -298,6 +324,13 @@ impl Files {
         }
         if !self.is_over {
             return Line::quiet("uploaded as it goes; to be confirmed after the end");
+        }
+        let reported = self.reported.as_ref();
+        if let Some(upload) = reported.filter(|upload| upload.value.state().is_confirmed()) {
+            let at = utc(upload.at);
+            return Line::warning(format!(
+                "NOT CONFIRMED: what was recorded after the upload of {at}; check your storage"
+            ));
         }
         Line::warning(if self.is_on_demand() {
             "NOT CONFIRMED: uploaded, and not reported to be in video on demand (61)"

@@ -234,12 +234,21 @@ fn silence_and_alerts_that_were_not_sent_are_said_first() {
     record.alerts[0].outgoing = outgoing(Delivery::Failed { tries: 9 });
     let report = Report::of(&record, &rules(), NOW);
     let state = report.answer(Question::State).unwrap();
+    // What failed is the news, not that nothing comes since.
     assert!(
-        state
-            .text
-            .starts_with("SILENT: no heartbeat since 2026-03-02 14:00:01 UTC")
+        state.text.starts_with("probably FAILED: a fatal error"),
+        "{}",
+        state.text
     );
     assert_eq!(state.tone, Tone::Bad);
+    let mut silent = super::tests::record(&[callback(0, 40, &json!({}))]);
+    silent.watched.standing.silent_since = Some(1_772_460_001_000);
+    let silent = Report::of(&silent, &rules(), NOW);
+    let said = &silent.answer(Question::State).unwrap().text;
+    assert!(
+        said.starts_with("SILENT: no heartbeat since 2026-03-02 14:00:01 UTC"),
+        "{said}"
+    );
     let alerts = report.answer(Question::Alerts).unwrap();
     assert!(
         alerts.text.contains("0 NOT SENT YET, 1 GIVEN UP"),

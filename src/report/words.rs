@@ -197,7 +197,7 @@ fn files_reported(upload: Option<Upload>, list: &[RecordedFile]) -> Line {
         UploadState::Stranded => Line::warning(format!(
             "files are STRANDED at Agora, to be uploaded later{backup}{listed}"
         )),
-        UploadState::Unconfirmed | UploadState::None => {
+        UploadState::Partial | UploadState::Unconfirmed | UploadState::None => {
             match upload.status.filter(|status| status.is_abnormal()) {
                 Some(status) => Line::bad(format!(
                     "an upload{backup} with the abnormal status {}: files may be missing{listed}",

@@ -1,8 +1,8 @@
 //! The state of a recording session, the same whatever order its callbacks come in. Pure: no clock,
 //! no I/O.
 //!
-//! A session is a set of recorders, ordered by when each began; the newest is the one at work.
-//! Usually there is one. Agora's failover starts another on the same `sid`, with another `uid` and
+//! A session is a set of recorders, ordered by when each began; the newest that said something of
+//! its own is the one at work. Usually there is one. Agora's failover starts another on the same `sid`, with another `uid` and
 //! a counter that may start again; its number in the order is the `generation`. Each recorder has a
 //! [`Ledger`] of the callbacks that came and [`Register`]s with the newest thing said under each
 //! name. Every part is a set, a minimum or a maximum, so that merging a callback in is commutative,
@@ -14,13 +14,16 @@
 mod ledger;
 mod recorder;
 mod register;
+mod uploads;
 
 pub use crate::event::{Phase, Upload, UploadState, Work};
 pub use ledger::{Ledger, MAX_RANGES, Noted, Range, WINDOW};
 pub use recorder::{Recorder, Reported};
+pub(crate) use register::is_preliminary;
 pub use register::{Fields, MAX_TEXT, Register, RegisterName, Scalar};
+pub use uploads::Uploads;
 
-use crate::event::{EventType, LeaveStatus, Part, Sign};
+use crate::event::{Event, EventType, LeaveStatus, Meaning, Part};
 use crate::notification::Notification;
 
 /// More recorders than this aren't kept apart. Agora replaces a recorder three times at most.
@@ -42,8 +45,9 @@ pub struct Fact {
     pub registers: Vec<(RegisterName, Fields)>,
     /// The recorder that it announces (event 12).
     pub new_uid: Option<String>,
-    /// The recorder receives a stream.
-    pub has_stream: bool,
+    /// It is its recorder's own word: anything but 1, 2 and 3, which a service may say that has none
+    /// at work.
+    pub is_own: bool,
     /// It comes from a stage beside the recording, and only counts.
     pub is_beside: bool,
 }
@@ -52,15 +56,39 @@ impl Fact {
     /// What `notification` says about its session.
     #[must_use]
     pub fn of(notification: &Notification) -> Self {
-        let meaning = notification.meaning();
-        let event_type = notification.event_type;
+        let Notification {
+            uid,
+            sequence,
+            sendts,
+            event_type,
+            event,
+            ..
+        } = notification;
+        Self::said(
+            uid,
+            (*sequence, *sendts),
+            *event_type,
+            event,
+            &notification.meaning(),
+        )
+    }
+
+    /// What the recorder `uid` said under a number, at a time (ms since the epoch).
+    #[must_use]
+    pub fn said(
+        uid: &str,
+        (sequence, sendts): (u64, u64),
+        event_type: u32,
+        event: &Event,
+        meaning: &Meaning<'_>,
+    ) -> Self {
         Self {
-            uid: notification.uid.clone(),
-            sequence: notification.sequence,
-            sendts: notification.sendts,
-            registers: register::registers(&notification.event, event_type, &meaning),
+            uid: uid.to_owned(),
+            sequence,
+            sendts,
+            registers: register::registers(event, event_type, meaning),
             new_uid: meaning.announces.map(str::to_owned),
-            has_stream: meaning.sign == Some(Sign::Stream),
+            is_own: !EventType(event_type).is_of_any_service(),
             is_beside: meaning.part == Part::Beside,
         }
     }
@@ -76,7 +104,8 @@ impl Fact {
     /// False for a callback that only counts: a stream's, a snapshot's, one of an unknown type.
     #[must_use]
     pub fn tells_state(&self) -> bool {
-        !self.registers.is_empty() || self.new_uid.is_some()
+        let mut names = self.registers.iter().map(|(name, _)| name);
+        names.any(|name| name.tells_state()) || self.new_uid.is_some()
     }
 }
 
@@ -104,10 +133,42 @@ pub struct Merged {
 }
 
 impl Session {
-    /// The recorder at work.
+    /// The recorder at work: the newest that said something of its own. An announcement alone makes
+    /// none, nor does an error: it may never come.
     #[must_use]
     pub fn current(&self) -> Option<&Recorder> {
-        self.recorders.last()
+        self.recorders.get(self.at_work()?)
+    }
+
+    /// Its index.
+    #[must_use]
+    pub fn at_work(&self) -> Option<usize> {
+        let newest = |is: fn(&Recorder) -> bool| self.recorders.iter().rposition(is);
+        newest(|one| one.has_own)
+            .or_else(|| newest(|one| one.since.is_some()))
+            .or_else(|| self.recorders.len().checked_sub(1))
+    }
+
+    /// Puts a session together that was taken apart: `uid` is at work, in this generation.
+    #[must_use]
+    pub fn assembled(
+        recorders: Vec<Recorder>,
+        beside: Vec<Recorder>,
+        uid: &str,
+        generation: u64,
+    ) -> Self {
+        let mut session = Self {
+            recorders,
+            forgotten: 0,
+            beside,
+        };
+        session
+            .recorders
+            .sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
+        let index = session.recorders.iter().position(|one| one.uid == uid);
+        let index = index.and_then(|index| u64::try_from(index).ok());
+        session.forgotten = generation.saturating_sub(index.unwrap_or(0));
+        session
     }
 
     /// The recorder that a callback under `uid` belongs to; one without a uid belongs to the
@@ -123,7 +184,7 @@ impl Session {
     /// How many recorders came before the one at work.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.forgotten + u64::try_from(self.recorders.len().saturating_sub(1)).unwrap_or(u64::MAX)
+        self.generation_of(self.at_work().unwrap_or(0))
     }
 
     /// The generation of the recorder at `index`.
@@ -132,23 +193,24 @@ impl Session {
         self.forgotten + u64::try_from(index).unwrap_or(u64::MAX)
     }
 
-    /// The register that counts under `name` and the index of its recorder: the newest recorder's
-    /// that has one. An exit and a failure count for the recorder at work only: one that has been
-    /// replaced can't end the session.
+    /// The register that counts under `name` and the index of its recorder: that of the recorder at
+    /// work, else the newest other's. An exit and a failure count for the recorder at work only: one
+    /// that has been replaced can't end the session.
     #[must_use]
     pub fn register(&self, name: RegisterName) -> Option<(usize, &Register)> {
-        let newest = self.recorders.len().saturating_sub(1);
-        self.recorders
-            .iter()
-            .enumerate()
-            .rev()
-            .filter(|(index, _)| !name.counts_at_work_only() || *index == newest)
-            .find_map(|(index, recorder)| {
-                recorder
-                    .registers
-                    .get(&name)
-                    .map(|register| (index, register))
-            })
+        let at_work = self.at_work();
+        self.by_weight()
+            .filter(|index| !name.counts_at_work_only() || Some(*index) == at_work)
+            .find_map(|index| Some((index, self.recorders.get(index)?.registers.get(&name)?)))
+    }
+
+    /// The places of the recorders, those first that count more.
+    fn by_weight(&self) -> impl Iterator<Item = usize> {
+        let at_work = self.at_work();
+        let others = (0..self.recorders.len()).rev();
+        at_work
+            .into_iter()
+            .chain(others.filter(move |index| Some(*index) != at_work))
     }
 
     /// What the recording does, if it is known.
@@ -181,64 +243,23 @@ impl Session {
         self.current()?.failure()
     }
 
-    /// What was reported about the files of the newest recorder that has some, or is to have some.
-    #[must_use]
-    pub fn upload(&self) -> Option<Reported<Upload>> {
-        self.newest_recording()?.upload()
-    }
-
-    /// The same, once the uploader is through, however it went.
-    #[must_use]
-    pub fn finished_upload(&self) -> Option<Reported<Upload>> {
-        self.upload().filter(|upload| upload.value.is_over())
-    }
-
-    /// What may be said of all files: what was reported of those of the newest recorder, unless
-    /// those of an earlier one aren't where they belong.
-    #[must_use]
-    pub fn reported_upload(&self) -> Option<Reported<Upload>> {
-        let newest = self.finished_upload()?;
-        if newest.value.state() != UploadState::Confirmed {
-            return Some(newest);
-        }
-        let uploads = self.recorders.iter().rev().filter_map(Recorder::upload);
-        let mut reported = uploads.filter(|upload| upload.value.is_over());
-        let elsewhere = reported.find(|upload| upload.value.state() != UploadState::Confirmed);
-        Some(elsewhere.unwrap_or(newest))
-    }
-
-    /// What became of the files. `does_failure_ring`: whoever waits for files of a recording that
-    /// failed is told of the failure, and nothing is expected any more.
-    #[must_use]
-    pub fn upload_state(&self, does_failure_ring: bool) -> UploadState {
-        match self.finished_upload() {
-            Some(upload) => upload.value.state(),
-            None if self.is_upload_expected(does_failure_ring) => UploadState::Unconfirmed,
-            None => UploadState::None,
-        }
-    }
-
-    /// True where files are to come: something was recorded, and it didn't fail with an alert of
-    /// its own.
-    #[must_use]
-    pub fn is_upload_expected(&self, does_failure_ring: bool) -> bool {
-        let failed = does_failure_ring && self.failure().is_some();
-        self.has_recorded() && !failed
-    }
-
-    /// True where something was recorded.
-    #[must_use]
-    pub fn has_recorded(&self) -> bool {
-        self.newest_recording().is_some()
-    }
-
-    fn newest_recording(&self) -> Option<&Recorder> {
-        let mut newest_first = self.recorders.iter().rev();
-        newest_first.find(|recorder| recorder.has_recorded())
-    }
-
     fn newest<T>(&self, of: fn(&Recorder) -> Option<T>) -> Option<T> {
-        self.recorders.iter().rev().find_map(of)
+        self.by_weight()
+            .find_map(|index| of(self.recorders.get(index)?))
+    }
+
+    /// Takes over the heartbeats of other recorders, and whoever sent nothing else.
+    pub fn add_heartbeats(&mut self, others: &[Recorder]) {
+        for other in others {
+            let progress = other.registers.get(&RegisterName::Progress);
+            if let Some(progress) = progress
+                && let Some(own) = self.recorder_or_insert(&other.uid, other.since.unwrap_or(0))
+            {
+                own.put(RegisterName::Progress, progress.clone());
+                own.since = own.since.or(other.since);
+            }
+            self.sort();
+        }
     }
 
     /// Merges one callback in.
@@ -272,10 +293,8 @@ impl Session {
             recorder.since_sequence = Some(fact.sequence);
             changed = true;
         }
-        if fact.has_stream && !recorder.had_stream {
-            recorder.had_stream = true;
-            changed = true;
-        }
+        changed |= fact.is_own && !recorder.has_own;
+        recorder.has_own |= fact.is_own;
         for (name, fields) in &fact.registers {
             let register = Register {
                 sequence: fact.sequence,
@@ -286,7 +305,8 @@ impl Session {
         }
         let uid = recorder.uid.clone();
         self.sort();
-        let at_work = self.current().is_some_and(|current| current.uid == uid);
+        // A 12 speaks of a newer one.
+        let at_work = fact.new_uid.is_none() && self.current().is_some_and(|one| one.uid == uid);
         Merged {
             noted,
             behind: !at_work || last.is_some_and(|last| fact.sequence < last),
@@ -303,7 +323,7 @@ impl Session {
             .recorders
             .iter()
             .position(|recorder| recorder.uid == fact.uid)
-            .or_else(|| self.recorders.len().checked_sub(1).filter(|_| is_nameless));
+            .or_else(|| self.at_work().filter(|_| is_nameless));
         if let Some(recorder) = index.and_then(|index| self.recorders.get_mut(index)) {
             let last = recorder.ledger.last;
             let noted = recorder.note(fact.sequence, fact.sendts, false, &mut changed);
@@ -357,16 +377,14 @@ impl Session {
             return self.recorders.get_mut(index);
         }
         // A recorder that never said its uid is the one that now does.
-        let nameless = self
-            .recorders
-            .last()
-            .is_some_and(|newest| newest.uid.is_empty());
+        let nameless = self.current().is_some_and(|current| current.uid.is_empty());
         if nameless || (uid.is_empty() && !self.recorders.is_empty()) {
-            let newest = self.recorders.last_mut()?;
+            let at_work = self.at_work()?;
+            let current = self.recorders.get_mut(at_work)?;
             if nameless {
-                uid.clone_into(&mut newest.uid);
+                uid.clone_into(&mut current.uid);
             }
-            return Some(newest);
+            return Some(current);
         }
         if self.recorders.len() >= MAX_RECORDERS {
             if self

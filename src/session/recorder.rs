@@ -6,8 +6,8 @@
 use super::ledger::{Ledger, Noted};
 use super::register::{self, Register, RegisterName, Scalar};
 use crate::event::{
-    CodeName, ComponentStatus, EventType, LeaveStatus, Phase, ServiceStatus, TroubleKind, Upload,
-    UploadingStatus, Work,
+    CodeName, ComponentStatus, EventType, LeaveCode, LeaveStatus, Phase, ServiceStatus,
+    TroubleKind, Upload, UploadState, UploadingStatus, Work,
 };
 use std::collections::BTreeMap;
 
@@ -24,8 +24,8 @@ pub struct Recorder {
     pub since_sequence: Option<u64>,
     /// `sendts` of its callback with the highest number, ms since the epoch.
     pub last_sendts: u64,
-    /// It received a stream.
-    pub had_stream: bool,
+    /// It said something of its own: anything but 1, 2 and 3.
+    pub has_own: bool,
     /// Which of its callbacks came.
     pub ledger: Ledger,
     /// The newest it said, by name.
@@ -97,6 +97,20 @@ impl Recorder {
         Some(Reported::new(register, work))
     }
 
+    /// The 41 of one that a signal killed.
+    #[must_use]
+    pub fn killed(&self) -> Option<Reported<LeaveCode>> {
+        let register = self.register(RegisterName::Recorder)?;
+        match self.work()?.value {
+            Work::Left(Some(code)) if code.is_killed() => Some(Reported::new(register, code)),
+            Work::Left(_)
+            | Work::Started(_)
+            | Work::WebStarted
+            | Work::WebStopped(_)
+            | Work::CapabilityLimit => None,
+        }
+    }
+
     /// How the service exited, if it did.
     #[must_use]
     pub fn exit(&self) -> Option<Reported<Option<LeaveStatus>>> {
@@ -138,18 +152,62 @@ impl Recorder {
         Some(Reported::new(register, ()))
     }
 
-    /// What became of its files: 61 counts more than all else, then the newest of 30, 31 and 32.
+    /// What became of its files: 61 counts more than all else, then the newest of 31 and 32. One
+    /// that is older than its newest sign of recording confirms nothing: what came after it isn't
+    /// in it.
     #[must_use]
     pub fn upload(&self) -> Option<Reported<Upload>> {
-        if let Some(register) = self.register(RegisterName::OnDemand) {
-            let upload = Upload {
-                event_type: EventType::VOD_TRIGGERED,
-                status: None,
-                uploading_status: None,
-                goes_on_demand: true,
-            };
-            return Some(Reported::new(register, upload));
-        }
+        let reports = [self.on_demand(), self.newest_upload()];
+        let recorded_at = self.recorded_at();
+        reports
+            .into_iter()
+            .flatten()
+            .find(|upload| !upload.value.state().is_confirmed() || upload.at >= recorded_at)
+    }
+
+    /// What its files came to: `Unconfirmed` where nothing says that they are anywhere.
+    #[must_use]
+    pub fn upload_state(&self) -> UploadState {
+        self.upload()
+            .map_or(UploadState::Unconfirmed, |upload| upload.value.state())
+    }
+
+    /// `sendts` of the newest slice, playlist or stream, or of the start of a web page recording;
+    /// ms since the epoch, 0 if there is none.
+    #[must_use]
+    pub fn recorded_at(&self) -> u64 {
+        let web = self.register(RegisterName::Started);
+        let web = web.filter(|_| self.recorded_a_page());
+        [
+            RegisterName::Slice,
+            RegisterName::Playlist,
+            RegisterName::Stream,
+        ]
+        .into_iter()
+        .filter_map(|name| self.register(name))
+        .chain(web)
+        .map(|register| register.at)
+        .max()
+        .unwrap_or(0)
+    }
+
+    /// The 61, if one came.
+    fn on_demand(&self) -> Option<Reported<Upload>> {
+        let upload = Upload {
+            event_type: EventType::VOD_TRIGGERED,
+            status: None,
+            uploading_status: None,
+            goes_on_demand: true,
+        };
+        Some(Reported::new(
+            self.register(RegisterName::OnDemand)?,
+            upload,
+        ))
+    }
+
+    /// The newest 31 or 32.
+    #[must_use]
+    pub fn newest_upload(&self) -> Option<Reported<Upload>> {
         let register = self.register(RegisterName::Upload)?;
         let event_type = u32::try_from(register.int("eventType")?).ok()?;
         let upload = Upload {
@@ -158,25 +216,29 @@ impl Recorder {
             uploading_status: register.text("uploadingStatus").map(UploadingStatus::read),
             goes_on_demand: register.int("vod").is_some(),
         };
-        Some(Reported::new(register, upload))
+        let is_over = upload.is_over();
+        is_over.then(|| Reported::new(register, upload))
     }
 
-    /// True where something was recorded, so that files are to come.
-    #[must_use]
-    pub fn has_recorded(&self) -> bool {
-        let says = |name| self.registers.contains_key(&name);
-        self.had_stream
-            || says(RegisterName::Slice)
-            || says(RegisterName::Playlist)
-            || says(RegisterName::Progress)
-            || self.upload().is_some_and(|upload| upload.value.is_over())
+    /// True where it said something under one of these names.
+    pub(super) fn has_any(&self, names: &[RegisterName]) -> bool {
+        names.iter().any(|name| self.registers.contains_key(name))
+    }
+
+    /// True where it started to record a web page.
+    pub(super) fn recorded_a_page(&self) -> bool {
+        let started = self.register(RegisterName::Started);
+        started.is_some_and(|started| started.int("eventType").is_some())
     }
 
     /// True where it was at work at some time.
     #[must_use]
     pub fn has_worked(&self) -> bool {
-        let says = |name| self.registers.contains_key(&name);
-        says(RegisterName::Started) || says(RegisterName::Slice) || says(RegisterName::Progress)
+        self.has_any(&[
+            RegisterName::Started,
+            RegisterName::Slice,
+            RegisterName::Progress,
+        ])
     }
 
     /// The newest callback that shows it at work, by number.
@@ -211,8 +273,7 @@ impl Recorder {
     }
 
     /// The newest callback that shows that something is being recorded: a slice, a playlist, a web
-    /// page. A 40 alone doesn't: it may wait in an empty channel. A stream has no time of its own,
-    /// and counts from the newest callback.
+    /// page, a stream. A 40 alone doesn't: it may wait in an empty channel.
     #[must_use]
     pub fn sign_of_recording(&self) -> Option<Reported<()>> {
         let says = |name| self.register(name).map(Register::moment);
@@ -220,16 +281,11 @@ impl Recorder {
             .work()
             .filter(|work| work.value == Work::WebStarted)
             .map(|work| work.moment());
-        let stream = self
-            .ledger
-            .last
-            .filter(|_| self.had_stream)
-            .map(|last| (last, self.last_sendts));
         let signs = [
             says(RegisterName::Slice),
             says(RegisterName::Playlist),
+            says(RegisterName::Stream),
             web,
-            stream,
         ];
         let (sequence, at) = signs.into_iter().flatten().max()?;
         Some(Reported {
@@ -303,7 +359,11 @@ impl Recorder {
             return false;
         }
         let changed = match self.registers.get(&name) {
-            Some(stored) if *stored >= register && !self.is_announcement(stored) => false,
+            Some(stored)
+                if stored.rank(name) >= register.rank(name) && !self.is_announcement(stored) =>
+            {
+                false
+            }
             Some(stored) if *stored == register => false,
             Some(_) | None => {
                 self.registers.insert(name, register);

@@ -23,7 +23,7 @@
 //!
 //! Callbacks of a stage beside the recording (a snapshot, a transcoding) say nothing at all.
 
-use crate::event::{Event, EventType, Meaning, Part, Phase, Sign};
+use crate::event::{Event, EventType, Meaning, Part, Phase, Sign, Work};
 use crate::named::named;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,7 +41,7 @@ named! {
         Started = "started",
         /// The newest failure of the recorder at work; gone where it was seen at work since.
         Failure = "failure",
-        /// The uploader, and what became of the files (30, 31, 32).
+        /// What became of the files (31, 32); until then that the uploader started (30).
         Upload = "upload",
         /// The newest 32: what a later 31 takes back.
         Backup = "backup",
@@ -53,6 +53,10 @@ named! {
         Playlist = "playlist",
         /// The first slice, or the first after an interruption (42).
         Slice = "slice",
+        /// A stream that is received (43, 44).
+        Stream = "stream",
+        /// A snapshot (45).
+        Snapshot = "snapshot",
         /// The exit (11).
         Exit = "exit",
         /// The newest error (1).
@@ -66,7 +70,7 @@ impl RegisterName {
     /// True for what a recorder that has been replaced can't say about the session.
     pub(super) fn counts_at_work_only(self) -> bool {
         match self {
-            Self::Exit | Self::Failure | Self::Started => true,
+            Self::Exit | Self::Failure | Self::Started | Self::Stream | Self::Snapshot => true,
             Self::Phase
             | Self::Status
             | Self::Recorder
@@ -79,6 +83,11 @@ impl RegisterName {
             | Self::LastError
             | Self::LastWarning => false,
         }
+    }
+
+    /// False for what there may be many of, and what tells nothing of how the recording goes.
+    pub(super) fn tells_state(self) -> bool {
+        !matches!(self, Self::Stream | Self::Snapshot)
     }
 }
 
@@ -119,6 +128,12 @@ pub struct Register {
 }
 
 impl Register {
+    /// What orders the reports under a name: time, but that 30 never counts more than what the
+    /// upload came to.
+    pub(super) fn rank(&self, name: RegisterName) -> (bool, &Self) {
+        (!is_preliminary(name, &self.fields), self)
+    }
+
     /// When it was said, for comparing with what another callback said.
     pub(super) fn moment(&self) -> (u64, u64) {
         (self.sequence, self.at)
@@ -137,6 +152,12 @@ impl Register {
             Scalar::Int(_) => None,
         }
     }
+}
+
+/// True for a 30 under `upload`.
+pub(crate) fn is_preliminary(name: RegisterName, fields: &Fields) -> bool {
+    let started = Scalar::Int(i64::from(EventType::UPLOADER_STARTED.0));
+    name == RegisterName::Upload && fields.get("eventType") == Some(&started)
 }
 
 /// The fields of the `phase` register.
@@ -178,7 +199,15 @@ fn said(
                 .map(|(name, code)| (name.as_str(), code.map(Scalar::Int)));
             fields([Some(number()), code].into_iter().flatten())
         }),
-        RegisterName::Started => (meaning.sign == Some(Sign::Started)).then(Fields::new),
+        // Of a web page something is recorded from then on.
+        RegisterName::Started => (meaning.sign == Some(Sign::Started)).then(|| {
+            let is_web = meaning.work == Some(Work::WebStarted);
+            fields(is_web.then(number))
+        }),
+        RegisterName::Stream => (meaning.sign == Some(Sign::Stream)).then(Fields::new),
+        RegisterName::Snapshot => {
+            matches!(event, Event::RecorderSnapshotFile { .. }).then(Fields::new)
+        }
         RegisterName::Failure => meaning.failure().map(|_| fields([number()])),
         RegisterName::OnDemand => upload
             .filter(|upload| upload.event_type == EventType::VOD_TRIGGERED)

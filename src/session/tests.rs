@@ -16,14 +16,14 @@ fn view(session: &Session) -> impl PartialEq + std::fmt::Debug + use<> {
                 since,
                 since_sequence,
                 last_sendts,
-                had_stream,
+                has_own,
                 ledger,
                 registers,
             } = recorder.clone();
             (
                 uid,
                 announced_at,
-                (since, since_sequence, had_stream),
+                (since, since_sequence, has_own),
                 last_sendts,
                 ledger.missing_ranges(),
                 ledger.last,
@@ -95,7 +95,7 @@ fn phase(session: &Session) -> Option<Phase> {
 
 /// An event and its details, chosen by a number.
 fn event(choice: u8, value: i64) -> (u32, serde_json::Value) {
-    match choice % 19 {
+    match choice % 20 {
         0 => (
             1,
             json!({"errorLevel": value % 6, "errorCode": value, "module": value % 3}),
@@ -116,6 +116,7 @@ fn event(choice: u8, value: i64) -> (u32, serde_json::Value) {
         15 => (71, json!({"code": value % 7})),
         16 => (61, json!({})),
         17 => (81, json!({"result": "fail"})),
+        18 => (45, json!({})),
         _ => (43, json!({"state": value % 2})),
     }
 }
@@ -222,14 +223,15 @@ fn a_replaced_recorder_cannot_end_the_session() {
     let old_start = fact("5", 0, 100, 40, &json!({"status": 0}));
 
     let announced = fold([&old_start, &failover, &old_exit]);
-    assert_eq!(phase(&announced), Some(Phase::Starting));
-    assert_eq!(announced.register(RegisterName::Exit), None);
+    // The new one was only announced: the old one's word counts until it comes.
+    assert_eq!(phase(&announced), Some(Phase::Failed));
+    assert!(announced.register(RegisterName::Exit).is_some());
     assert_eq!(
         (
             announced.generation(),
             announced.current().unwrap().uid.as_str()
         ),
-        (1, "6")
+        (0, "5")
     );
 
     for order in [
@@ -265,7 +267,10 @@ fn what_a_recorder_says_counts_more_than_its_announcement_even_if_it_was_earlier
         assert_eq!(phase(&session), Some(Phase::Recording), "{order:?}");
         assert_eq!(session.current().unwrap().announced_at, Some(315));
     }
-    assert_eq!(phase(&fold([&start, &failover])), Some(Phase::Starting));
+    let announced = fold([&start, &failover]);
+    assert_eq!(phase(&announced), Some(Phase::Recording));
+    let announced = announced.recorders.last().unwrap().phase().unwrap();
+    assert_eq!(announced.value, Phase::Starting);
 }
 
 #[test]
@@ -632,7 +637,7 @@ fn only_what_the_definition_names_confirms_the_files() {
         (30, json!({"status": 0}), None),
         (45, json!({"fileName": "a.jpg"}), None),
         (43, json!({"state": 1}), None),
-        (43, json!({"state": 0}), Unconfirmed),
+        (43, json!({"state": 0}), None),
         (4, json!({"fileList": "a.m3u8"}), Unconfirmed),
         (33, json!({"progress": 0}), Unconfirmed),
     ] {
@@ -671,11 +676,203 @@ fn what_a_recorder_says_is_read_back_as_it_was_said() {
             let value = |phase: Reported<_>| phase.value;
             assert_eq!(recorder.phase().map(value), meaning.phase, "{event_type}");
             let value = |upload: Reported<Upload>| upload.value.state();
-            let upload = meaning.upload.as_ref().map(Upload::state);
+            let upload = meaning.upload.as_ref().filter(|upload| upload.is_over());
+            let upload = upload.map(Upload::state);
             assert_eq!(recorder.upload().map(value), upload, "{event_type}");
             let failed = meaning.failure().map(|_| *event_type);
             let value = |failure: Reported<_>| failure.value;
             assert_eq!(recorder.failure().map(value), failed, "{event_type}");
         }
     }
+}
+
+/// What the files of a session come to, from callbacks: uid, minute, event, details.
+fn uploads_of(callbacks: &[(&str, u64, u32, serde_json::Value)]) -> Uploads {
+    let facts: Vec<_> = (0..)
+        .zip(callbacks)
+        .map(|(n, (uid, minute, event_type, details))| {
+            fact(
+                uid,
+                n,
+                1_772_460_000_000 + minute * 60_000,
+                *event_type,
+                details,
+            )
+        })
+        .collect();
+    fold(&facts).uploads(&std::collections::BTreeSet::new(), true)
+}
+
+#[test]
+fn what_one_recorder_confirms_says_nothing_of_another_ones_files() {
+    let file = |name: &str| json!({"fileList": name});
+    let killed = vec![
+        ("5", 0, 40, json!({"status": 0})),
+        ("5", 1, 42, json!({})),
+        ("5", 2, 4, file("a.m3u8")),
+        ("5", 120, 41, json!({"leaveCode": 2})),
+        ("5", 121, 12, json!({"newUid": 6})),
+        ("6", 121, 40, json!({"status": 0})),
+        ("6", 122, 42, json!({})),
+        ("6", 132, 41, json!({"leaveCode": 24})),
+    ];
+    let with = |more: &[(&'static str, u64, u32, serde_json::Value)]| {
+        uploads_of(&[killed.clone(), more.to_vec()].concat())
+    };
+    let both = with(&[]);
+    assert_eq!(
+        (both.state, both.are_awaited),
+        (UploadState::Unconfirmed, true)
+    );
+    let uploaded = ("6", 133, 31, file("b.m3u8"));
+    let half = with(std::slice::from_ref(&uploaded));
+    assert_eq!((half.state, half.are_awaited), (UploadState::Partial, true));
+    assert_eq!(
+        (half.uids(true), half.uids(false)),
+        ("6".to_owned(), "5".to_owned())
+    );
+    let backup = with(&[("5", 133, 32, file("a.m3u8")), uploaded.clone()]);
+    assert_eq!(
+        (backup.state, backup.are_awaited),
+        (UploadState::Backup, false)
+    );
+    let stranded = ("5", 133, 31, json!({"uploadingStatus": "stranded"}));
+    assert_eq!(
+        with(std::slice::from_ref(&stranded)).state,
+        UploadState::Stranded
+    );
+    assert_eq!(
+        with(&[stranded, uploaded.clone()]).state,
+        UploadState::Partial
+    );
+    let whole = with(&[("5", 133, 31, file("a.m3u8")), uploaded.clone()]);
+    assert_eq!(
+        (whole.state, whole.are_awaited),
+        (UploadState::Confirmed, false)
+    );
+    // One whose own failure rang isn't waited for, and isn't confirmed either.
+    let rang = with(&[("5", 122, 11, json!({"exitStatus": 1})), uploaded]);
+    assert_eq!(
+        (rang.state, rang.are_awaited),
+        (UploadState::Partial, false)
+    );
+}
+
+#[test]
+fn a_confirmation_older_than_what_was_recorded_last_confirms_nothing() {
+    let began = vec![("5", 0, 40, json!({"status": 0})), ("5", 1, 42, json!({}))];
+    let state = |more: &[(&'static str, u64, u32, serde_json::Value)]| {
+        uploads_of(&[began.clone(), more.to_vec()].concat()).state
+    };
+    let reports = [
+        (31, json!({"status": 0}), UploadState::Confirmed),
+        (32, json!({"status": 0}), UploadState::Backup),
+        (61, json!({}), UploadState::Confirmed),
+    ];
+    for (event_type, details, confirmed) in reports {
+        let report = ("5", 2, event_type, details);
+        for work in [
+            (42, json!({})),
+            (4, json!({"fileList": "b.m3u8"})),
+            (70, json!({})),
+            (43, json!({"state": 0})),
+            (44, json!({"state": 0})),
+        ] {
+            let later = ("5", 3, work.0, work.1.clone());
+            assert_eq!(
+                state(&[report.clone(), later.clone()]),
+                UploadState::Unconfirmed
+            );
+            let earlier = ("5", 1, work.0, work.1);
+            assert_eq!(state(&[earlier, report.clone()]), confirmed, "{later:?}");
+        }
+        // The usual tail, and whatever else follows, changes nothing.
+        let tail = [
+            report,
+            ("5", 3, 33, json!({"progress": 10_000})),
+            ("5", 3, 43, json!({"state": 1})),
+            ("5", 3, 44, json!({"state": 1})),
+            ("5", 3, 40, json!({"status": 0})),
+            ("5", 3, 30, json!({"status": 0})),
+            ("5", 4, 11, json!({"exitStatus": 0})),
+        ];
+        assert_eq!(state(&tail), confirmed, "{event_type}");
+    }
+}
+
+#[test]
+fn streams_alone_promise_no_file_where_snapshots_were_taken_or_time_was_short() {
+    let received = ("5", 1, 44, json!({"state": 0}));
+    let of = |minutes: u64, more: &[(&'static str, u64, u32, serde_json::Value)]| {
+        let began = vec![("5", 0, 40, json!({"status": 0})), received.clone()];
+        let ended = vec![("5", minutes, 41, json!({"leaveCode": 24}))];
+        uploads_of(&[began, more.to_vec(), ended].concat()).state
+    };
+    let snapshot = ("5", 2, 45, json!({"fileName": "a.jpg"}));
+    assert_eq!(of(30, &[]), UploadState::Unconfirmed);
+    assert_eq!(of(30, std::slice::from_ref(&snapshot)), UploadState::None);
+    assert_eq!(of(9, &[]), UploadState::None);
+    for event_type in [30, 4, 33, 42] {
+        let sign = (
+            "5",
+            3,
+            event_type,
+            json!({"fileList": "a.m3u8", "progress": 1}),
+        );
+        assert_eq!(
+            of(9, std::slice::from_ref(&sign)),
+            UploadState::Unconfirmed,
+            "{event_type}"
+        );
+        let with_snapshots = of(30, &[snapshot.clone(), sign]);
+        let expected = match event_type {
+            30 => UploadState::None,
+            _ => UploadState::Unconfirmed,
+        };
+        assert_eq!(with_snapshots, expected, "{event_type}");
+    }
+}
+
+#[test]
+fn who_was_only_announced_or_only_told_an_error_is_not_at_work() {
+    let died = || {
+        let mut session = Session::default();
+        session.apply(&fact("5", 0, 10, 40, &json!({"status": 0})));
+        session.apply(&fact("5", 1, 20, 41, &json!({"leaveCode": 2})));
+        session.apply(&fact("5", 2, 30, 12, &json!({"newUid": 6})));
+        session
+    };
+    let at_work =
+        |session: &Session| (session.current().unwrap().uid.clone(), session.generation());
+    let mut session = died();
+    assert_eq!(at_work(&session), ("5".to_owned(), 0));
+    assert_eq!(phase(&session), Some(Phase::Failed));
+    assert!(
+        !session
+            .apply(&fact("5", 3, 40, 33, &json!({"progress": 1})))
+            .behind
+    );
+    for (n, event_type) in [(0, 1), (1, 2), (2, 3)] {
+        session.apply(&fact(
+            "6",
+            n,
+            50,
+            event_type,
+            &json!({"errorLevel": 5, "status": 1}),
+        ));
+        assert_eq!(at_work(&session), ("5".to_owned(), 0), "{event_type}");
+    }
+    let snapshot = fact_in(Some("rtc_snapshot"), "6", 3, 50, 40, &json!({"status": 0}));
+    session.apply(&snapshot);
+    assert_eq!(at_work(&session), ("5".to_owned(), 0));
+    session.apply(&fact("6", 4, 60, 43, &json!({"state": 1})));
+    assert_eq!(at_work(&session), ("6".to_owned(), 1));
+    assert!(
+        session
+            .apply(&fact("5", 4, 70, 33, &json!({"progress": 2})))
+            .behind
+    );
+    let mut alone = Session::default();
+    alone.apply(&fact("5", 0, 10, 1, &json!({"errorLevel": 5})));
+    assert_eq!(at_work(&alone), ("5".to_owned(), 0));
 }

@@ -13,7 +13,7 @@ use crate::record::Watched;
 use crate::store::{
     BATCH, Claimed, Due, Found, FoundSession, Glance, Item, ItemKey, LookWrite, Shard, StoreError,
 };
-use crate::watchdog::{Look, look, over_since};
+use crate::watchdog::{Look, look, look_into, over_since};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -204,6 +204,10 @@ impl Run<'_> {
                 Found::Unreadable => return self.quieten(sid, "unreadable", sweep).await,
             };
             let mut look = look(&found.watched, &self.rules, now_ms);
+            if look.wants_record {
+                let record = store.record(sid).await?;
+                look = look_into(&found.watched, record.as_ref(), &self.rules, now_ms);
+            }
             look.alerts
                 .retain(|alert| !claimed_before.alerts.contains(&alert.key));
             look.ended = look.ended.filter(|_| !claimed_before.notice);
@@ -295,5 +299,8 @@ impl Run<'_> {
 
 /// True if something has to be written.
 fn is_news(watched: &Watched, look: &Look) -> bool {
-    !look.alerts.is_empty() || look.standing != watched.standing || !look.stays_watched
+    !look.alerts.is_empty()
+        || look.standing != watched.standing
+        || !look.stays_watched
+        || look.wants_record
 }

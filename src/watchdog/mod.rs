@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | `session_silent` | no heartbeat (33) has come for too long, and the recording isn't over | a newer heartbeat has come, or the recording is over |
 //! | `upload_unconfirmed` | the recording has been over for too long, files are expected, and nothing confirmed them | something has |
-//! | `abnormal_exit` | a signal killed the recorder at work (41), and none took over within two minutes; else a callback alerts | a newer recorder has been at work |
+//! | `abnormal_exit` | a signal killed the recorder at work (41), and none took over within two minutes of that, or of the newest announcement of one; else a callback alerts | a newer recorder works |
 //! | the notice `Recording Ended` | the recording is over, and nothing has come for two minutes | never; another end is told again |
 //! | `backup_only_upload` | a callback alerts, not the watchdog | the same recorder's 31 confirms its files after its 32 |
 //!
@@ -18,10 +18,12 @@
 //! Callbacks that are missing are no alarm: event types that aren't subscribed leave holes, too.
 
 use crate::alert::{Alert, AlertKey, AlertKind, KeyPart, MAX_CODE};
-use crate::event::{CodeName, EventType, LeaveCode, ServiceStatus, UploadingStatus};
+use crate::event::{CodeName, EventType, ServiceStatus, TroubleKind, UploadingStatus};
+use crate::files::covered;
+use crate::hash::short_hash;
 use crate::notice::{News, Notice};
-use crate::record::{Ending, Standing, ToldEnd, Watched};
-use crate::session::{Phase, Recorder, Reported, UploadState, Work};
+use crate::record::{Covered, Ending, Record, Standing, ToldEnd, Watched};
+use crate::session::{Phase, Recorder, Reported, UploadState, Uploads};
 use crate::text::clean;
 use std::collections::BTreeSet;
 
@@ -85,6 +87,8 @@ pub struct Look {
     pub standing: Standing,
     /// Whether it may have something to say before another callback comes.
     pub stays_watched: bool,
+    /// Whether what it found has to be looked at again, with the whole record.
+    pub wants_record: bool,
 }
 
 /// A session at the moment that it is looked at.
@@ -92,6 +96,8 @@ pub struct Look {
 struct Moment<'a> {
     watched: &'a Watched,
     rules: &'a Rules,
+    uploads: &'a Uploads,
+    is_silent: bool,
     end: Option<Cause>,
     now_ms: u64,
 }
@@ -123,28 +129,65 @@ struct Cause {
     at: u64,
 }
 
-/// Looks at a session.
+/// Looks at a session, as far as its own item tells.
 #[must_use]
 pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
+    look_into(watched, None, rules, now_ms)
+}
+
+/// Looks at a session and at everything else that the table holds of it.
+#[must_use]
+pub fn look_into(watched: &Watched, record: Option<&Record>, rules: &Rules, now_ms: u64) -> Look {
+    let session = &watched.session;
+    let end = end_of_recording(watched);
+    let noted = watched.standing.covered.as_ref();
+    let alone = noted.map(|noted| noted.uids.clone()).unwrap_or_default();
+    let known = session.uploads(&alone, rules.does_failure_ring);
+    // Another recorder's report may name the files of one that confirmed none.
+    let is_open = end.is_some()
+        && known.state == UploadState::Partial
+        && noted.is_none_or(|noted| noted.at != watched.updated_at);
+    let found = record.map(|record| Covered {
+        at: watched.updated_at,
+        uids: covered(session, &record.events),
+    });
+    let found = found.filter(|_| is_open || noted.is_some());
+    let uploads = match &found {
+        Some(found) => session.uploads(&found.uids, rules.does_failure_ring),
+        None => known,
+    };
     let moment = Moment {
         watched,
         rules,
-        end: end_of_recording(watched),
+        uploads: &uploads,
+        is_silent: false,
+        end,
         now_ms,
     };
-    let (silence, upload, killed) = (
-        moment.rule_on_silence(),
-        moment.rule_on_upload(),
-        moment.rule_on_killed_recorder(),
-    );
+    let silence = moment.rule_on_silence();
+    let moment = Moment {
+        is_silent: silence.stands.is_some(),
+        ..moment
+    };
+    let (upload, killed) = (moment.rule_on_upload(), moment.rule_on_killed_recorder());
     let end = moment.rule_on_end();
     let mut taken_back = moment.alerts_taken_back();
+    let signature = signature(&taken_back);
+    let is_news = signature.is_some() && signature != watched.standing.taken_back;
+    if let Some(record) = record.filter(|_| is_news) {
+        taken_back.extend(moment.more_taken_back(record));
+        let has = |key: &AlertKey| record.alerts.iter().any(|stored| stored.alert.key == *key);
+        taken_back.retain(|alert| {
+            alert.key.resolves().is_some_and(|alarm| has(&alarm)) && !has(&alert.key)
+        });
+    }
     // A recorder that a signal killed may have said that it failed, too.
-    taken_back.retain(|alert| killed.alerts.iter().all(|other| other.key != alert.key));
-    let count = u64::try_from(taken_back.len())
-        .ok()
-        .filter(|count| *count > 0);
-    let is_news = count > watched.standing.taken_back;
+    let mut keys: BTreeSet<_> = killed
+        .alerts
+        .iter()
+        .map(|alert| alert.key.clone())
+        .collect();
+    taken_back.retain(|alert| keys.insert(alert.key.clone()));
     let waits = silence.waits || upload.waits || killed.waits || end.waits;
     let is_on = rules.tells_end || rules.silent_ms.or(rules.unconfirmed_ms).is_some();
     let was_heard_of = watched.updated_at.saturating_add(PATIENCE_MS) > now_ms;
@@ -159,7 +202,8 @@ pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
             silent_since: silence.stands,
             unconfirmed_since: upload.stands,
             killed_since: killed.stands,
-            taken_back: count.max(watched.standing.taken_back),
+            taken_back: signature,
+            covered: found.or_else(|| watched.standing.covered.clone()),
             missing_counted: watched.standing.missing_counted,
             spoke_at: match (watched.standing.silent_since, silence.stands) {
                 (Some(since), stands) if stands != Some(since) => Some(now_ms),
@@ -168,7 +212,16 @@ pub fn look(watched: &Watched, rules: &Rules, now_ms: u64) -> Look {
             told_end: end.told,
         },
         stays_watched: waits || (moment.end.is_none() && was_heard_of && is_on),
+        wants_record: record.is_none() && (is_open || is_news),
     }
+}
+
+/// What tells one set of alerts that are taken back from another.
+fn signature(taken_back: &[Alert]) -> Option<u64> {
+    let keys: BTreeSet<_> = taken_back.iter().map(|alert| alert.key.as_str()).collect();
+    let keys: Vec<_> = keys.into_iter().collect();
+    let hash = u64::from_str_radix(&short_hash(keys.join(" ").as_bytes(), 8), 16);
+    hash.ok().filter(|_| !keys.is_empty())
 }
 
 /// When the recording was over, ms since the epoch; `None` while it isn't.
@@ -252,17 +305,15 @@ impl Moment<'_> {
         let Some(threshold) = self.rules.unconfirmed_ms else {
             return Ruling::default();
         };
-        let session = &self.watched.session;
+        let uploads = self.uploads;
         let stands = self.watched.standing.unconfirmed_since;
-        let confirmation = session
-            .upload()
-            .filter(|upload| upload.value.state().is_confirmed());
-        if let Some(upload) = confirmation {
+        let confirmation = uploads.reported.as_ref();
+        if let Some(upload) = confirmation.filter(|_| uploads.state.is_confirmed()) {
             let kind = AlertKind::UploadUnconfirmedResolved;
-            let cause = self.cause(&upload, upload.value.event_type);
+            let cause = self.cause(upload, upload.value.event_type);
             let taken_back = stands.map(|since| {
                 let mut alert = self.upload(kind, since, cause, cause.at);
-                let state = upload.value.state().as_str().to_owned();
+                let state = uploads.state.as_str().to_owned();
                 alert.codes.insert(CodeName::UploadState, state);
                 alert
             });
@@ -278,8 +329,7 @@ impl Moment<'_> {
                 ..Ruling::default()
             };
         }
-        let is_expected = session.is_upload_expected(self.rules.does_failure_ring);
-        let Some(end) = self.end.filter(|_| is_expected) else {
+        let Some(end) = self.end.filter(|_| uploads.are_awaited) else {
             return Ruling::default();
         };
         let late_at = end.at.saturating_add(threshold);
@@ -290,16 +340,22 @@ impl Moment<'_> {
             };
         }
         let mut alert = self.upload(AlertKind::UploadUnconfirmed, end.at, end, late_at);
-        let state = session.upload_state(self.rules.does_failure_ring);
-        if state == UploadState::Stranded {
+        if uploads.state == UploadState::Stranded {
+            let state = uploads.state.as_str().to_owned();
+            alert.codes.insert(CodeName::UploadState, state);
+        }
+        if uploads.state == UploadState::Partial {
+            let (fine, not) = (uploads.uids(true), uploads.uids(false));
             alert
                 .codes
-                .insert(CodeName::UploadState, state.as_str().to_owned());
+                .insert(CodeName::ConfirmedUids, clean(&fine, MAX_CODE));
+            alert
+                .codes
+                .insert(CodeName::UnconfirmedUids, clean(&not, MAX_CODE));
         }
-        let upload = session.finished_upload().map(|upload| upload.value);
-        if let Some(UploadingStatus::Other(word)) = upload
-            .as_ref()
-            .and_then(|upload| upload.uploading_status.as_ref())
+        let upload = uploads.reported.as_ref().map(|upload| &upload.value);
+        if let Some(UploadingStatus::Other(word)) =
+            upload.and_then(|upload| upload.uploading_status.as_ref())
         {
             let word = clean(word, MAX_CODE);
             alert.codes.insert(CodeName::UploadingStatus, word);
@@ -332,27 +388,31 @@ impl Moment<'_> {
             return Ruling::default();
         }
         let recorders = &self.watched.session.recorders;
-        if stands.is_some() {
-            let killed = recorders.iter().rev().find(|one| killed(one).is_some());
-            let Some(killed) = killed.filter(|one| self.successor_of(one).is_some()) else {
-                return Ruling {
-                    stands,
-                    ..Ruling::default()
-                };
-            };
+        let current = self.current().filter(|one| one.failure().is_some());
+        let Some((recorder, leave)) = current.and_then(|one| Some((one, one.killed()?))) else {
+            let killed = recorders.iter().rev().find(|one| one.killed().is_some());
+            let killed = killed.filter(|one| stands.is_some() && self.successor_of(one).is_some());
+            let at = killed.and_then(Recorder::killed).map(|leave| leave.at);
             return Ruling {
-                alerts: self.exits_taken_back(killed, killed_at(killed)),
+                stands: stands.filter(|_| killed.is_none()),
+                alerts: killed.map_or_else(Vec::new, |one| self.exits_taken_back(one, at)),
+                waits: false,
+            };
+        };
+        let cause = self.cause(&leave, EventType::RECORDER_LEAVE);
+        if stands == Some(cause.at) {
+            return Ruling {
+                stands,
                 ..Ruling::default()
             };
         }
-        let current = self.current().filter(|one| one.failure().is_some());
-        let Some((recorder, leave)) = current.and_then(|one| Some((one, killed(one)?))) else {
-            return Ruling::default();
-        };
-        let cause = self.cause(&leave, EventType::RECORDER_LEAVE);
-        let due_at = cause.at.saturating_add(REPLACED_WITHIN_MS);
+        // Who was announced may still come.
+        let announced = recorders.iter().filter_map(|one| one.announced_at);
+        let announced = announced.max().unwrap_or(0).min(self.watched.updated_at);
+        let due_at = cause.at.max(announced).saturating_add(REPLACED_WITHIN_MS);
         if due_at > self.now_ms {
             return Ruling {
+                stands,
                 waits: true,
                 ..Ruling::default()
             };
@@ -427,7 +487,7 @@ impl Moment<'_> {
             alerts.extend(
                 recorders
                     .iter()
-                    .filter_map(|one| self.backup_taken_back(one)),
+                    .filter_map(|one| self.backup_taken_back(one, one.backup()?.at)),
             );
         }
         if self.rules.abnormal_exit {
@@ -461,13 +521,18 @@ impl Moment<'_> {
         taken_back.collect()
     }
 
-    /// The newest recorder after `recorder` that was at work, and what says so.
+    /// The recorder at work where it took over from `recorder` and hasn't failed or gone silent
+    /// itself; what says so.
     fn successor_of(&self, recorder: &Recorder) -> Option<(&Recorder, Cause)> {
         let newest_first = self.watched.session.recorders.iter().rev();
-        let successor = newest_first
-            .take_while(|one| one.uid != recorder.uid)
-            .find(|one| one.has_worked())?;
-        let started = successor
+        let mut after = newest_first.take_while(|one| one.uid != recorder.uid);
+        let current = self.current()?;
+        let successor = after.find(|one| one.uid == current.uid && one.has_worked())?;
+        if successor.failure().is_some() || self.is_silent {
+            return None;
+        }
+        // An orderly end says that it took over, too.
+        let work = successor
             .work()
             .map(|work| self.cause(&work, work.value.event_type()));
         let uploading = successor
@@ -476,11 +541,33 @@ impl Moment<'_> {
         let slice = successor
             .newest_work()
             .map(|work| self.cause(&work, EventType::RECORDER_SLICE_START));
-        Some((successor, started.or(uploading).or(slice)?))
+        Some((successor, self.end.or(work).or(uploading).or(slice)?))
     }
 
-    /// `backup_only_upload`, taken back: files of a recorder are confirmed after its 32.
-    fn backup_taken_back(&self, recorder: &Recorder) -> Option<Alert> {
+    /// Those that only the whole record tells of: exits by a signal, and each of several backups.
+    fn more_taken_back(&self, record: &Record) -> Vec<Alert> {
+        let recorders = || self.watched.session.recorders.iter();
+        let mut more = Vec::new();
+        if self.rules.abnormal_exit {
+            for recorder in recorders() {
+                let at = recorder.killed().map(|leave| leave.at);
+                more.extend(self.exits_taken_back(recorder, at));
+            }
+        }
+        for callback in record.events.iter().filter(|_| self.rules.backup) {
+            let event = callback.event();
+            let trouble = callback.meaning(&event).trouble;
+            if trouble.is_some_and(|trouble| trouble.kind == TroubleKind::BackupOnlyUpload)
+                && let Some(recorder) = recorders().find(|one| one.uid == callback.uid)
+            {
+                more.extend(self.backup_taken_back(recorder, callback.sendts));
+            }
+        }
+        more
+    }
+
+    /// `backup_only_upload` of `at`, taken back: files of a recorder are confirmed after its 32.
+    fn backup_taken_back(&self, recorder: &Recorder, at: u64) -> Option<Alert> {
         let (backup, upload) = (recorder.backup()?, recorder.upload()?);
         let is_newer = upload.moment() > backup.moment();
         let is_confirmed = upload.value.state() == UploadState::Confirmed;
@@ -488,13 +575,12 @@ impl Moment<'_> {
             let cause = self.cause(&upload, upload.value.event_type);
             let parts = [
                 KeyPart::recorder(&recorder.uid),
+                KeyPart::hour(at),
                 KeyPart::stage(crate::event::Part::Recording),
             ];
             let kind = AlertKind::BackupOnlyUploadResolved;
             let mut alert = self.alert(kind, Some(recorder), &parts, cause, cause.at);
-            alert
-                .codes
-                .insert(CodeName::BackedUpAt, backup.at.to_string());
+            alert.codes.insert(CodeName::BackedUpAt, at.to_string());
             alert
         })
     }
@@ -552,27 +638,6 @@ impl Moment<'_> {
 /// Whether an alert that stands since `since` keeps its session watched.
 fn is_recent(since: u64, now_ms: u64) -> bool {
     now_ms.saturating_sub(since) < PATIENCE_MS
-}
-
-/// The 41 of a recorder that a signal killed.
-fn killed(recorder: &Recorder) -> Option<Reported<LeaveCode>> {
-    let work = recorder.work()?;
-    match work.value {
-        Work::Left(Some(code)) if code.is_killed() => Some(Reported {
-            value: code,
-            sequence: work.sequence,
-            at: work.at,
-        }),
-        Work::Left(_)
-        | Work::Started(_)
-        | Work::WebStarted
-        | Work::WebStopped(_)
-        | Work::CapabilityLimit => None,
-    }
-}
-
-fn killed_at(recorder: &Recorder) -> Option<u64> {
-    killed(recorder).map(|leave| leave.at)
 }
 
 /// What ended the recording, the earliest if several did; `None` while it isn't over.

@@ -268,10 +268,11 @@ fn a_new_recorder_has_the_same_time_for_its_first_heartbeat_and_its_own_upload_c
     scene.heartbeat(1);
     scene.callback(2, 40, 31, json!({"status": 0}));
     scene.callback(4, 41, 12, json!({"newUid": 6}));
+    scene.callback_of("6", 4, 0, 42, json!({}));
     assert_eq!(scene.until(8), []);
     assert_eq!(scene.until(20), [(9, "session_silent")]);
-    scene.callback_of("6", 21, 0, 33, json!({"progress": 1}));
-    scene.callback_of("6", 22, 1, 41, json!({"leaveCode": 24}));
+    scene.callback_of("6", 21, 1, 33, json!({"progress": 1}));
+    scene.callback_of("6", 22, 2, 41, json!({"leaveCode": 24}));
     // What the replaced recorder says ends nothing.
     scene.callback(22, 42, 11, json!({"exitStatus": 1}));
     let said: Vec<_> = scene.until(60).into_iter().map(|(_, kind)| kind).collect();
@@ -324,6 +325,7 @@ fn a_rule_that_is_off_says_nothing() {
         ended: None,
         standing: Standing::default(),
         stays_watched: false,
+        wants_record: false,
     };
     assert_eq!(look(&scene.watched, &off, T0 + 60 * MIN), nothing);
     scene.callback(2, 40, 32, json!({}));
@@ -432,7 +434,7 @@ proptest! {
         }
         let now_ms = T0 + now * MIN;
         let first = look(&scene.watched, &RULES, now_ms);
-        scene.watched.standing = first.standing;
+        scene.watched.standing = first.standing.clone();
         let second = look(&scene.watched, &RULES, now_ms);
         prop_assert_eq!(second.standing, first.standing);
         prop_assert_eq!(second.alerts, vec![]);
@@ -804,4 +806,72 @@ fn numbers_that_start_again_are_no_silence() {
         assert_eq!(scene.until(minute), [], "{minute}");
     }
     assert_eq!(scene.until(65), [(64, "session_silent")]);
+}
+
+#[test]
+fn a_killed_recorder_whose_successor_never_comes_rings() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    scene.callback(1, 1, 42, json!({}));
+    scene.callback(10, 5, 41, json!({"leaveCode": 2}));
+    assert_eq!(scene.until(11), []);
+    scene.callback(11, 6, 12, json!({"newUid": 6}));
+    assert_eq!(scene.until(12), []);
+    assert_eq!(scene.until(300), [(13, "abnormal_exit")]);
+}
+
+#[test]
+fn nothing_is_said_to_be_at_work_that_failed_as_well() {
+    let scene = |ends: &[(u32, Value)]| {
+        let mut scene = Scene::new();
+        scene.callback(0, 0, 40, json!({"status": 0}));
+        scene.callback(2, 5, 11, json!({"exitStatus": 1}));
+        scene.callback(2, 6, 12, json!({"newUid": 6}));
+        scene.callback_of("6", 3, 0, 40, json!({"status": 0}));
+        for (n, (event_type, details)) in (1..).zip(ends) {
+            scene.callback_of("6", 3, n, *event_type, details.clone());
+        }
+        scene.until(5)
+    };
+    for failure in [
+        (41, json!({"leaveCode": 0})),
+        (11, json!({"exitStatus": 1})),
+        (1, json!({"errorLevel": 5})),
+        (41, json!({"leaveCode": 2})),
+    ] {
+        let said = scene(std::slice::from_ref(&failure));
+        assert!(
+            said.iter().all(|(_, kind)| *kind == "abnormal_exit"),
+            "{failure:?} {said:?}"
+        );
+    }
+    assert_eq!(scene(&[]), [(3, "abnormal_exit_resolved")]);
+    let orderly = [
+        (41, json!({"leaveCode": 24})),
+        (11, json!({"exitStatus": 0})),
+    ];
+    assert_eq!(scene(&orderly), [(3, "abnormal_exit_resolved")]);
+}
+
+#[test]
+fn files_of_a_replaced_recorder_that_nobody_confirmed_are_told_once() {
+    let mut scene = Scene::new();
+    scene.callback(0, 0, 40, json!({"status": 0}));
+    scene.callback(1, 1, 42, json!({}));
+    scene.callback(60, 2, 41, json!({"leaveCode": 2}));
+    scene.callback(61, 3, 12, json!({"newUid": 6}));
+    scene.callback_of("6", 61, 0, 40, json!({"status": 0}));
+    scene.callback_of("6", 62, 1, 42, json!({}));
+    scene.callback_of("6", 70, 2, 41, json!({"leaveCode": 24}));
+    scene.callback_of("6", 71, 3, 31, json!({"fileList": "b.m3u8"}));
+    scene.callback_of("6", 71, 4, 11, json!({"exitStatus": 0}));
+    let alert = look(&scene.watched, &RULES, T0 + 100 * MIN)
+        .alerts
+        .remove(0);
+    assert_eq!(alert.kind, AlertKind::UploadUnconfirmed);
+    assert_eq!(alert.codes[&CodeName::UnconfirmedUids], "5");
+    assert_eq!(alert.codes[&CodeName::ConfirmedUids], "6");
+    assert_eq!(scene.until(200), [(100, "upload_unconfirmed")]);
+    scene.callback(201, 4, 31, json!({"fileList": "a.m3u8"}));
+    assert_eq!(scene.until(210), [(201, "upload_unconfirmed_resolved")]);
 }

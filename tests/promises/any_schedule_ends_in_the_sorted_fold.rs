@@ -275,8 +275,7 @@ async fn look(world: &Simulation, came: &[&Callback]) -> Summary {
         assert_eq!(known, failure(&current.uid, came));
     }
     for recorder in &session.recorders {
-        let known = recorder.upload().filter(|upload| upload.value.is_over());
-        let known = known.map(|upload| upload.value.state().as_str());
+        let known = recorder.upload_state().as_str();
         assert_eq!(known, upload(&recorder.uid, came));
     }
 

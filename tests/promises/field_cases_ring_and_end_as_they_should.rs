@@ -106,6 +106,9 @@ async fn each_rings_and_ends_as_it_should() {
             assert_eq!(state == "confirmed", confirmed, "{name} {state}");
             let shown: Value = serde_json::from_str(&shown).unwrap();
             assert_eq!(shown["upload"]["state"], state, "{name}");
+            if let Some(upload) = expect["upload"].as_str() {
+                assert_eq!(state, upload, "{name}");
+            }
         }
         assert!(!shown.contains("not-a-real-key"), "{name}");
     }

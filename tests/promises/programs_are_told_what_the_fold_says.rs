@@ -5,7 +5,7 @@ use crate::harness::{
     BUS, Binary, Fault, Function, Plan, Schedule, Simulation, Stop, TABLE, TOPIC, Weather, Which,
     World, callback, event, event_details, lessons, proof, recordings, state, text, tick,
 };
-use agora_recording_callbacks::files::FileList;
+use agora_recording_callbacks::files::{FileList, covered};
 use agora_recording_callbacks::notice::Notice;
 use agora_recording_callbacks::notification::{Notification, Sid};
 use agora_recording_callbacks::record::StoredEvent;
@@ -73,9 +73,8 @@ fn fold(came: &[Notification]) -> (Option<&'static str>, FileList) {
             service_scene: one.service_scene.clone(),
             details: one.details.clone(),
         });
-    let upload = session.reported_upload();
-    let state = upload.map(|upload| upload.value.state());
     let stored: Vec<_> = stored.collect();
+    let state = Some(session.uploads(&covered(&session, &stored), false).state);
     (state.map(|state| state.as_str()), FileList::of(&stored))
 }
 

@@ -530,3 +530,131 @@ async fn while_sns_is_down_sessions_are_looked_at_all_the_same() {
     assert_eq!(world.sweep_at(&sweeper, T0 + 6 * MIN).await.published, 4);
     assert_eq!(world.told(), 40);
 }
+
+/// Delivers callbacks of the session `a` when they happen, with a sweep a minute up to `until`: uid,
+/// minute, event, details. What is published, by minute and kind.
+async fn play(
+    world: &World,
+    callbacks: &[(&str, u64, u32, Value)],
+    until: u64,
+) -> Vec<(u64, String)> {
+    let (receiver, sweeper) = (world.receiver(), world.sweeper());
+    let mut told = Vec::new();
+    let mut sequence = 0;
+    for minute in 0..=until {
+        let now_ms = T0 + minute * MIN;
+        for (uid, _, event_type, details) in callbacks.iter().filter(|one| one.1 == minute) {
+            let body = callback_at("a", uid, sequence, *event_type, details, now_ms);
+            let id = format!("r{sequence}");
+            world
+                .deliver_as(&receiver, body.as_bytes(), &id, now_ms)
+                .await;
+            sequence += 1;
+        }
+        world.sweep_at(&sweeper, now_ms + 1000).await;
+        let published = kinds(world, "a");
+        let new = published
+            .iter()
+            .skip(told.len())
+            .map(|kind| (minute, kind.clone()));
+        told.extend(new.collect::<Vec<_>>());
+    }
+    told
+}
+
+fn rang(told: &[(u64, &str)]) -> Vec<(u64, String)> {
+    told.iter()
+        .map(|(minute, kind)| (*minute, (*kind).to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_second_backup_rings_again_and_each_is_taken_back() {
+    let world = World::new().await;
+    let ok = json!({"status": 0, "fileList": "a.m3u8"});
+    let told = play(
+        &world,
+        &[
+            ("5", 0, 42, json!({})),
+            ("5", 1, 41, json!({"leaveCode": 24})),
+            ("5", 2, 32, ok.clone()),
+            ("5", 4, 31, ok.clone()),
+            ("5", 70, 32, ok.clone()),
+            // Each hour's rings once, and the next 31 takes all of them back.
+            ("5", 130, 32, ok.clone()),
+            ("5", 131, 32, ok.clone()),
+            ("5", 140, 31, ok),
+        ],
+        145,
+    )
+    .await;
+    let (rings, closes) = ("backup_only_upload", "backup_only_upload_resolved");
+    let expected = [
+        (2, rings),
+        (4, closes),
+        (70, rings),
+        (130, rings),
+        (140, closes),
+        (140, closes),
+    ];
+    assert_eq!(told, rang(&expected));
+}
+
+#[tokio::test]
+async fn files_that_nobody_confirmed_are_told_and_those_that_a_later_upload_names_are_not() {
+    let file = |name: &str| json!({"status": 0, "fileList": name});
+    let both =
+        json!({"status": 0, "fileList": [{"fileName": "a.m3u8"}, {"fileName": "bak0_a.m3u8"}]});
+    for (uploaded, state, expected) in [
+        (
+            file("bak0_a.m3u8"),
+            "partial",
+            vec![(44, "upload_unconfirmed")],
+        ),
+        (both, "confirmed", vec![]),
+    ] {
+        let world = World::new().await;
+        let callbacks = [
+            ("5", 0, 40, json!({"status": 0})),
+            ("5", 0, 42, json!({})),
+            ("5", 0, 4, file("a.m3u8")),
+            ("5", 3, 41, json!({"leaveCode": 2})),
+            ("5", 4, 12, json!({"newUid": 6})),
+            ("6", 4, 40, json!({"status": 0})),
+            ("6", 4, 42, json!({})),
+            ("6", 4, 4, file("bak0_a.m3u8")),
+            ("6", 14, 41, json!({"leaveCode": 24})),
+            ("6", 15, 31, uploaded),
+            ("6", 15, 11, json!({"exitStatus": 0})),
+        ];
+        assert_eq!(
+            play(&world, &callbacks, 60).await,
+            rang(&expected),
+            "{state}"
+        );
+        let (shown, _) = crate::harness::recordings(&world, &["show", "a", "--json"]).await;
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["upload"]["state"], state);
+        assert_eq!(shown["upload"]["recorders"][1]["state"], "confirmed");
+        let (listed, _) = crate::harness::recordings(&world, &["list", "--failed"]).await;
+        assert_eq!(
+            listed.contains("PARTLY CONFIRMED"),
+            state == "partial",
+            "{listed}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_recorder_that_was_killed_and_never_replaced_is_told_of() {
+    let world = World::new().await;
+    let callbacks = [
+        ("5", 0, 40, json!({"status": 0})),
+        ("5", 10, 41, json!({"leaveCode": 2})),
+        ("5", 11, 12, json!({"newUid": 6})),
+    ];
+    assert_eq!(
+        play(&world, &callbacks, 60).await,
+        rang(&[(13, "abnormal_exit")])
+    );
+}

@@ -31,6 +31,14 @@ pub(crate) enum Kind {
     TranscodingFailed,
     /// A recorder dies and another takes over: one alert, which the sweeper takes back
     Failover,
+    /// A recorder is killed and another takes over; nobody confirms the first one's files: the
+    /// sweeper alerts after its time
+    KilledAndReplaced,
+    /// A recorder is killed, and the one that is announced never comes: the sweeper alerts
+    AnnouncedAndNeverCame,
+    /// An upload is reported, recording goes on, and nothing more is: the sweeper alerts after its
+    /// time
+    ConfirmedEarly,
 }
 
 impl Kind {
@@ -45,6 +53,9 @@ impl Kind {
             Self::Stranded => "stranded",
             Self::TranscodingFailed => "transcoding-failed",
             Self::Failover => "failover",
+            Self::KilledAndReplaced => "killed-and-replaced",
+            Self::AnnouncedAndNeverCame => "announced-and-never-came",
+            Self::ConfirmedEarly => "confirmed-early",
         }
     }
 }
@@ -216,8 +227,17 @@ impl Plan {
                 "session_silent, once the sweeper has looked: within a few minutes",
             ),
             (
-                of(&[Kind::Stranded]).count(),
+                of(&[
+                    Kind::Stranded,
+                    Kind::KilledAndReplaced,
+                    Kind::ConfirmedEarly,
+                ])
+                .count(),
                 "upload_unconfirmed, once the sweeper has waited for the files",
+            ),
+            (
+                of(&[Kind::AnnouncedAndNeverCame]).count(),
+                "abnormal_exit, once the sweeper has waited two minutes",
             ),
             (
                 of(&[Kind::Failover]).count(),
@@ -254,7 +274,9 @@ fn callbacks(session: &Session, shape: &Shape, began: u64, rng: &mut Rng) -> Vec
     let second_uid = rng.u32(1_000_000..9_999_999).to_string();
     let mut scheduled = match session.kind {
         Kind::WebFailing => web_page(end),
-        Kind::Failover => failover(session, shape, began, &second_uid),
+        Kind::Failover | Kind::KilledAndReplaced | Kind::AnnouncedAndNeverCame => {
+            failover(session, shape, began, &second_uid)
+        }
         _ => opening(session, shape, began, 0),
     };
     scheduled.extend(heartbeats(session.kind, shape, rng));
@@ -328,7 +350,7 @@ fn dies_at(shape: &Shape) -> u64 {
 fn heartbeats(kind: Kind, shape: &Shape, rng: &mut Rng) -> Vec<Scheduled> {
     let end = shape.minutes * HEARTBEAT_MS;
     let ends = match kind {
-        Kind::Silent => end / 2 + 1,
+        Kind::Silent | Kind::AnnouncedAndNeverCame => end / 2 + 1,
         // A page that never loads is never recorded.
         Kind::WebFailing => 0,
         _ => end,
@@ -341,16 +363,19 @@ fn heartbeats(kind: Kind, shape: &Shape, rng: &mut Rng) -> Vec<Scheduled> {
             progress += rng.u64(..(9_500 - progress).max(2) / 2);
             let heartbeat = at(beat, 33, json!({"progress": progress}));
             match kind {
-                Kind::Failover if beat > dies_at(shape) => heartbeat.by_second(),
+                Kind::Failover | Kind::KilledAndReplaced if beat > dies_at(shape) => {
+                    heartbeat.by_second()
+                }
                 _ => heartbeat,
             }
         })
         .collect()
 }
 
-fn file(session: &Session, stream: Option<u32>) -> String {
+/// A playlist; `prefix` is that of a recorder that took over.
+fn file(session: &Session, prefix: &str, stream: Option<u32>) -> String {
     let stream = stream.map_or_else(String::new, |uid| format!("__uid_s_{uid}__uid_e_audio"));
-    format!("{}_{}{stream}.m3u8", session.sid, session.cname)
+    format!("{prefix}{}_{}{stream}.m3u8", session.sid, session.cname)
 }
 
 fn streams(session: &Session, shape: &Shape) -> Vec<Option<u32>> {
@@ -362,6 +387,7 @@ fn streams(session: &Session, shape: &Shape) -> Vec<Option<u32>> {
 
 /// How a recorder begins, `from` ms after the beginning.
 fn opening(session: &Session, shape: &Shape, began: u64, from: u64) -> Vec<Scheduled> {
+    let prefix = if from > 0 { "bak0_" } else { "" };
     let mut scheduled = vec![
         at(from, 30, json!({"status": 0})),
         at(from + 1_000, 40, json!({"status": 0})),
@@ -387,7 +413,7 @@ fn opening(session: &Session, shape: &Shape, began: u64, from: u64) -> Vec<Sched
             at(
                 begins + 9_000,
                 4,
-                json!({"fileList": file(session, stream)}),
+                json!({"fileList": file(session, prefix, stream)}),
             ),
         ]);
     }
@@ -404,20 +430,30 @@ fn web_page(end: u64) -> Vec<Scheduled> {
     ]
 }
 
-/// A recorder that reports its own death, and the one that takes over.
+/// A recorder that dies, and the one that takes over.
 fn failover(session: &Session, shape: &Shape, began: u64, second_uid: &str) -> Vec<Scheduled> {
     let died = dies_at(shape);
     let mut scheduled = opening(session, shape, began, 0);
-    scheduled.push(at(died + 1_000, 11, json!({"exitStatus": 1})));
+    scheduled.push(match session.kind {
+        Kind::Failover => at(died + 1_000, 11, json!({"exitStatus": 1})),
+        _ => at(died + 1_000, 41, json!({"leaveCode": 2})),
+    });
     scheduled.push(at(died + 2_000, 12, json!({"newUid": second_uid})));
+    if session.kind == Kind::AnnouncedAndNeverCame {
+        return scheduled;
+    }
     let second = opening(session, shape, began, died + 3_000);
     scheduled.extend(second.into_iter().map(Scheduled::by_second));
     scheduled
 }
 
 fn ending(session: &Session, end: u64) -> Vec<Scheduled> {
+    let prefix = match session.kind {
+        Kind::Failover | Kind::KilledAndReplaced => "bak0_",
+        _ => "",
+    };
     let uploaded = json!([{
-        "fileName": file(session, None), "trackType": "audio_and_video", "uid": "0",
+        "fileName": file(session, prefix, None), "trackType": "audio_and_video", "uid": "0",
         "mixedAllUser": true, "isPlayable": true, "sliceStartTime": 1,
     }]);
     let properly = |event_type, upload| {
@@ -436,7 +472,7 @@ fn ending(session: &Session, end: u64) -> Vec<Scheduled> {
             31,
             json!({"status": 0, "fileList": uploaded, "uploadingStatus": "stranded"}),
         ),
-        Kind::Failover => {
+        Kind::Failover | Kind::KilledAndReplaced => {
             let ending = properly(31, all);
             ending.into_iter().map(Scheduled::by_second).collect()
         }
@@ -475,7 +511,13 @@ fn ending(session: &Session, end: u64) -> Vec<Scheduled> {
             .map(|scheduled| scheduled.in_scene("web_record"))
             .into()
         }
-        Kind::Silent => Vec::new(),
+        Kind::ConfirmedEarly => {
+            let again = json!({"startUtcMs": 0, "streamUid": "0"});
+            let mut scheduled = properly(33, json!({"progress": 10_000}));
+            scheduled.extend([at(end / 3, 31, all), at(end / 3 + 5_000, 42, again)]);
+            scheduled
+        }
+        Kind::Silent | Kind::AnnouncedAndNeverCame => Vec::new(),
     }
 }
 

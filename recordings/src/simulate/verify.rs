@@ -6,6 +6,7 @@ use crate::deployment::Deployment;
 use crate::outcome::AnyError;
 use crate::terminal::say;
 use agora_recording_callbacks::alert::AlertKind;
+use agora_recording_callbacks::files::covered;
 use agora_recording_callbacks::notification::Sid;
 use agora_recording_callbacks::record::{AlertState, Record};
 use serde_json::Value;
@@ -49,6 +50,9 @@ pub(super) async fn verify(
     for (kind, alert) in [
         (Kind::Silent, AlertKind::SessionSilent),
         (Kind::Stranded, AlertKind::UploadUnconfirmed),
+        (Kind::KilledAndReplaced, AlertKind::UploadUnconfirmed),
+        (Kind::ConfirmedEarly, AlertKind::UploadUnconfirmed),
+        (Kind::AnnouncedAndNeverCame, AlertKind::AbnormalExit),
         (Kind::Failover, AlertKind::AbnormalExitResolved),
     ] {
         let sessions = plan.sessions.iter();
@@ -160,7 +164,7 @@ fn numbers(session: &Session, record: &Record) -> Vec<Row> {
     });
     let stored = record.missing.iter().flatten();
     let stored_uids = record.watched.session.recorders.iter();
-    let last = recorders.last().and_then(|uid| came(uid).last().copied());
+    let last = at_work(session).and_then(|uid| came(&uid).last().copied());
     let current = record.watched.session.current();
     let stored_last = current.and_then(|recorder| recorder.ledger.last);
     vec![
@@ -220,7 +224,14 @@ fn state(session: &Session, record: &Record) -> Vec<Row> {
             word(newest_of_any(session, number_of(33, "progress"))),
             number(stored.progress().and_then(|progress| progress.value)),
         ),
-        Row::new("files", files(session), stored.upload_state(false).as_str()),
+        Row::new(
+            "files",
+            files(session),
+            stored
+                .uploads(&covered(stored, &record.events), false)
+                .state
+                .as_str(),
+        ),
         Row::new(
             "leaveStatus",
             word(newest_at_work(session, number_of(11, "exitStatus"))),
@@ -292,17 +303,37 @@ fn newest<T>(callbacks: &[&Callback], says: impl Fn(&Callback) -> Option<T>) -> 
     callbacks.iter().rev().find_map(|callback| says(callback))
 }
 
-/// The newest report of the newest recorder that has one.
-fn newest_of_any<T>(session: &Session, says: impl Fn(&Callback) -> Option<T>) -> Option<T> {
+/// The recorder at work: the newest that said something of its own, more than an error, a warning or
+/// a status.
+fn at_work(session: &Session) -> Option<String> {
     let recorders = recorders(session);
-    let mut newest_first = recorders.iter().rev();
-    newest_first.find_map(|uid| newest(&own_of(session, uid), &says))
+    let says =
+        |uid: &&String, wanted: fn(&Callback) -> bool| own_of(session, uid).into_iter().any(wanted);
+    let newest_first = || recorders.iter().rev();
+    let own = newest_first().find(|uid| says(uid, |one| !matches!(one.event_type, 1..=3)));
+    let any = own.or_else(|| newest_first().find(|uid| says(uid, |_| true)));
+    any.or_else(|| recorders.last()).cloned()
+}
+
+/// The recorders, the one at work first, then the newest.
+fn by_weight(session: &Session) -> Vec<String> {
+    let at_work = at_work(session);
+    let others = recorders(session).into_iter().rev();
+    let others = others.filter(|uid| Some(uid) != at_work.as_ref());
+    at_work.iter().cloned().chain(others).collect()
+}
+
+/// The newest report of the recorder at work, else of the newest that has one.
+fn newest_of_any<T>(session: &Session, says: impl Fn(&Callback) -> Option<T>) -> Option<T> {
+    let recorders = by_weight(session);
+    recorders
+        .iter()
+        .find_map(|uid| newest(&own_of(session, uid), &says))
 }
 
 /// The newest report of the recorder at work.
 fn newest_at_work<T>(session: &Session, says: impl Fn(&Callback) -> Option<T>) -> Option<T> {
-    let uid = recorders(session).pop()?;
-    newest(&own_of(session, &uid), says)
+    newest(&own_of(session, &at_work(session)?), says)
 }
 
 /// The phase of the newest recorder that has one. A recorder that was only announced is starting.
@@ -311,7 +342,7 @@ fn phase_of_session(session: &Session) -> Option<String> {
         let mut came = session.came();
         came.any(|callback| callback.details.get("newUid").is_some_and(|new| new == uid))
     };
-    recorders(session).iter().rev().find_map(|uid| {
+    by_weight(session).iter().find_map(|uid| {
         let starting = announced(uid).then(|| "starting".to_owned());
         newest(&own_of(session, uid), phase).or(starting)
     })
@@ -352,23 +383,78 @@ fn event_type_words(event_type: u32) -> String {
     format!("event {event_type}")
 }
 
-/// The state of the files of the newest recorder that recorded something.
+/// The state of the files, by the definition: that of each recorder that recorded something.
 pub(super) fn files(session: &Session) -> &'static str {
-    let recorded = |callback: &Callback| matches!(callback.event_type, 4 | 31 | 32 | 33 | 42..=44);
-    for uid in recorders(session).iter().rev() {
-        let own = own_of(session, uid);
-        if !own.iter().any(|callback| recorded(callback)) {
-            continue;
-        }
-        let upload = newest(&own, |callback| match callback.event_type {
-            31 if callback.details.get("uploadingStatus").is_some() => Some("stranded"),
-            31 => Some("confirmed"),
-            32 => Some("backup"),
-            _ => None,
-        });
-        return upload.unwrap_or("unconfirmed");
+    let is = |types: &'static [u32]| move |one: &&Callback| types.contains(&one.event_type);
+    let uids = recorders(session);
+    let has = |uid: &&String, types| own_of(session, uid).iter().any(is(types));
+    let long = || {
+        let times = || session.came().map(|one| one.sendts);
+        times().max().unwrap_or(0) - times().min().unwrap_or(0) >= 600_000
+    };
+    let any = |types| uids.iter().any(|uid| has(&uid, types));
+    // Streams alone promise no file in a short recording.
+    let signs: &[u32] = match any(&[4, 30, 31, 32, 33, 42]) || long() {
+        true => &[4, 42, 43, 44, 70],
+        false => &[4, 42, 70],
+    };
+    let mut recorded: Vec<_> = uids.iter().filter(|uid| has(uid, signs)).collect();
+    if recorded.is_empty() {
+        recorded = uids.iter().filter(|uid| has(uid, &[31, 32, 33])).collect();
     }
-    "none"
+    let confirmation = |own: &[&Callback]| {
+        let report = newest(own, |one| {
+            matches!(one.event_type, 31 | 32).then(|| one.clone())
+        })?;
+        let work = own
+            .iter()
+            .filter(|one| matches!(one.event_type, 4 | 42 | 43 | 44 | 70));
+        let is_newest = work.map(|one| one.sendts).max() <= Some(report.sendts);
+        Some((report, is_newest))
+    };
+    // What another recorder's later upload names counts, too.
+    let is_covered = |uid: &str| {
+        let own = own_of(session, uid);
+        let lists = own.iter().filter(|one| one.event_type == 4);
+        let names: Vec<_> = lists
+            .filter_map(|one| one.details.get("fileList"))
+            .collect();
+        uids.iter().filter(|other| *other != uid).any(|other| {
+            let Some((report, true)) = confirmation(&own_of(session, other)) else {
+                return false;
+            };
+            let listed = report.details.get("fileList").and_then(Value::as_array);
+            let listed: Vec<_> = listed.into_iter().flatten().collect();
+            let named = |name: &&Value| {
+                listed
+                    .iter()
+                    .any(|file| file.get("fileName") == Some(*name))
+            };
+            !names.is_empty() && report.event_type == 31 && names.iter().all(named)
+        })
+    };
+    let states: BTreeSet<_> = recorded
+        .iter()
+        .map(|uid| match confirmation(&own_of(session, uid)) {
+            _ if is_covered(uid) => "confirmed",
+            Some((report, _)) if report.details.get("uploadingStatus").is_some() => "stranded",
+            Some((report, true)) if report.event_type == 32 => "backup",
+            Some((_, true)) => "confirmed",
+            Some((_, false)) | None => "unconfirmed",
+        })
+        .collect();
+    let has = |state| states.contains(state);
+    match (
+        has("confirmed") || has("backup"),
+        has("stranded") || has("unconfirmed"),
+    ) {
+        (true, true) => "partial",
+        (true, false) if has("backup") => "backup",
+        (true, false) => "confirmed",
+        (false, true) if has("stranded") => "stranded",
+        (false, true) => "unconfirmed",
+        (false, false) => "none",
+    }
 }
 
 fn number_of(event_type: u32, name: &'static str) -> impl Fn(&Callback) -> Option<String> {

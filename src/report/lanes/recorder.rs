@@ -4,6 +4,7 @@
 use super::{Curve, Drawing, Lane, LaneKind, lane_of};
 use crate::event::{Sign, UploadState};
 use crate::report::{MAX_NAME, What, progress_words};
+use crate::session::Recorder;
 use crate::text::{clean, clock};
 
 impl Drawing<'_> {
@@ -67,7 +68,9 @@ impl Drawing<'_> {
 
     /// When a recorder whose end never came was replaced, or else when everything ended.
     fn end_of(&self, index: usize) -> u64 {
-        let next = self.record.watched.session.recorders.get(index + 1);
+        let session = &self.record.watched.session;
+        let is_replaced = session.at_work() > Some(index);
+        let next = session.recorders.get(index + 1).filter(|_| is_replaced);
         next.and_then(|next| next.announced_at.or(next.since))
             .map_or(self.end, |at| at.min(self.end))
     }
@@ -83,14 +86,11 @@ impl Drawing<'_> {
     pub(super) fn uploader(&mut self, index: usize) -> Lane {
         let (mut lane, uid) = self.of_recorder(LaneKind::Uploader, index, "uploader");
         let mut began = None;
-        let (mut ended, mut confirmed, mut exit) = (None, None, None);
+        let (mut ended, mut exit) = (None, None);
         for said in self.own_callbacks().filter(|said| said.entry.uid == uid) {
             let at = said.entry.at;
             match said.meaning.upload {
-                Some(upload) if upload.is_over() => {
-                    ended = Some(at);
-                    confirmed = (upload.state() == UploadState::Confirmed).then_some(at);
-                }
+                Some(upload) if upload.is_over() => ended = Some(at),
                 Some(_) => began = began.or(Some(at)),
                 None if said.meaning.sign == Some(Sign::Exited) => exit = Some(at),
                 None => {}
@@ -115,7 +115,9 @@ impl Drawing<'_> {
             let mut points = vec![(began, 0)];
             points.extend(newest);
             // Only what confirms the files says that all of it is uploaded.
-            points.extend(confirmed.map(|at| (at, 10_000)));
+            let upload = recorder.and_then(Recorder::upload);
+            let confirmed = upload.filter(|it| it.value.state() == UploadState::Confirmed);
+            points.extend(confirmed.map(|upload| (upload.at, 10_000)));
             points.sort_unstable();
             let known = newest.map_or_else(
                 || "no heartbeat came".to_owned(),

@@ -1,6 +1,6 @@
 //! A session as an item of the table, and back. Pure.
 //!
-//! The recorder at work is the item itself; recorders it has replaced are in `previous`. Reading is
+//! The recorder at work is the item itself; the others are in `previous`. Reading is
 //! tolerant: an attribute that isn't what it should be counts as absent, because a callback must be
 //! stored whatever somebody did to the item by hand. Attributes nobody here knows are carried
 //! along.
@@ -64,9 +64,14 @@ pub(in crate::store) fn write_session(session: &Session, item: &mut Item) {
         "beside",
         (!session.beside.is_empty()).then_some(AttributeValue::L(beside)),
     );
-    let Some((current, previous)) = session.recorders.split_last() else {
+    let Some(current) = session.current() else {
         return;
     };
+    let others = session
+        .recorders
+        .iter()
+        .filter(|one| one.uid != current.uid);
+    let others: Vec<_> = others.map(previous_attribute).collect();
     item.insert("generation".to_owned(), number(session.generation()));
     for name in RegisterName::ALL {
         match session.register(name) {
@@ -81,14 +86,12 @@ pub(in crate::store) fn write_session(session: &Session, item: &mut Item) {
             }
         }
     }
-    if previous.is_empty() {
-        item.remove("previous");
-    } else {
-        item.insert(
-            "previous".to_owned(),
-            AttributeValue::L(previous.iter().map(previous_attribute).collect()),
-        );
-    }
+    let has_others = !others.is_empty();
+    put(
+        item,
+        "previous",
+        has_others.then_some(AttributeValue::L(others)),
+    );
     write_recorder(current, item);
     // The first number of the very first recorder follows from what is missing before it.
     put(
@@ -110,7 +113,7 @@ fn beside_attribute(one: &Recorder) -> AttributeValue {
     AttributeValue::M(map)
 }
 
-/// A replaced recorder.
+/// A recorder that isn't at work.
 fn previous_attribute(recorder: &Recorder) -> AttributeValue {
     let mut map = Item::new();
     write_recorder(recorder, &mut map);
@@ -136,20 +139,17 @@ fn write_recorder(recorder: &Recorder, item: &mut Item) {
         since,
         since_sequence,
         last_sendts,
-        had_stream,
+        has_own,
         ledger,
         registers: _,
     } = recorder;
     item.insert("uid".to_owned(), text(uid.as_str()));
-    put(item, "since", since.map(number));
+    // The fast path asks for `since`: it mustn't make a recorder the one at work.
+    put(item, "since", since.filter(|_| *has_own).map(number));
+    put(item, "heard_since", since.filter(|_| !has_own).map(number));
     // Usually that of its first callback.
     let opened_later = since_sequence.filter(|sequence| Some(*sequence) != ledger.first);
     put(item, "since_sequence", opened_later.map(number));
-    put(
-        item,
-        "stream",
-        had_stream.then_some(AttributeValue::Bool(true)),
-    );
     put(item, "announced_at", announced_at.map(number));
     // A recorder that was only announced has said nothing since.
     let spoke_at = ledger.last.map(|_| *last_sendts).or(*announced_at);
@@ -207,11 +207,7 @@ pub fn read_session(item: &Item) -> Session {
         Some(_) | None => Vec::new(),
     };
     let Some(mut current) = read_recorder(item) else {
-        return Session {
-            recorders,
-            forgotten: 0,
-            beside,
-        };
+        return Session::assembled(recorders, beside, "", 0);
     };
     let generation = read_number(item, "generation").unwrap_or(0);
     current.registers = RegisterName::ALL
@@ -220,13 +216,9 @@ pub fn read_session(item: &Item) -> Session {
         .filter(|(_, (_, register_generation))| *register_generation == generation)
         .map(|(name, (register, _))| (name, register))
         .collect();
-    let forgotten = generation.saturating_sub(u64::try_from(recorders.len()).unwrap_or(u64::MAX));
+    let uid = current.uid.clone();
     recorders.push(current);
-    Session {
-        recorders,
-        forgotten,
-        beside,
-    }
+    Session::assembled(recorders, beside, &uid, generation)
 }
 
 fn read_previous(value: &AttributeValue) -> Option<Recorder> {
@@ -261,13 +253,14 @@ fn read_recorder(item: &Item) -> Option<Recorder> {
         Some(_) | None => received.first().copied(),
     };
     let first = read_number(item, "first_sequence").or(first_from_zero);
-    let since = read_number(item, "since");
+    let own_since = read_number(item, "since");
+    let since = own_since.or(read_number(item, "heard_since"));
     Some(Recorder {
         uid: read_text(item, "uid")?.to_owned(),
         announced_at: read_number(item, "announced_at"),
         since,
         since_sequence: since.and(read_number(item, "since_sequence").or(first)),
-        had_stream: item.contains_key("stream"),
+        has_own: own_since.is_some(),
         last_sendts: last.and(read_number(item, "last_sendts")).unwrap_or(0),
         ledger: Ledger {
             first,

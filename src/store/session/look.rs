@@ -7,7 +7,7 @@
 use crate::alert::{AlertKey, AlertKind, Outgoing};
 use crate::invocation::Invocation;
 use crate::notification::Sid;
-use crate::record::{Ending, Standing, StoredAlert, ToldEnd, Watched};
+use crate::record::{Covered, Ending, Standing, StoredAlert, ToldEnd, Watched};
 use crate::session::RegisterName;
 use crate::store::Store;
 use crate::store::attribute::key::{
@@ -31,6 +31,9 @@ use std::sync::LazyLock;
 
 /// The end of the newest notice `Recording Ended`: generation and outcome.
 const TOLD_END: &str = "told_end";
+
+/// Whose files another recorder's report confirms, and when that was found.
+const COVERED: &str = "covered";
 
 /// The transaction that notes what a look found.
 const LOOK: &str = "TransactWriteItems look";
@@ -270,10 +273,11 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
         unconfirmed_since,
         killed_since,
         taken_back,
+        covered,
         missing_counted,
         spoke_at,
         told_end,
-    } = look.standing;
+    } = look.standing.clone();
     let told_end =
         told_end.map(|told| text(format!("{} {}", told.generation, told.outcome.as_str())));
     for (name, value) in [
@@ -284,6 +288,7 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
         ("missing_counted", missing_counted.map(number)),
         ("spoke_at", spoke_at.map(number)),
         (TOLD_END, told_end),
+        (COVERED, covered.map(covered_attribute)),
     ] {
         match value {
             Some(value) => {
@@ -341,6 +346,25 @@ fn read_told_end(text: &str) -> Option<ToldEnd> {
     })
 }
 
+fn covered_attribute(covered: Covered) -> AttributeValue {
+    let uids = covered.uids.into_iter().map(AttributeValue::S).collect();
+    let map = HashMap::from([
+        ("at".to_owned(), number(covered.at)),
+        ("uids".to_owned(), AttributeValue::L(uids)),
+    ]);
+    AttributeValue::M(map)
+}
+
+fn read_covered(value: &AttributeValue) -> Option<Covered> {
+    let map = value.as_m().ok()?;
+    let uids = map.get("uids")?.as_l().ok()?;
+    let uids = uids.iter().filter_map(|uid| uid.as_s().ok().cloned());
+    Some(Covered {
+        at: read_number(map, "at")?,
+        uids: uids.collect(),
+    })
+}
+
 /// The attributes that the rules need; the ledgers, which are large, aren't among them.
 static NEEDED: LazyLock<Projection> = LazyLock::new(|| {
     let registers = RegisterName::ALL.map(RegisterName::as_str);
@@ -353,9 +377,9 @@ static NEEDED: LazyLock<Projection> = LazyLock::new(|| {
         "uid",
         "generation",
         "since",
+        "heard_since",
         "since_sequence",
         "announced_at",
-        "stream",
         "first_sequence",
         "last_sequence",
         "last_sendts",
@@ -368,6 +392,7 @@ static NEEDED: LazyLock<Projection> = LazyLock::new(|| {
         "missing_counted",
         "spoke_at",
         TOLD_END,
+        COVERED,
     ];
     Projection::of(others.into_iter().chain(registers))
 });
@@ -399,6 +424,7 @@ pub(in crate::store) fn read_watched(sid: Sid, item: &Item) -> Watched {
             missing_counted: read_number(item, "missing_counted"),
             spoke_at: read_number(item, "spoke_at"),
             told_end: read_text(item, TOLD_END).and_then(read_told_end),
+            covered: item.get(COVERED).and_then(read_covered),
         },
     }
 }

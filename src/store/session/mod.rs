@@ -7,7 +7,7 @@ pub(super) mod look;
 pub(super) mod page;
 
 use crate::notification::{Notification, Sid};
-use crate::session::{Fact, Noted, Register, Session, WINDOW};
+use crate::session::{Fact, Noted, Register, Session, WINDOW, is_preliminary};
 use crate::store::attribute::key::{
     CNAME, EXPIRES_AT, FIRST_SENDTS, HEARD_AT, IS_NEW, IS_UNCHANGED, ItemKey, QUIET_UNTIL, VERSION,
     WATCH_AT, WATCH_SHARD,
@@ -32,8 +32,8 @@ const PAUSE_MS: u64 = 5;
 /// The longest pause under contention, in ms.
 const MAX_PAUSE_MS: u64 = 400;
 /// The callback is newer than all of the recorder at work, which has begun, and the window has
-/// room. A recorder that was only announced, or only counted, begins on the slow path: its first
-/// number of its own isn't the first that was counted.
+/// room. A recorder that has said nothing of its own yet begins on the slow path: it may not be the
+/// one at work, and its first number isn't the first that was counted.
 const IS_NEWEST: &str = "uid = :uid AND generation = :generation AND attribute_exists(since) \
                          AND last_sequence < :n AND size(received) < :window";
 /// The session was not there when it was read.
@@ -374,11 +374,12 @@ fn newest_update(arrival: &Arrival<'_>, generation: u64) -> Update {
         sendts,
         registers,
         new_uid: _,
-        has_stream,
+        is_own,
         is_beside: _,
     } = fact;
-    let opens = fact.tells_state();
-    let condition = if generation == 0 && opens {
+    // Which recorder is at work is the slow path's to say.
+    let opens = fact.tells_state() && *is_own;
+    let mut condition = if generation == 0 && opens {
         format!("{IS_NEW} OR ({IS_NEWEST})")
     } else {
         IS_NEWEST.to_owned()
@@ -411,24 +412,23 @@ fn newest_update(arrival: &Arrival<'_>, generation: u64) -> Update {
             }
         }
     }
-    for (name, fields) in registers {
-        let name = name.as_str();
+    for (register_name, fields) in registers {
+        let name = register_name.as_str();
         let register = Register {
             sequence: *sequence,
             at: *sendts,
             fields: fields.clone(),
         };
+        // What an upload came to counts more than that it started.
+        if is_preliminary(*register_name, fields) {
+            condition = format!("({condition}) AND attribute_not_exists(#{name})");
+        }
         set.push_str(&format!("#{name} = :{name}, "));
         names.insert(format!("#{name}"), name.to_owned());
         values.insert(
             format!(":{name}"),
             register_attribute(&register, generation),
         );
-    }
-    if *has_stream {
-        values.insert(":true".to_owned(), AttributeValue::Bool(true));
-        names.insert("#stream".to_owned(), "stream".to_owned());
-        set.push_str("#stream = :true, ");
     }
     set.push_str(
         &ALWAYS

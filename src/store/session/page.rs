@@ -227,7 +227,10 @@ mod tests {
     /// Registers with a text of a given length, where they have fields of length at all.
     fn registers(length: usize) -> Vec<(RegisterName, Fields)> {
         let of = |name| match name {
-            RegisterName::Started | RegisterName::OnDemand => Fields::new(),
+            RegisterName::Started
+            | RegisterName::OnDemand
+            | RegisterName::Stream
+            | RegisterName::Snapshot => Fields::new(),
             RegisterName::Failure => Fields::from([("eventType".to_owned(), Scalar::Int(11))]),
             _ => Fields::from([("fileList".to_owned(), Scalar::Text("x".repeat(length)))]),
         };

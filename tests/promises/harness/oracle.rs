@@ -16,7 +16,7 @@ pub(crate) struct RecorderView {
     pub(crate) last_sendts: u64,
     pub(crate) last: Option<u64>,
     pub(crate) missing: Vec<Range>,
-    pub(crate) had_stream: bool,
+    pub(crate) has_own: bool,
     pub(crate) registers: BTreeMap<RegisterName, Register>,
 }
 
@@ -46,9 +46,9 @@ pub(crate) fn incident(callback: &Callback) -> Option<String> {
         71 if isnt("code", 0) && isnt("code", 1) => {
             Some(format!("abnormal_exit {uid} {}", bucket(60)))
         }
-        32 => Some(format!("backup_only_upload {uid} {stage}")),
+        32 => Some(format!("backup_only_upload {uid} {} {stage}", bucket(60))),
         31 if callback.details["uploadingStatus"] == "backuped" => {
-            Some(format!("backup_only_upload {uid} {stage}"))
+            Some(format!("backup_only_upload {uid} {} {stage}", bucket(60)))
         }
         30 | 31 if isnt("status", 0) => Some(format!(
             "component_failure {uid} {stage} {}",
@@ -65,7 +65,7 @@ pub(crate) fn incident_of_item(item: &Item) -> Option<String> {
     let parts: &[&str] = match kind.as_str() {
         "fatal_error" => &["recorder", "module", "errorCode", "tenMinutes"],
         "abnormal_exit" | "storage_credentials_expired" => &["recorder", "hour"],
-        "backup_only_upload" => &["recorder", "stage"],
+        "backup_only_upload" => &["recorder", "hour", "stage"],
         "component_failure" => &["recorder", "stage", "reportedBy"],
         "transcoding_failed" => return None,
         "session_silent" | "upload_unconfirmed" => return None,
@@ -125,9 +125,9 @@ pub(crate) fn failure(uid: &str, callbacks: &[&Callback]) -> Option<(u64, u64, u
     failure.filter(|(sequence, at, _)| at_work.is_none_or(|work| work <= (*sequence, *at)))
 }
 
-/// What became of the files of the recorder `uid`, by the definition: `None` where it reported
-/// nothing of them.
-pub(crate) fn upload(uid: &str, callbacks: &[&Callback]) -> Option<&'static str> {
+/// What became of the files of the recorder `uid`, by the definition: a confirmation that is older
+/// than what it recorded last confirms nothing.
+pub(crate) fn upload(uid: &str, callbacks: &[&Callback]) -> &'static str {
     let own = callbacks.iter().filter(|callback| {
         callback.uid == uid
             && !matches!(
@@ -136,28 +136,44 @@ pub(crate) fn upload(uid: &str, callbacks: &[&Callback]) -> Option<&'static str>
             )
     });
     let own: Vec<_> = own.collect();
-    if own.iter().any(|callback| callback.event_type == 61) {
-        return Some("confirmed");
+    let of = |types: &[u32]| {
+        let those = own
+            .iter()
+            .filter(|callback| types.contains(&callback.event_type));
+        those
+            .copied()
+            .max_by_key(|callback| (callback.sequence, callback.sendts))
+    };
+    let receives = |callback: &&&&Callback| {
+        matches!(callback.event_type, 43 | 44) && callback.details["state"] == 0
+    };
+    let streams = own.iter().filter(receives);
+    let stream = streams.max_by_key(|callback| (callback.sequence, callback.sendts));
+    let started = of(&[40, 70].map(|event_type| event_type)).filter(|one| one.event_type == 70);
+    let work = [of(&[42]), of(&[4]), stream.copied(), started];
+    let work = work
+        .into_iter()
+        .flatten()
+        .map(|callback| callback.sendts)
+        .max();
+    let is_fresh = |report: &&&Callback| work.is_none_or(|work| report.sendts >= work);
+    if of(&[61]).as_ref().is_some_and(is_fresh) {
+        return "confirmed";
     }
-    let newest = own
-        .iter()
-        .filter(|callback| matches!(callback.event_type, 30..=32))
-        .map(|callback| (callback.sequence, callback.sendts))
-        .max()?;
-    let newest = own.iter().find(|callback| {
-        matches!(callback.event_type, 30..=32) && (callback.sequence, callback.sendts) == newest
-    })?;
+    let Some(newest) = of(&[31, 32]) else {
+        return "unconfirmed";
+    };
     let status = newest.details["status"].as_i64().unwrap_or(0);
-    match newest.event_type {
-        30 => None,
-        _ if status != 0 || newest.scene == Some("rtc_vod") => Some("unconfirmed"),
-        _ => match newest.details["uploadingStatus"].as_str().unwrap_or("") {
-            "stranded" => Some("stranded"),
-            "backuped" => Some("backup"),
-            "" | "uploaded" if newest.event_type == 32 => Some("backup"),
-            "" | "uploaded" => Some("confirmed"),
-            _ => Some("unconfirmed"),
-        },
+    let word = newest.details["uploadingStatus"].as_str().unwrap_or("");
+    if status != 0 || newest.scene == Some("rtc_vod") {
+        return "unconfirmed";
+    }
+    match (word, newest.event_type) {
+        ("stranded", _) => "stranded",
+        ("" | "uploaded" | "backuped", _) if !is_fresh(&newest) => "unconfirmed",
+        ("backuped", _) | ("" | "uploaded", 32) => "backup",
+        ("" | "uploaded", _) => "confirmed",
+        _ => "unconfirmed",
     }
 }
 
@@ -210,8 +226,15 @@ fn recorder(uid: &str, facts: &[Fact]) -> RecorderView {
                 at: fact.sendts,
                 fields: fields.clone(),
             };
-            let newest = registers.get(name).is_none_or(|newest| *newest < said);
-            if newest {
+            // What an upload came to counts more than that it started.
+            let is_report = |said: &Register| {
+                *name != RegisterName::Upload
+                    || said.fields.get("eventType") != Some(&Scalar::Int(30))
+            };
+            let counts = registers
+                .get(name)
+                .is_none_or(|newest| (is_report(newest), newest) < (is_report(&said), &said));
+            if counts {
                 registers.insert(*name, said);
             }
         }
@@ -249,7 +272,7 @@ fn recorder(uid: &str, facts: &[Fact]) -> RecorderView {
         last_sendts: sendts_of(last).max().unwrap_or(0),
         last,
         missing: Vec::new(),
-        had_stream: own.iter().any(|fact| fact.has_stream),
+        has_own: own.iter().any(|fact| !fact.is_beside && fact.is_own),
         registers,
     }
 }
@@ -283,7 +306,7 @@ pub(crate) fn view(session: &Session, missing: &[Vec<Range>]) -> Vec<RecorderVie
                 last_sendts: recorder.last_sendts,
                 last: recorder.ledger.last,
                 missing: joined(missing),
-                had_stream: recorder.had_stream,
+                has_own: recorder.has_own,
                 registers: recorder.registers.clone(),
             }
         };

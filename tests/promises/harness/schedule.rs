@@ -194,9 +194,10 @@ fn event(rng: &mut Rng) -> (u32, Value) {
         18 => (72, json!({"limitType": "WebGL"})),
         19 => (34, json!({})),
         20 => (61, json!({})),
+        22 => (45, json!({"fileName": format!("{n}.jpg")})),
         21 => {
             let words = ["stranded", "backuped", "uploaded", "", "something new"];
-            let word = words[usize::try_from(n % 5).unwrap()];
+            let word = words[usize::try_from(n.rem_euclid(5)).unwrap()];
             (31, json!({"status": 0, "uploadingStatus": word}))
         }
         _ => (33, json!({"progress": n})),
