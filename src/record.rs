@@ -3,7 +3,7 @@
 //!
 //! Must not know: how it is stored, and what a person sees of it. Times are ms since the epoch.
 
-use crate::alert::{Alert, AlertId, Delivery, Outgoing, Progress};
+use crate::alert::{Alert, AlertId, Delivery, Destination, Outgoing, Progress};
 use crate::event::{Event, Meaning};
 use crate::named::named;
 use crate::notification::Sid;
@@ -105,6 +105,8 @@ pub struct Standing {
     /// `session_silent` stands: the heartbeat, or the later sign of work, after which nothing came,
     /// ms since the epoch.
     pub silent_since: Option<u64>,
+    /// A silence that isn't told, because a failure that rang explains it: the same of that.
+    pub explained_since: Option<u64>,
     /// `upload_unconfirmed` stands: the end after which no upload was reported, ms since the epoch.
     pub unconfirmed_since: Option<u64>,
     /// The watchdog's `abnormal_exit` stands: when the recorder was killed, ms since the epoch.
@@ -221,6 +223,12 @@ impl StoredAlert {
             Progress::Due(at) => at,
             Progress::Failed | Progress::Told(_) | Progress::Needless => 0,
         }
+    }
+
+    /// True where people were told of it, or are still to be.
+    #[must_use]
+    pub fn tells_people(&self) -> bool {
+        !matches!(self.outgoing.to.get(&Destination::Alerts), Some(Delivery::Failed { .. }))
     }
 
     fn for_people(&self) -> Progress {

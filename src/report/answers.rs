@@ -3,9 +3,12 @@
 
 use super::state::failure_words;
 use super::{Answer, Line, MAX_NAME, Question, Report, Tone, list, missing, words};
+use crate::event::{Event, StreamState};
 use crate::record::{AlertState, Record};
 use crate::session::{Recorder, Work};
 use crate::text::{ago, clean, clock, duration, utc};
+use crate::watchdog::over_since;
+use std::collections::BTreeMap;
 
 /// The answers, most important first.
 pub(super) fn answers(record: &Record, report: &Report) -> Vec<Answer> {
@@ -73,6 +76,15 @@ fn recorder(record: &Record, index: usize) -> Option<Line> {
     if is_replaced {
         line.text.push_str("; replaced by a failover");
     }
+    let is_at_work = record.watched.session.at_work() == Some(index);
+    if let Some(at) = nothing_since(record, &recorder.uid)
+        && is_at_work
+        && over_since(&record.watched).is_none()
+    {
+        line.text
+            .push_str(&format!("; receiving nothing since {}", utc(at)));
+        line.tone = line.tone.max(Tone::Warning);
+    }
     match exit.map(|exit| exit.value) {
         Some(Some(status)) => {
             let text = format!("; the service exited, exit status {}", status.0);
@@ -93,6 +105,30 @@ fn recorder(record: &Record, index: usize) -> Option<Line> {
     let uid = clean(&recorder.uid, MAX_NAME);
     line.text.insert_str(0, &format!("uid {uid}{since}: "));
     Some(line)
+}
+
+/// Since when a recorder receives no stream any more, ms since the epoch; `None` while it receives
+/// one, or never did.
+fn nothing_since(record: &Record, uid: &str) -> Option<u64> {
+    let mut newest: BTreeMap<_, (u64, u64, i64)> = BTreeMap::new();
+    for callback in record.events.iter().filter(|callback| callback.uid == uid) {
+        if let Event::StreamStateChanged {
+            stream_uid,
+            state: Some(state),
+            ..
+        } = callback.event()
+        {
+            let said = newest.entry((callback.event_type, stream_uid)).or_default();
+            *said = (*said).max((callback.sendts, callback.sequence, state.0));
+        }
+    }
+    let gone = StreamState::NOT_RECEIVING.0;
+    let is_gone = newest.values().all(|(_, _, state)| *state == gone);
+    newest
+        .values()
+        .map(|(at, ..)| *at)
+        .max()
+        .filter(|_| is_gone)
 }
 
 /// What it did last; `is_over` where it isn't at work any more, whatever it says.

@@ -3,7 +3,7 @@
 //!
 //! | rule | speaks when | takes it back when |
 //! | --- | --- | --- |
-//! | `session_silent` | no heartbeat (33) has come for too long, and the recording isn't over | a newer heartbeat has come, or the recording is over |
+//! | `session_silent` | no heartbeat (33) has come for too long, the recording isn't over, and no failure that rang explains it | a newer heartbeat has come, or the recording is over |
 //! | `upload_unconfirmed` | the recording has been over for too long, files are expected, and nothing confirmed them | something has |
 //! | `abnormal_exit` | a signal killed the recorder at work (41), and none took over within two minutes of that, or of the newest announcement of one; else a callback alerts | a newer recorder works |
 //! | the notice `Recording Ended` | the recording is over, and nothing has come for two minutes | never; another end is told again |
@@ -22,7 +22,7 @@ use crate::event::{CodeName, EventType, ServiceStatus, TroubleKind, UploadingSta
 use crate::files::covered;
 use crate::hash::short_hash;
 use crate::notice::{News, Notice};
-use crate::record::{Covered, Ending, Record, Standing, ToldEnd, Watched};
+use crate::record::{Covered, Ending, Record, Standing, StoredAlert, ToldEnd, Watched};
 use crate::session::{Phase, Recorder, Reported, UploadState, Uploads};
 use crate::text::clean;
 use std::collections::BTreeSet;
@@ -34,6 +34,9 @@ const REPLACED_WITHIN_MS: u64 = 2 * 60 * 1000;
 
 /// Quiet time after which a recording that is over has ended, in ms.
 const SETTLED_MS: u64 = 2 * 60 * 1000;
+
+/// Work so much later than a failure, in ms, shows that the recording went on.
+const OUTLIVED_MS: u64 = 2 * 60 * 1000;
 
 /// Extra patience for a recording's first heartbeat, in ms.
 const FIRST_HEARTBEAT_MS: u64 = 3 * 60 * 1000;
@@ -50,6 +53,8 @@ pub struct Rules {
     pub backup: bool,
     /// Whether `abnormal_exit` is sent, and so taken back.
     pub abnormal_exit: bool,
+    /// Whether `fatal_error` is sent.
+    pub fatal_error: bool,
     /// Whether a recording that failed rings by itself, so that its files aren't waited for.
     pub does_failure_ring: bool,
     /// Whether heartbeats are subscribed: some recording sent one in the last day. Only then a
@@ -69,6 +74,7 @@ impl Rules {
             unconfirmed_ms: unconfirmed_ms.filter(|_| is_on(AlertKind::UploadUnconfirmed)),
             backup: is_on(AlertKind::BackupOnlyUpload),
             abnormal_exit: is_on(AlertKind::AbnormalExit),
+            fatal_error: is_on(AlertKind::FatalError),
             does_failure_ring: is_on(AlertKind::FatalError) || is_on(AlertKind::AbnormalExit),
             expects_heartbeats: false,
             tells_end: false,
@@ -97,6 +103,8 @@ struct Moment<'a> {
     watched: &'a Watched,
     rules: &'a Rules,
     uploads: &'a Uploads,
+    /// Everything that the table holds of it, where that was asked for.
+    record: Option<&'a Record>,
     is_silent: bool,
     end: Option<Cause>,
     now_ms: u64,
@@ -108,6 +116,8 @@ struct Ruling {
     alerts: Vec<Alert>,
     /// Since when its alert stands, ms since the epoch.
     stands: Option<u64>,
+    /// Since when what it would say is explained by an alert of another kind, ms since the epoch.
+    explained: Option<u64>,
     /// Whether it may find something later though no callback comes.
     waits: bool,
 }
@@ -160,6 +170,7 @@ pub fn look_into(watched: &Watched, record: Option<&Record>, rules: &Rules, now_
         watched,
         rules,
         uploads: &uploads,
+        record,
         is_silent: false,
         end,
         now_ms,
@@ -169,6 +180,7 @@ pub fn look_into(watched: &Watched, record: Option<&Record>, rules: &Rules, now_
         is_silent: silence.stands.is_some(),
         ..moment
     };
+    let is_newly_silent = silence.stands.is_some() && watched.standing.silent_since.is_none();
     let (upload, killed) = (moment.rule_on_upload(), moment.rule_on_killed_recorder());
     let end = moment.rule_on_end();
     let mut taken_back = moment.alerts_taken_back();
@@ -200,6 +212,7 @@ pub fn look_into(watched: &Watched, record: Option<&Record>, rules: &Rules, now_
         ended: end.notice,
         standing: Standing {
             silent_since: silence.stands,
+            explained_since: silence.explained,
             unconfirmed_since: upload.stands,
             killed_since: killed.stands,
             taken_back: signature,
@@ -212,7 +225,8 @@ pub fn look_into(watched: &Watched, record: Option<&Record>, rules: &Rules, now_
             told_end: end.told,
         },
         stays_watched: waits || (moment.end.is_none() && was_heard_of && is_on),
-        wants_record: record.is_none() && (is_open || is_news),
+        wants_record: record.is_none()
+            && (is_open || is_news || (is_newly_silent && moment.fatal().is_some())),
     }
 }
 
@@ -254,8 +268,8 @@ impl Moment<'_> {
             let kind = AlertKind::SessionSilentResolved;
             return Ruling {
                 alerts: vec![self.silence(kind, since, cause, cause.at)],
-                stands: None,
                 waits: self.end.is_none(),
+                ..Ruling::default()
             };
         }
         if self.end.is_some() {
@@ -273,11 +287,61 @@ impl Moment<'_> {
             heartbeat.at.max(work.at.min(self.watched.updated_at))
         });
         let kind = AlertKind::SessionSilent;
+        let is_explained = self.watched.standing.explained_since == Some(since)
+            || self.record.is_some_and(|record| self.is_explained(record));
+        let (alerts, stands, explained) = if is_explained {
+            (Vec::new(), None, Some(since))
+        } else {
+            (
+                vec![self.silence(kind, since, heartbeat, silent_at)],
+                Some(since),
+                None,
+            )
+        };
         Ruling {
-            alerts: vec![self.silence(kind, since, heartbeat, silent_at)],
-            stands: Some(since),
+            alerts,
+            stands,
+            explained,
             waits: is_recent(silent_at, self.now_ms),
         }
+    }
+
+    /// The failure of the recorder at work, unless it worked on for a while.
+    fn fatal(&self) -> Option<(&Recorder, Reported<EventType>)> {
+        let recorder = self.current()?;
+        let failure = recorder.failure()?;
+        let heard = recorder.progress().map_or(0, |progress| progress.at);
+        let worked_at = heard.max(recorder.recorded_at());
+        let went_on = worked_at > failure.at.saturating_add(OUTLIVED_MS);
+        (!went_on).then_some((recorder, failure))
+    }
+
+    /// True where people were told of that failure, or are still to be: they know why nothing comes.
+    fn is_explained(&self, record: &Record) -> bool {
+        let Some((recorder, failure)) = self.fatal() else {
+            return false;
+        };
+        let (kind, part, is_on) = match failure.value {
+            EventType::CLOUD_RECORDING_ERROR => (
+                AlertKind::FatalError,
+                KeyPart::ten_minutes(failure.at),
+                self.rules.fatal_error,
+            ),
+            _ => (
+                AlertKind::AbnormalExit,
+                KeyPart::hour(failure.at),
+                self.rules.abnormal_exit,
+            ),
+        };
+        let mut its = record.alerts.iter().filter(|stored| {
+            let alert = &stored.alert;
+            let value = alert.code(part.name).unwrap_or_default();
+            alert.kind == kind && alert.uid == recorder.uid && value == part.value
+        });
+        let first = its.next();
+        // One that isn't there any more was told.
+        is_on
+            && first.is_none_or(|first| first.tells_people() || its.any(StoredAlert::tells_people))
     }
 
     /// The newest heartbeat, and since when nothing has come. It counts from its arrival where that
@@ -369,6 +433,7 @@ impl Moment<'_> {
             alerts: vec![alert],
             stands: Some(end.at),
             waits: is_recent(late_at, self.now_ms),
+            ..Ruling::default()
         }
     }
 
@@ -396,7 +461,7 @@ impl Moment<'_> {
             return Ruling {
                 stands: stands.filter(|_| killed.is_none()),
                 alerts: killed.map_or_else(Vec::new, |one| self.exits_taken_back(one, at)),
-                waits: false,
+                ..Ruling::default()
             };
         };
         let cause = self.cause(&leave, EventType::RECORDER_LEAVE);
@@ -427,6 +492,7 @@ impl Moment<'_> {
             alerts: vec![alert],
             stands: Some(cause.at),
             waits: is_recent(due_at, self.now_ms),
+            ..Ruling::default()
         }
     }
 

@@ -111,6 +111,9 @@ async fn each_rings_and_ends_as_it_should() {
             }
         }
         assert!(!shown.contains("not-a-real-key"), "{name}");
+        if let Some(words) = expect["shows"].as_str() {
+            assert!(shown.contains(words), "{name}: {shown}");
+        }
     }
     for published in world.sns.published() {
         let said = format!("{published:?}");

@@ -658,3 +658,52 @@ async fn a_recorder_that_was_killed_and_never_replaced_is_told_of() {
         rang(&[(13, "abnormal_exit")])
     );
 }
+
+#[tokio::test]
+async fn a_failure_that_rang_explains_the_silence_that_follows_it() {
+    let fatal = json!({"module": 0, "errorLevel": 5, "errorCode": 110});
+    let began = || {
+        vec![
+            ("5", 0, 42, json!({})),
+            ("5", 1, 33, json!({"progress": 1})),
+        ]
+    };
+    let with = |more: &[(&'static str, u64, u32, Value)]| [began(), more.to_vec()].concat();
+    let rings = (2, "fatal_error");
+    let cases = [
+        (with(&[("5", 2, 1, fatal.clone())]), vec![rings]),
+        // Work soon after it doesn't heal it, what comes later does.
+        (
+            with(&[
+                ("5", 2, 1, fatal.clone()),
+                ("5", 4, 33, json!({"progress": 2})),
+            ]),
+            vec![rings],
+        ),
+        (
+            with(&[
+                ("5", 2, 1, fatal.clone()),
+                ("5", 5, 33, json!({"progress": 2})),
+            ]),
+            vec![rings, (10, "session_silent")],
+        ),
+        // One that comes late rings, and takes no silence back.
+        (
+            with(&[("5", 8, 1, fatal.clone())]),
+            vec![(6, "session_silent"), (8, "fatal_error")],
+        ),
+        // A second one at work that falls silent is another trouble.
+        (
+            with(&[("5", 2, 1, fatal), ("5", 3, 42, json!({}))]),
+            vec![rings, (6, "session_silent")],
+        ),
+    ];
+    for (callbacks, expected) in cases {
+        let world = World::new().await;
+        assert_eq!(
+            play(&world, &callbacks, 30).await,
+            rang(&expected),
+            "{callbacks:?}"
+        );
+    }
+}

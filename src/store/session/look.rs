@@ -270,6 +270,7 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
     let mut remove = Vec::new();
     let Standing {
         silent_since,
+        explained_since,
         unconfirmed_since,
         killed_since,
         taken_back,
@@ -282,6 +283,7 @@ fn look_update(found: &FoundSession, look: &Look) -> (String, HashMap<String, At
         told_end.map(|told| text(format!("{} {}", told.generation, told.outcome.as_str())));
     for (name, value) in [
         ("silent_since", silent_since.map(number)),
+        ("explained_since", explained_since.map(number)),
         ("unconfirmed_since", unconfirmed_since.map(number)),
         ("killed_since", killed_since.map(number)),
         ("taken_back", taken_back.map(number)),
@@ -386,6 +388,7 @@ static NEEDED: LazyLock<Projection> = LazyLock::new(|| {
         "updated_at",
         "previous",
         "silent_since",
+        "explained_since",
         "unconfirmed_since",
         "killed_since",
         "taken_back",
@@ -418,6 +421,7 @@ pub(in crate::store) fn read_watched(sid: Sid, item: &Item) -> Watched {
         heard_at: read_number(item, HEARD_AT),
         standing: Standing {
             silent_since: read_number(item, "silent_since"),
+            explained_since: read_number(item, "explained_since"),
             unconfirmed_since: read_number(item, "unconfirmed_since"),
             killed_since: read_number(item, "killed_since"),
             taken_back: read_number(item, "taken_back"),

@@ -149,7 +149,17 @@ pub(crate) fn upload(uid: &str, callbacks: &[&Callback]) -> &'static str {
     };
     let streams = own.iter().filter(receives);
     let stream = streams.max_by_key(|callback| (callback.sequence, callback.sendts));
-    let started = of(&[40, 70].map(|event_type| event_type)).filter(|one| one.event_type == 70);
+    // The newest start, if it is that of a web page.
+    let starts = own.iter().filter(|callback| match callback.event_type {
+        40 => callback.details["status"]
+            .as_i64()
+            .is_none_or(|status| status == 0),
+        event_type => event_type == 70,
+    });
+    let started = starts
+        .copied()
+        .max_by_key(|callback| (callback.sequence, callback.sendts));
+    let started = started.filter(|start| start.event_type == 70);
     let work = [of(&[42]), of(&[4]), stream.copied(), started];
     let work = work
         .into_iter()
