@@ -237,7 +237,7 @@ async fn following_ends_when_the_recording_is_over_and_its_files_are_accounted_f
     deliver(2, 41).await;
     assert!(wait_for("the recorder left").await);
     deliver(3, 31).await;
-    assert!(wait_for("all files are in your storage").await);
+    assert!(wait_for("names no file").await);
     assert!(wait_for("over: ").await);
     assert!(follower.wait().await.unwrap().success());
 }

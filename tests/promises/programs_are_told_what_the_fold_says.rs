@@ -167,8 +167,11 @@ async fn every_sample_shuffled_and_doubled_tells_what_it_should() {
         assert_eq!(world.bus.events().len(), events.len(), "{}", session.name);
         for item in world.scan().await {
             let key = text(&item, "item");
+            // Files of which only some are confirmed wait for the rest.
+            let waits = session.name == "failover" && key.starts_with("notice#files_ready#");
             if key.starts_with("notice#") || key.starts_with("alert#") {
-                assert_eq!(crate::harness::state(&item), "sent", "{key}");
+                let state = if waits { "pending" } else { "sent" };
+                assert_eq!(crate::harness::state(&item), state, "{key}");
             }
         }
     }

@@ -352,6 +352,7 @@ fn phase(callback: &Callback) -> Option<String> {
     let phase = match callback.event_type {
         1 | 71 => "failed",
         40 | 42 | 70 => "recording",
+        41 if was_killed(callback) => "failed",
         41 => "stopping",
         11 if callback.is_abnormal_exit() => "failed",
         11 => "ended",
@@ -365,18 +366,18 @@ fn failure(session: &Session) -> Option<String> {
     newest_at_work(session, |callback| match callback.event_type {
         1 | 71 => Some(Some(callback.event_type)),
         11 if callback.is_abnormal_exit() => Some(Some(11)),
-        41 if callback
-            .details
-            .get("leaveCode")
-            .is_some_and(|code| *code == 2) =>
-        {
-            Some(Some(41))
-        }
+        41 if was_killed(callback) => Some(Some(41)),
         40 | 42 | 70 => Some(None),
         _ => None,
     })
     .flatten()
     .map(event_type_words)
+}
+
+/// A recorder that leaves by a signal. No other failure of a 41 is played.
+fn was_killed(callback: &Callback) -> bool {
+    let code = callback.details.get("leaveCode");
+    code.is_some_and(|code| *code == 2)
 }
 
 fn event_type_words(event_type: u32) -> String {
