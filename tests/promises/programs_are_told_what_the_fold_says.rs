@@ -636,7 +636,7 @@ async fn the_sweeper_killed_anywhere_loses_no_notice() {
 async fn a_test_alert_reaches_programs_and_says_what_it_is() {
     let world = World::with_bus().await;
     let (printed, ok) = recordings(&world, &["test-alert", "--kind", "session_silent"]).await;
-    assert!(ok && printed.contains("bus      published"), "{printed}");
+    assert!(ok && printed.contains("facts    published"), "{printed}");
     let events = world.bus.events();
     lessons::hold_against_schemas(&events);
     let alerts = of(&events, ALERT);
