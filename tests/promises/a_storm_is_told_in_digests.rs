@@ -312,9 +312,9 @@ fn untried(mut alert: Item) -> Item {
 #[test]
 fn ten_thousand_pending_alerts_leave_within_ten_minutes_and_checks_go_on() {
     skip_on_another_engine!("brings its own engine");
-    const ALERTS: usize = 10_000;
+    let alerts = usize::try_from(proof::scale(2_000, 10_000)).unwrap();
     Simulation::run(async {
-        let world = Simulation::new(3, Weather::default()).await;
+        let world = Simulation::new(3, Weather::default()).await.with_bus();
         let fair = Weather {
             sns_faults: 1.0,
             ..Weather::default()
@@ -343,7 +343,7 @@ fn ten_thousand_pending_alerts_leave_within_ten_minutes_and_checks_go_on() {
             }
         }
         assert_eq!(patterns.len(), 3);
-        for n in 0..ALERTS {
+        for n in 0..alerts {
             let mut item = untried(patterns[n % 3].clone());
             item.insert("sid".to_owned(), AttributeValue::S(format!("a{n}")));
             let put = dynamodb.put_item().table_name(TABLE);
@@ -352,7 +352,7 @@ fn ten_thousand_pending_alerts_leave_within_ten_minutes_and_checks_go_on() {
         let sweeper = world.sweeper();
         tokio::time::sleep(10 * MINUTE).await;
         // What a topic takes late has come by now.
-        let before = world.messages().len();
+        let before = (world.messages().len(), world.events().len());
         let mut runs = 0;
         loop {
             heartbeats(&world, 3, runs).await;
@@ -375,7 +375,7 @@ fn ten_thousand_pending_alerts_leave_within_ten_minutes_and_checks_go_on() {
             }
             assert!(runs < 10, "{pending} are still pending");
         }
-        let messages = world.messages().split_off(before);
+        let messages = world.messages().split_off(before.0);
         for topic in [TOPIC, CRITICAL_TOPIC] {
             assert!(most_within(&messages, topic, SECOND) <= 6);
         }
@@ -387,7 +387,28 @@ fn ten_thousand_pending_alerts_leave_within_ten_minutes_and_checks_go_on() {
                 (message.subject.as_str(), count)
             })
             .collect();
-        assert_eq!(told.iter().map(|(_, count)| count).sum::<usize>(), ALERTS, "{told:?}");
+        assert_eq!(
+            told.iter().map(|(_, count)| count).sum::<usize>(),
+            alerts,
+            "{told:?}"
+        );
+        let events = world.events().split_off(before.1);
+        let facts: Vec<_> = events
+            .iter()
+            .filter(|event| event.detail_type == "Recording Alert")
+            .map(|event| event.at)
+            .collect();
+        assert_eq!(facts.len(), alerts);
+        let second = |begin: &Instant| {
+            let until = *begin + SECOND;
+            facts
+                .iter()
+                .filter(|at| (begin..&until).contains(at))
+                .count()
+        };
+        let most = facts.iter().step_by(7).map(second).max();
+        assert!(most.is_some_and(|most| most <= 400), "{most:?} in a second");
+        println!("proved: {alerts} alerts told in {runs} runs; {most:?} facts in a second");
     });
 }
 

@@ -5,6 +5,7 @@ use crate::harness::{
     CRITICAL_TOPIC, Fault, Function, Heard, Pager, Plan, Simulation, TOPIC, Trouble, Weather,
     Which, World, callback, callback_at, event, event_details, text,
 };
+use agora_recording_callbacks::intake::AlertOutcome;
 use agora_recording_callbacks::receive::Receiver;
 use agora_recording_callbacks::sweep::{Sweep, Sweeper};
 use futures_util::future::join_all;
@@ -328,6 +329,28 @@ fn without_its_counter_a_storm_is_told_in_digests_all_the_same() {
             assert!(most_in_a_second(&messages, TOPIC) <= 6);
         });
     }
+}
+
+#[test]
+fn a_dead_table_makes_none_of_a_thousand_processes_shout() {
+    skip_on_another_engine!("brings its own engine");
+    Simulation::run(async {
+        let world = Simulation::new(5, Weather::default()).await.with_bus();
+        world.set_trouble(Trouble {
+            table_down: true,
+            ..Trouble::default()
+        });
+        let receivers: Vec<_> = (0..1000).map(|_| world.receiver()).collect();
+        let answers = receivers.iter().enumerate().map(async |(n, receiver)| {
+            let body = callback(&format!("s{n}"), "5", 1, 1, &event_details(1));
+            let handled = world.invoke(receiver, body.as_bytes()).await.unwrap();
+            (handled.reply.status(), handled.alert)
+        });
+        for answer in join_all(answers).await {
+            assert_eq!(answer, (503, Some(AlertOutcome::Unwritten)));
+        }
+        assert_eq!((world.messages().len(), world.events().len()), (0, 0));
+    });
 }
 
 #[tokio::test]
