@@ -73,14 +73,13 @@ async fn two_sweepers_at_the_same_moment_publish_once() {
     world.sns.set_mood(Mood::Down);
     for n in 0..12 {
         // An alert that is left over, and a session that is silent.
-        let sid = format!("s{n}");
-        for (sequence, event_type) in [(0, 33), (1, 32)] {
-            let body = callback(&sid, "5", sequence, event_type, &event_details(event_type));
+        for (sid, event_type) in [(format!("e{n}"), 1), (format!("s{n}"), 33)] {
+            let body = callback(&sid, "5", 0, event_type, &event_details(event_type));
             world.deliver(&receiver, body.as_bytes()).await;
+            world.end_leases(&sid).await;
+            world.look_now(&sid).await;
+            sids.push(sid);
         }
-        world.end_leases(&sid).await;
-        world.look_now(&sid).await;
-        sids.push(sid);
     }
     world.sns.set_mood(Mood::Well);
     let one = Function::start_binary(Binary::Sweeper, &world, &[]).await;
