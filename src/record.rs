@@ -228,7 +228,10 @@ impl StoredAlert {
     /// True where people were told of it, or are still to be.
     #[must_use]
     pub fn tells_people(&self) -> bool {
-        !matches!(self.outgoing.to.get(&Destination::Alerts), Some(Delivery::Failed { .. }))
+        !matches!(
+            self.outgoing.to.get(&Destination::Alerts),
+            Some(Delivery::Failed { .. })
+        )
     }
 
     fn for_people(&self) -> Progress {

@@ -1,6 +1,6 @@
 //! DynamoDB, SNS and Secrets Manager, counted. To measure time, DynamoDB's answers are canned:
-//! every write succeeds and every item is missing, unless the caller gives answers of its own. To
-//! measure units, they are an engine's.
+//! every write succeeds, every item is missing and each alert is the first of its minute, unless the
+//! caller gives answers of its own. To measure units, they are an engine's.
 
 use crate::wire::TABLE;
 use axum::Router;
@@ -35,6 +35,10 @@ const PUBLISHED: &str = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2
     <RequestId>d74b8436-ae13-5ab4-a9ff-ce54dfea72a0</RequestId></ResponseMetadata>\
     </PublishResponse>";
 
+/// What a request to the counter of a minute has, and what an alert that may leave hears.
+const COUNTER: &[u8] = b"minute#";
+const FIRST_OF_ITS_MINUTE: &str = r#"{"Attributes":{"alerts":{"N":"1"}}}"#;
+
 /// The endpoints of all three.
 pub struct Backend {
     /// Each has a port of its own, as they are hosts of their own: no connection serves two of
@@ -61,7 +65,12 @@ type DynamoDb = dyn Fn(&str, &[u8]) -> Answer + Send + Sync;
 impl Backend {
     /// With canned answers, `latency` after the question.
     pub async fn canned(tls: bool, latency: Duration) -> Result<Self, AnyError> {
-        Self::answering(tls, latency, |_, _| (200, "{}".to_owned())).await
+        Self::answering(tls, latency, |_, body| {
+            let counts = body.windows(COUNTER.len()).any(|part| part == COUNTER);
+            let text = if counts { FIRST_OF_ITS_MINUTE } else { "{}" };
+            (200, text.to_owned())
+        })
+        .await
     }
 
     /// With these answers of DynamoDB, `latency` after the question.

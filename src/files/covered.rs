@@ -61,8 +61,8 @@ pub fn covered(session: &Session, callbacks: &[StoredEvent]) -> BTreeSet<String>
     covered.map(|(_, recorder)| recorder.uid.clone()).collect()
 }
 
-/// Whose file it is, by its name without the folder: that of the first recorder has no prefix, those
-/// of its replacements `bak0_`, `bak1_` and so on.
+/// Whose file it is, by its name without the folder: that of the first recorder has no prefix,
+/// those of its replacements `bak0_`, `bak1_` and so on.
 fn generation_of(name: &str) -> u64 {
     let name = name.rsplit('/').next().unwrap_or_default();
     let number = name

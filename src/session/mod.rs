@@ -2,8 +2,9 @@
 //! no I/O.
 //!
 //! A session is a set of recorders, ordered by when each began; the newest that said something of
-//! its own is the one at work. Usually there is one. Agora's failover starts another on the same `sid`, with another `uid` and
-//! a counter that may start again; its number in the order is the `generation`. Each recorder has a
+//! its own is the one at work. Usually there is one. Agora's failover starts another on the same
+//! `sid`, with another `uid` and a counter that may start again; its number in the order is the
+//! `generation`. Each recorder has a
 //! [`Ledger`] of the callbacks that came and [`Register`]s with the newest thing said under each
 //! name. Every part is a set, a minimum or a maximum, so that merging a callback in is commutative,
 //! associative and idempotent: that is the whole proof of order independence, and why nothing here
@@ -45,8 +46,8 @@ pub struct Fact {
     pub registers: Vec<(RegisterName, Fields)>,
     /// The recorder that it announces (event 12).
     pub new_uid: Option<String>,
-    /// It is its recorder's own word: anything but 1, 2 and 3, which a service may say that has none
-    /// at work.
+    /// It is its recorder's own word: anything but 1, 2 and 3, which a service may say that has
+    /// none at work.
     pub is_own: bool,
     /// It comes from a stage beside the recording, and only counts.
     pub is_beside: bool,
@@ -193,9 +194,9 @@ impl Session {
         self.forgotten + u64::try_from(index).unwrap_or(u64::MAX)
     }
 
-    /// The register that counts under `name` and the index of its recorder: that of the recorder at
-    /// work, else the newest other's. An exit and a failure count for the recorder at work only: one
-    /// that has been replaced can't end the session.
+    /// The register that counts under `name` and the index of its recorder: that of the recorder
+    /// at work, else the newest other's. An exit and a failure count for the recorder at work only:
+    /// one that has been replaced can't end the session.
     #[must_use]
     pub fn register(&self, name: RegisterName) -> Option<(usize, &Register)> {
         let at_work = self.at_work();

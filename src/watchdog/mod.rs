@@ -316,7 +316,8 @@ impl Moment<'_> {
         (!went_on).then_some((recorder, failure))
     }
 
-    /// True where people were told of that failure, or are still to be: they know why nothing comes.
+    /// True where people were told of that failure, or are still to be: they know why nothing
+    /// comes.
     fn is_explained(&self, record: &Record) -> bool {
         let Some((recorder, failure)) = self.fatal() else {
             return false;

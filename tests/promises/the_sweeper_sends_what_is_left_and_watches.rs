@@ -530,8 +530,8 @@ async fn while_sns_is_down_sessions_are_looked_at_all_the_same() {
     assert_eq!(world.told(), 40);
 }
 
-/// Delivers callbacks of the session `a` when they happen, with a sweep a minute up to `until`: uid,
-/// minute, event, details. What is published, by minute and kind.
+/// Delivers callbacks of the session `a` when they happen, with a sweep a minute up to `until`:
+/// uid, minute, event, details. What is published, by minute and kind.
 async fn play(
     world: &World,
     callbacks: &[(&str, u64, u32, Value)],

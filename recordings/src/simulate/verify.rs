@@ -303,8 +303,8 @@ fn newest<T>(callbacks: &[&Callback], says: impl Fn(&Callback) -> Option<T>) -> 
     callbacks.iter().rev().find_map(|callback| says(callback))
 }
 
-/// The recorder at work: the newest that said something of its own, more than an error, a warning or
-/// a status.
+/// The recorder at work: the newest that said something of its own, more than an error, a warning
+/// or a status.
 fn at_work(session: &Session) -> Option<String> {
     let recorders = recorders(session);
     let says =
