@@ -1,6 +1,6 @@
 //! DynamoDB, SNS and Secrets Manager, counted. To measure time, DynamoDB's answers are canned:
-//! every write succeeds, every item is missing and each alert is the first of its minute, unless the
-//! caller gives answers of its own. To measure units, they are an engine's.
+//! every write succeeds, every item is missing and each alert is the first of its minute, unless
+//! the caller gives answers of its own. To measure units, they are an engine's.
 
 use crate::wire::TABLE;
 use axum::Router;

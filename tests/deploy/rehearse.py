@@ -123,7 +123,7 @@ def rehearse(environment):
     assert len(pager.received()) == 4, pager.received()
     assert not bus_pager.actions("backup/"), bus_pager.events
 
-    # One topic is gone: the other isn't sent to twice. Three alerts a minute leave at once: wait for
+    # One topic is gone: the other isn't sent to twice. Three alerts a minute leave at once: that is
     # a minute that had none.
     time.sleep(60 - time.time() % 60)
     boto3.client("sns").delete_topic(TopicArn=outputs["CriticalTopicArn"])
