@@ -238,6 +238,33 @@ async fn a_bus_that_hangs_holds_up_no_callback_twice() {
     }
 }
 
+#[test]
+fn a_bus_that_hangs_delays_neither_the_topics_nor_the_answer() {
+    skip_on_another_engine!("brings its own engine");
+    Simulation::run(async {
+        let world = Simulation::new(7, Weather::default()).await.with_bus();
+        world.bus().set_mood(BusMood::Hanging);
+        let begin = tokio::time::Instant::now();
+        let body = callback("a", "5", 0, 1, &event_details(1));
+        let handled = world.invoke(&world.receiver(), body.as_bytes()).await;
+        assert_eq!(handled.unwrap().reply.status(), 200);
+        assert!(
+            begin.elapsed() <= Duration::from_millis(1300),
+            "{:?}",
+            begin.elapsed()
+        );
+        let messages = world.messages();
+        for topic in [TOPIC, CRITICAL_TOPIC] {
+            let mut told = messages.iter().filter(|it| it.topic_arn == topic);
+            let told = told.next().map(|it| it.at - begin);
+            assert!(
+                told.is_some_and(|at| at <= Duration::from_secs(1)),
+                "{topic} {told:?}"
+            );
+        }
+    });
+}
+
 /// Alerts that a broken destination waits for, then four critical ones in a minute: the fourth is
 /// with people after so many runs.
 async fn runs_until_the_fourth(world: &Simulation, backlog: u64, breaks: impl Fn(bool)) -> u64 {
