@@ -239,7 +239,7 @@ impl proof::Sum for Storms {
 fn a_storm_in_any_weather_forgets_nobody_and_closes_what_it_opened() {
     skip_on_another_engine!("brings its own engine");
     const SESSIONS: usize = 30;
-    let count = proof::scale(40, 400);
+    let count = proof::scale(18, 400);
     let storms = proof::on_all_cores("storm", count, |seed| {
         Simulation::run(async move {
             let world = Simulation::new(seed, Weather::default()).await.with_bus();
