@@ -9,6 +9,7 @@ use crate::harness::{
 use agora_recording_callbacks::store::Item;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -440,6 +441,71 @@ fn ten_thousand_pending_alerts_leave_within_ten_minutes_and_checks_go_on() {
         let most = facts.iter().step_by(7).map(second).max();
         assert!(most.is_some_and(|most| most <= 400), "{most:?} in a second");
         println!("proved: {alerts} alerts told in {runs} runs; {most:?} facts in a second");
+    });
+}
+
+#[test]
+fn thousands_fall_silent_in_a_minute_and_are_told_in_time() {
+    skip_on_another_engine!("brings its own engine");
+    let sessions = usize::try_from(proof::scale(1_000, 10_000)).unwrap();
+    Simulation::run(async {
+        let world = Simulation::new(8, Weather::default()).await.with_bus();
+        let (heard, receivers) = (Instant::now(), [world.receiver()]);
+        let (to, of) = (&receivers, &world);
+        let all = stream::iter(0..sessions).for_each_concurrent(16, async |n| {
+            let details = json!({"progress": 5000});
+            let body = callback_at(&format!("s{n}"), "5", 0, 33, &details, of.now_ms());
+            of.deliver(to, &body).await;
+        });
+        all.await;
+        let took = heard.elapsed();
+        assert!(took < MINUTE, "{took:?}");
+        let sweeper = world.sweeper();
+        tokio::time::sleep(5 * MINUTE).await;
+        let (begun, mut told, mut runs) = (Instant::now(), 0, 0);
+        while told < sessions {
+            tokio::time::sleep(MINUTE).await;
+            let sweep = world.sweep(&sweeper).await;
+            assert_eq!(sweep.errors, 0, "{:?}", sweep.remarks);
+            assert!(
+                sweep.lag_ms <= 60_000,
+                "looks are late by {} ms",
+                sweep.lag_ms
+            );
+            let messages = world.messages();
+            let on_topic = messages.iter().filter(|it| it.topic_arn == TOPIC);
+            told = on_topic
+                .map(|it| said(it, "count").parse().unwrap_or(1))
+                .sum();
+            runs += 1;
+            assert!(runs < 10, "{told} of {sessions} are told");
+        }
+        println!(
+            "proved: {sessions} silences are told in {runs} runs, {:?}, heard within {took:?}",
+            begun.elapsed()
+        );
+        assert_eq!(told, sessions);
+        for _ in 0..3 {
+            tokio::time::sleep(MINUTE).await;
+            world.sweep(&sweeper).await;
+        }
+        let events = world.events();
+        let facts = events
+            .iter()
+            .filter(|it| it.detail_type == "Recording Alert");
+        let facts: Vec<_> = facts.map(|event| event.at).collect();
+        assert_eq!(facts.len(), sessions);
+        let within = |begin: &Instant| {
+            let until = *begin + SECOND;
+            facts
+                .iter()
+                .filter(|at| (begin..&until).contains(at))
+                .count()
+        };
+        assert!(facts.iter().step_by(7).map(within).max() <= Some(400));
+        for topic in [TOPIC, CRITICAL_TOPIC] {
+            assert!(most_within(&world.messages(), topic, SECOND) <= 6);
+        }
     });
 }
 
